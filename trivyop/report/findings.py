@@ -1,0 +1,122 @@
+"""Findings: what a scan of one image says, in the words of the reports.
+
+The parser of Trivy's output makes these values, the report builders read them. They are complete and final:
+severities and scores are already chosen (``choose_severity``, ``choose_score``), dates are RFC 3339 with
+seconds, absent text is "". The order of the tuples is the scanner's and means nothing.
+
+Not here: which of the fields a report shows (settings decide, see ``vulnerability.py``), and the bill of
+materials, which stays a plain dict (``Sbom``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+import msgspec
+
+Sbom: TypeAlias = dict[str, Any]
+"""CycloneDX reduced to what the reports' ``components`` field may hold."""
+
+Cvss: TypeAlias = Mapping[str, Mapping[str, float | str]]
+"""Vendor to ``V2Score``, ``V2Vector``, ``V3Score``, ``V3Vector``, ``V40Score``, ``V40Vector``."""
+
+
+class Severity(StrEnum):
+    """How bad a finding is; members are declared worst first."""
+
+    CRITICAL = "CRITICAL"
+    HIGH = "HIGH"
+    MEDIUM = "MEDIUM"
+    LOW = "LOW"
+    UNKNOWN = "UNKNOWN"
+
+    @classmethod
+    def parse(cls, text: str) -> Severity:
+        """Read a severity in any case; what Trivy does not know is ``UNKNOWN``."""
+        return _SEVERITY_BY_NAME.get(text.upper(), cls.UNKNOWN)
+
+    @property
+    def rank(self) -> int:
+        """0 is the worst; sorts findings worst first."""
+        return _RANK[self]
+
+
+_SEVERITY_BY_NAME = {severity.value: severity for severity in Severity}
+_RANK = {severity: rank for rank, severity in enumerate(Severity)}
+_SEVERITY_BY_NUMBER = (Severity.UNKNOWN, Severity.LOW, Severity.MEDIUM, Severity.HIGH, Severity.CRITICAL)
+
+
+class Vulnerability(msgspec.Struct, frozen=True, kw_only=True):
+    """One CVE (or advisory) in one installed package."""
+
+    id: str
+    package: str
+    installed_version: str = ""
+    fixed_version: str = ""  # "" when there is no fix
+    severity: Severity
+    title: str = ""
+    description: str = ""
+    primary_link: str = ""
+    links: tuple[str, ...] = ()
+    published: str = ""
+    modified: str = ""
+    score: float | None = None
+    purl: str = ""
+    cvss: Cvss = msgspec.field(default_factory=dict[str, Mapping[str, float | str]])
+    target: str = ""
+    class_name: str = ""  # "os-pkgs", "lang-pkgs"
+    package_type: str = ""  # "debian", "npm", "jar", ...
+    package_path: str = ""
+
+
+class Secret(msgspec.Struct, frozen=True, kw_only=True):
+    """One secret left inside an image; ``match`` is the line with the secret itself masked."""
+
+    target: str
+    rule_id: str
+    title: str = ""
+    severity: Severity
+    category: str = ""
+    match: str = ""
+
+
+class Findings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything one scan of one image found."""
+
+    os_family: str = ""
+    os_name: str = ""
+    eosl: bool = False  # the distribution is past its end of service life
+    repo_digests: tuple[str, ...] = ()  # "quay.io/a/b@sha256:..."
+    vulnerabilities: tuple[Vulnerability, ...] = ()
+    secrets: tuple[Secret, ...] = ()
+    scanner_version: str
+    artifact_name: str = ""
+    has_packages: bool = False  # without packages there is no bill of materials worth keeping
+
+
+def choose_severity(vendor_severity: Mapping[str, int], source: str, own: str) -> Severity:
+    """Choose the severity a report shows: that of the severity source, else Trivy's own.
+
+    ``vendor_severity`` maps vendor to Trivy's numbers (0 unknown .. 4 critical), ``source`` is the vendor
+    Trivy took as its source, ``own`` the severity Trivy printed.
+    """
+    number = vendor_severity.get(source)
+    if number is None or not 0 <= number < len(_SEVERITY_BY_NUMBER):
+        return Severity.parse(own)
+    return _SEVERITY_BY_NUMBER[number]
+
+
+def choose_score(cvss: Cvss, source: str = "") -> float | None:
+    """Choose the one CVSS version 3 score a report shows, or ``None`` when no vendor gave one.
+
+    The order is fixed: the severity source's, then the other vendors' in alphabetical order, NVD's last
+    (a distribution knows its own build better). A score of 0 counts as missing.
+    """
+    vendors = sorted(cvss, key=lambda vendor: (vendor == "nvd", vendor != source, vendor))
+    for vendor in vendors:
+        score = cvss[vendor].get("V3Score")
+        if isinstance(score, (int, float)) and score > 0:
+            return float(score)
+    return None

@@ -1,0 +1,233 @@
+"""The life of one image's scan: which one step comes next.
+
+Everything a rule needs is in the values passed in; nothing here reads a clock, a store or a file. The
+reconciler gathers these values, asks `next_step`, and does what it answers, one step a call.
+
+The rules, in order: a Job that exists is finished with before anything else is thought of; an image that
+nothing runs is forgotten; what a user asked for comes before what time asks for; old results stay in use
+until new ones are there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+from trivyop.control.queue import Priority
+
+
+class JobState(Enum):
+    RUNNING = auto()
+    FINISHED = auto()  # complete or failed: the result, or the reason, is in its log
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A scan Job as far as the rules care."""
+
+    name: str
+    state: JobState
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the status of the ImageScan remembers."""
+
+    last_attempt: datetime | None = None
+    last_success: datetime | None = None
+    next_retry: datetime | None = None  # None after a failure: only a change or a user brings another try
+    failed: bool = False  # the last attempt failed
+    handled_job: str = ""  # the Job whose outcome is already in the status
+    settings_hash: str = ""  # of the last success
+    database_updated: datetime | None = None  # of the vulnerability database of the last success
+    unused_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What the cluster wants of this scan now."""
+
+    in_use: bool
+    missing: bool = False  # a workload that runs the image lacks a current report
+    rescan_after: datetime | None = None  # a user wants a result newer than this
+    new: bool = False  # asked for by a change, not found at start-up
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What could serve the demand without a Job."""
+
+    sources: bool = False  # a current report of each kind, from which others can be made
+    adoptable: bool = False  # the same, found while the scan itself has no history
+    rematchable: bool = False  # a complete bill of materials, and a Trivy here to match it
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Settings and facts that hold for all scans."""
+
+    settings_hash: str
+    report_ttl: timedelta | None  # None: reports do not age
+    forget_after: timedelta
+    job_patience: timedelta | None  # how long a Job may be unfinished; None: for ever
+    keep_jobs: bool  # the Job's own time to live removes it
+    database_updated: datetime | None = None  # of the newest database known here
+
+
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """Read the finished Job's result and write what follows from it."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reap:
+    """Delete the Job: unwanted, already handled, or (`overdue`) stuck."""
+
+    job: str
+    overdue: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StartScan:
+    priority: Priority
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Take over the history from reports that are there already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """Make the missing reports from those that other workloads have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rematch:
+    """Match the stored bill of materials against the database of now."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkUnused:
+    """Remember since when nothing runs the image (`since` None: it is in use again)."""
+
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Delete the ImageScan and its bill of materials."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do for `seconds`; None: until an event says so."""
+
+    seconds: float | None = None
+
+
+Step = Collect | Reap | StartScan | Adopt | Project | Rematch | MarkUnused | Forget | Wait
+
+
+def next_step(
+    history: History, demand: Demand, means: Means, job: JobView | None, policy: Policy, *, now: datetime
+) -> Step:
+    """Answer the one next step. `now` and all times are aware and UTC."""
+    if job is not None:
+        step = _about_the_job(history, demand, job, policy, now)
+        if step is not None:
+            return step
+    if not demand.in_use:
+        return _unused(history, policy, now)
+    if history.unused_since is not None:
+        return MarkUnused(None)
+    if demand.rescan_after is not None and not _newer(history.last_attempt, demand.rescan_after):
+        return StartScan(Priority.USER)
+    if history.last_success is None:
+        return _never_succeeded(history, demand, means, now)
+    return _succeeded_once(history, demand, means, policy, now)
+
+
+def refresh_due(history: History, policy: Policy) -> datetime | None:
+    """Answer when a successful result stops being fresh; None: never, or there is none."""
+    if history.last_success is None or policy.report_ttl is None:
+        return None
+    if _database_is_newer(history, policy):
+        return history.last_success
+    return history.last_success + policy.report_ttl
+
+
+def _about_the_job(
+    history: History, demand: Demand, job: JobView, policy: Policy, now: datetime
+) -> Step | None:
+    if job.name == history.handled_job:
+        return None if policy.keep_jobs and job.state is JobState.FINISHED else Reap(job.name)
+    if not demand.in_use:
+        return Reap(job.name)
+    if job.state is JobState.FINISHED:
+        return Collect(job.name)
+    if policy.job_patience is None:
+        return Wait()
+    left = (job.created + policy.job_patience - now).total_seconds()
+    return Wait(left) if left > 0 else Reap(job.name, overdue=True)
+
+
+def _unused(history: History, policy: Policy, now: datetime) -> Step:
+    if history.last_success is None:
+        return Forget()
+    if history.unused_since is None:
+        return MarkUnused(now)
+    left = (history.unused_since + policy.forget_after - now).total_seconds()
+    return Wait(left) if left > 0 else Forget()
+
+
+def _never_succeeded(history: History, demand: Demand, means: Means, now: datetime) -> Step:
+    if means.adoptable:
+        return Adopt()
+    if history.failed:
+        if history.next_retry is None:
+            return Wait()
+        left = (history.next_retry - now).total_seconds()
+        return Wait(left) if left > 0 else StartScan(Priority.RETRY)
+    return StartScan(Priority.USER if demand.new else Priority.BACKLOG)
+
+
+def _succeeded_once(
+    history: History, demand: Demand, means: Means, policy: Policy, now: datetime
+) -> Step:
+    current = history.settings_hash == policy.settings_hash
+    if current and demand.missing and means.sources:
+        return Project()
+    if history.failed:
+        if history.next_retry is None:
+            return Wait()
+        left = (history.next_retry - now).total_seconds()
+        if left > 0:
+            return Wait(left)
+    if not current:
+        return StartScan(Priority.REFRESH)
+    if demand.missing:
+        return StartScan(Priority.USER)
+    due = refresh_due(history, policy)
+    if due is None:
+        return Wait()
+    left = (due - now).total_seconds()
+    if left > 0:
+        return Wait(left)
+    return Rematch() if means.rematchable else StartScan(Priority.REFRESH)
+
+
+def _newer(time: datetime | None, than: datetime) -> bool:
+    return time is not None and time > than
+
+
+def _database_is_newer(history: History, policy: Policy) -> bool:
+    return (
+        policy.database_updated is not None
+        and history.database_updated is not None
+        and policy.database_updated > history.database_updated
+    )

@@ -1,0 +1,98 @@
+"""Refusals: what the API server's "no" means to us. No other module looks at status codes.
+
+Promises: one error for each status and body; its message names the request and the server's own words, and
+never a header or a query, which may hold secrets.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from trivyop.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    ExpiredError,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    TerminalError,
+    TooLargeError,
+    TransientError,
+)
+
+_MAX_WORDS = 1000  # characters of the server's message; an invalid object may be quoted in full
+
+# What etcd, and the gRPC layer in front of it, say of an object that is too large; it comes as a 500.
+_TOO_LARGE = ("request is too large", "trying to send message larger than max")
+
+
+class Cause(msgspec.Struct, frozen=True, gc=False):
+    """One reason of several why an object is invalid."""
+
+    field: str = ""
+    message: str = ""
+    reason: str = ""
+
+
+class Details(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """The machine-readable part of a refusal."""
+
+    causes: tuple[Cause, ...] | None = None
+    retry_after_seconds: int = 0
+
+
+class Status(msgspec.Struct, frozen=True, gc=False):
+    """A ``Status`` object, the body of every refusal, and of a watch's ERROR event."""
+
+    message: str = ""
+    reason: str = ""
+    details: Details | None = None
+    code: int = 0
+
+
+_decoder = msgspec.json.Decoder(Status)
+
+
+def status_of(body: bytes) -> Status:
+    """Read a refusal's body; what is not a ``Status`` (a proxy's page) becomes its message."""
+    try:
+        return _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return Status(message=body[:_MAX_WORDS].decode("utf-8", "replace").strip())
+
+
+def error_for(
+    code: int, status: Status | bytes = b"", *, request: str = "", retry_after: float | None = None
+) -> TransientError | TerminalError:
+    """Name a refusal in our terms.
+
+    ``request`` says what was tried ("GET /api/v1/pods"); ``retry_after`` is the Retry-After header in
+    seconds.
+    """
+    if isinstance(status, bytes):
+        status = status_of(status)
+    words = status.message[:_MAX_WORDS] or status.reason or "no reason given"
+    message = f"{request}: {code} {words}" if request else f"{code} {words}"
+    causes = status.details.causes or () if status.details else ()
+    if retry_after is None and status.details and status.details.retry_after_seconds > 0:
+        retry_after = float(status.details.retry_after_seconds)
+
+    if code == 413 or (code >= 500 and any(words in status.message for words in _TOO_LARGE)):
+        return TooLargeError(message)
+    if code == 409:
+        return AlreadyExistsError(message) if status.reason == "AlreadyExists" else ConflictError(message)
+    if code == 410:
+        return ExpiredError(message)
+    if code in (401, 408, 425, 429) or code >= 500:
+        return TransientError(message, retry_after)
+    if code == 403:
+        return ForbiddenError(message)
+    if code == 404:
+        return NotFoundError(message)
+    if code in (400, 415, 422):
+        return InvalidError(message, tuple(_cause(cause) for cause in causes))
+    return TerminalError(message)
+
+
+def _cause(cause: Cause) -> str:
+    return f"{cause.field}: {cause.message}" if cause.field else cause.message

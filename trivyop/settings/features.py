@@ -1,0 +1,280 @@
+"""Settings of what is not the scanning of images: audits, compliance, webhook; checked all the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from . import kinds, shapes
+from .kinds import SecretText
+from .setting import IN_CONFIG, IN_TRIVY_CONFIG, Affects, Source, setting
+from .shapes import Json
+
+DEFAULT_AUDIT_KINDS = (
+    "Workload",
+    "Service",
+    "Role",
+    "ClusterRole",
+    "NetworkPolicy",
+    "Ingress",
+    "LimitRange",
+    "ResourceQuota",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditSettings:
+    """Checks of how resources are configured."""
+
+    config_audit_enabled: bool = setting(
+        "OPERATOR_CONFIG_AUDIT_SCANNER_ENABLED", kinds.BOOL, True, "Make ConfigAuditReports.", feature="audit"
+    )
+    rbac_assessment_enabled: bool = setting(
+        "OPERATOR_RBAC_ASSESSMENT_SCANNER_ENABLED",
+        kinds.BOOL,
+        True,
+        "Make RbacAssessmentReports.",
+        feature="audit",
+    )
+    infra_assessment_enabled: bool = setting(
+        "OPERATOR_INFRA_ASSESSMENT_SCANNER_ENABLED",
+        kinds.BOOL,
+        True,
+        "Make InfraAssessmentReports.",
+        feature="audit",
+    )
+    scan_only_current_revisions: bool = setting(
+        "OPERATOR_CONFIG_AUDIT_SCANNER_SCAN_ONLY_CURRENT_REVISIONS",
+        kinds.BOOL,
+        True,
+        "Audit the current ReplicaSet or ReplicationController only.",
+        feature="audit",
+    )
+    merge_rbac_findings: bool = setting(
+        "OPERATOR_MERGE_RBAC_FINDING_WITH_CONFIG_AUDIT",
+        kinds.BOOL,
+        False,
+        "Report on Roles and ClusterRoles in ConfigAuditReports.",
+        feature="audit",
+    )
+    batch_delete_limit: int = setting(
+        "OPERATOR_BATCH_DELETE_LIMIT",
+        kinds.integer(0),
+        10,
+        "How many audit reports were deleted at a time after policies changed.",
+        feature="audit",
+        ignored="audit reports are replaced, not deleted",
+    )
+    batch_delete_delay_seconds: float = setting(
+        "OPERATOR_BATCH_DELETE_DELAY",
+        kinds.DURATION,
+        10.0,
+        "Pause between those deletions.",
+        feature="audit",
+        ignored="audit reports are replaced, not deleted",
+    )
+    scanner: str = setting(
+        "configAuditReports.scanner",
+        kinds.TEXT,
+        "Trivy",
+        "Name of the scanner.",
+        sources=IN_CONFIG,
+        feature="audit",
+        ignored="there is one scanner: Trivy",
+    )
+    record_failed_checks_only: bool = setting(
+        "report.recordFailedChecksOnly",
+        kinds.BOOL,
+        False,
+        "Leave checks that passed out of reports.",
+        sources=IN_CONFIG,
+        feature="audit",
+        affects=Affects.NOTHING,
+    )
+    use_builtin_policies: bool = setting(
+        "trivy.useBuiltinRegoPolicies",
+        kinds.BOOL,
+        False,
+        "Fetch the bundle of checks that is published for Trivy.",
+        sources=IN_TRIVY_CONFIG,
+        feature="audit",
+    )
+    use_embedded_policies: bool = setting(
+        "trivy.useEmbeddedRegoPolicies",
+        kinds.BOOL,
+        False,
+        "Use the checks that are part of Trivy.",
+        sources=IN_TRIVY_CONFIG,
+        feature="audit",
+    )
+    supported_kinds: tuple[str, ...] = setting(
+        "trivy.supportedConfigAuditKinds",
+        kinds.TEXT_LIST,
+        DEFAULT_AUDIT_KINDS,
+        "Kinds to audit; `Workload` stands for all kinds of workload.",
+        sources=IN_TRIVY_CONFIG,
+        feature="audit",
+    )
+    bundle_reference: str = setting(
+        "policies.bundle.oci.ref", kinds.TEXT, "", "Where that bundle is.", sources=IN_CONFIG, feature="audit"
+    )
+    bundle_insecure: bool = setting(
+        "policies.bundle.insecure",
+        kinds.BOOL,
+        False,
+        "Do not check certificates where it comes from.",
+        sources=IN_CONFIG,
+        feature="audit",
+    )
+    bundle_user: SecretText = setting(
+        "policies.bundle.oci.user",
+        kinds.SECRET,
+        SecretText(""),
+        "User name for its registry; needs the password too.",
+        sources=(Source.SECRET,),
+        feature="audit",
+        secret=True,
+    )
+    bundle_password: SecretText = setting(
+        "policies.bundle.oci.password",
+        kinds.SECRET,
+        SecretText(""),
+        "Password for its registry.",
+        sources=(Source.SECRET,),
+        feature="audit",
+        secret=True,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeCollectorSettings:
+    """The Jobs that read how nodes are set up."""
+
+    concurrency_limit: int = setting(
+        "OPERATOR_CONCURRENT_NODE_COLLECTOR_LIMIT",
+        kinds.integer(0),
+        1,
+        "How many node collector Jobs run at the same time.",
+        feature="node collector",
+    )
+    image: str = setting(
+        "node.collector.imageRef",
+        kinds.TEXT,
+        "ghcr.io/aquasecurity/node-collector:0.3.1",
+        "Image of the node collector.",
+        sources=IN_CONFIG,
+        feature="node collector",
+    )
+    image_pull_secret: str = setting(
+        "node.collector.imagePullSecret",
+        kinds.OBJECT_NAME,
+        "",
+        "Secret with which nodes pull it.",
+        sources=IN_CONFIG,
+        feature="node collector",
+    )
+    use_node_selector: bool = setting(
+        "node.collector.nodeSelector",
+        kinds.BOOL,
+        True,
+        "Pin each of those Jobs to its node by a node selector.",
+        sources=IN_CONFIG,
+        feature="node collector",
+    )
+    tolerations: tuple[Json, ...] = setting(
+        "nodeCollector.tolerations",
+        shapes.TOLERATIONS,
+        (),
+        "Tolerations of those Jobs.",
+        sources=IN_CONFIG,
+        feature="node collector",
+    )
+    volumes: tuple[Json, ...] = setting(
+        "nodeCollector.volumes",
+        shapes.VOLUMES,
+        (),
+        "Volumes of those Jobs, instead of the built-in ones.",
+        sources=IN_CONFIG,
+        feature="node collector",
+    )
+    volume_mounts: tuple[Json, ...] = setting(
+        "nodeCollector.volumeMounts",
+        shapes.VOLUME_MOUNTS,
+        (),
+        "Mounts of those Jobs, instead of the built-in ones.",
+        sources=IN_CONFIG,
+        feature="node collector",
+    )
+    exclude_nodes: dict[str, str] = setting(
+        "nodeCollector.excludeNodes",
+        kinds.LABELS,
+        {},
+        "A node that has all of these labels is left out.",
+        sources=IN_CONFIG,
+        feature="node collector",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComplianceSettings:
+    """Reports on compliance with benchmarks."""
+
+    enabled: bool = setting(
+        "OPERATOR_CLUSTER_COMPLIANCE_ENABLED",
+        kinds.BOOL,
+        True,
+        "Fill in ClusterComplianceReports.",
+        feature="compliance",
+    )
+    invoke_once: bool = setting(
+        "OPERATOR_INVOKE_CLUSTER_COMPLIANCE_ONCE",
+        kinds.BOOL,
+        False,
+        "For tests: fill them in at every change, whatever their schedule.",
+        feature="compliance",
+    )
+    fail_entries_limit: int = setting(
+        "compliance.failEntriesLimit",
+        kinds.integer(0),
+        10,
+        "How many failed resources are listed per control.",
+        sources=IN_CONFIG,
+        feature="compliance",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookSettings:
+    """Reports sent to a URL of yours."""
+
+    url: SecretText = setting(
+        "OPERATOR_WEBHOOK_BROADCAST_URL",
+        kinds.SECRET_URL,
+        SecretText(""),
+        "Where reports are sent; empty is off.",
+        feature="webhook",
+        secret=True,
+    )
+    timeout_seconds: float | None = setting(
+        "OPERATOR_WEBHOOK_BROADCAST_TIMEOUT",
+        kinds.OPTIONAL_DURATION,
+        30.0,
+        "Longest time for one request; empty is the default.",
+        feature="webhook",
+    )
+    headers: dict[str, SecretText] = setting(
+        "OPERATOR_WEBHOOK_BROADCAST_CUSTOM_HEADERS",
+        kinds.HEADERS,
+        {},
+        "Headers of those requests.",
+        feature="webhook",
+        secret=True,
+    )
+    send_deleted_reports: bool = setting(
+        "OPERATOR_SEND_DELETED_REPORTS",
+        kinds.BOOL,
+        False,
+        "Send reports that are deleted, too.",
+        feature="webhook",
+    )

@@ -1,0 +1,451 @@
+"""Settings of Trivy itself: its image and mode, databases, what it looks for, how it reaches registries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from . import kinds
+from .kinds import SecretText
+from .setting import IN_TRIVY_CONFIG, Affects, Source, family, setting
+
+
+class TrivyMode(StrEnum):
+    STANDALONE = "Standalone"
+    CLIENT_SERVER = "ClientServer"
+
+
+class TrivyCommand(StrEnum):
+    IMAGE = "image"
+    FILESYSTEM = "filesystem"
+    ROOTFS = "rootfs"
+
+
+class PullPolicy(StrEnum):
+    ALWAYS = "Always"
+    IF_NOT_PRESENT = "IfNotPresent"
+    NEVER = "Never"
+
+
+class SeverityName(StrEnum):
+    UNKNOWN = "UNKNOWN"
+    LOW = "LOW"
+    MEDIUM = "MEDIUM"
+    HIGH = "HIGH"
+    CRITICAL = "CRITICAL"
+
+
+class VulnType(StrEnum):
+    OS = "os"
+    LIBRARY = "library"
+
+
+_SECRET_ONLY = (Source.TRIVY_SECRET,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrivySettings:
+    """How Trivy is run, in scan pods and by the operator itself."""
+
+    repository: str = setting(
+        "trivy.repository",
+        kinds.IMAGE_REPOSITORY,
+        "mirror.gcr.io/aquasec/trivy",
+        "Image of Trivy, without tag.",
+        sources=IN_TRIVY_CONFIG,
+    )
+    tag: str = setting(
+        "trivy.tag",
+        kinds.TAG,
+        "0.76.0",
+        "Tag of Trivy's image, or its digest.",
+        sources=IN_TRIVY_CONFIG,
+        affects=Affects.SCAN,
+    )
+    image_pull_secret: str = setting(
+        "trivy.imagePullSecret",
+        kinds.OBJECT_NAME,
+        "",
+        "Secret with which nodes pull Trivy's image.",
+        sources=IN_TRIVY_CONFIG,
+    )
+    image_pull_policy: PullPolicy = setting(
+        "trivy.imagePullPolicy",
+        kinds.choice(PullPolicy),
+        PullPolicy.IF_NOT_PRESENT,
+        "When nodes pull Trivy's image.",
+        sources=IN_TRIVY_CONFIG,
+    )
+    mode: TrivyMode = setting(
+        "trivy.mode",
+        kinds.choice(TrivyMode),
+        TrivyMode.STANDALONE,
+        "Standalone: each scan pod has a database of its own. ClientServer: a Trivy server has it.",
+        sources=IN_TRIVY_CONFIG,
+    )
+    command: TrivyCommand = setting(
+        "trivy.command",
+        kinds.choice(TrivyCommand),
+        TrivyCommand.IMAGE,
+        "How images are scanned. Only `image` is supported.",
+        sources=IN_TRIVY_CONFIG,
+        affects=Affects.SCAN,
+    )
+    sbom_sources: str = setting(
+        "trivy.sbomSources",
+        kinds.TEXT,
+        "",
+        "Where Trivy looks for bills of materials that were published with an image: `oci`, `rekor`.",
+        sources=IN_TRIVY_CONFIG,
+        affects=Affects.SCAN,
+    )
+    severities: tuple[SeverityName, ...] = setting(
+        "trivy.severity",
+        kinds.choices(SeverityName),
+        tuple(SeverityName),
+        "Severities of findings to report.",
+        sources=IN_TRIVY_CONFIG,
+        affects=Affects.SCAN,
+    )
+    slow: bool = setting(
+        "trivy.slow",
+        kinds.BOOL,
+        True,
+        "Scan with less CPU and memory, one file at a time.",
+        sources=IN_TRIVY_CONFIG,
+    )
+    vuln_type: VulnType | None = setting(
+        "trivy.vulnType",
+        kinds.optional_choice(VulnType),
+        None,
+        "Look at packages of the operating system only, or of languages only.",
+        sources=IN_TRIVY_CONFIG,
+        affects=Affects.SCAN,
+    )
+    ignore_unfixed: bool = setting(
+        "trivy.ignoreUnfixed",
+        kinds.BOOL,
+        False,
+        "Leave out vulnerabilities that have no fix.",
+        sources=IN_TRIVY_CONFIG,
+        affects=Affects.SCAN,
+    )
+    offline_scan: bool = setting(
+        "trivy.offlineScan",
+        kinds.BOOL,
+        False,
+        "Make no requests to find out about dependencies.",
+        sources=IN_TRIVY_CONFIG,
+        affects=Affects.SCAN,
+    )
+    timeout_seconds: float = setting(
+        "trivy.timeout",
+        kinds.DURATION,
+        300.0,
+        "Trivy's own limit for one scan.",
+        sources=IN_TRIVY_CONFIG,
+    )
+    ignore_file: str = setting(
+        "trivy.ignoreFile",
+        kinds.MULTILINE,
+        "",
+        "Content of an ignore file: ids of findings to leave out, one a line.",
+        sources=(Source.TRIVY_CONFIG,),
+        affects=Affects.SCAN,
+    )
+    ignore_file_name: str = setting(
+        "trivy.ignoreFileName",
+        kinds.TEXT,
+        ".trivyignore",
+        "Name of the ignore file; `.trivyignore.yaml` for its YAML form.",
+        sources=(Source.TRIVY_CONFIG,),
+        affects=Affects.SCAN,
+    )
+    ignore_policies: dict[str, str] = family(
+        "trivy.ignorePolicy",
+        kinds.MULTILINE,
+        "Rego policy that leaves out findings: `trivy.ignorePolicy` for all, "
+        "`trivy.ignorePolicy.<namespace>`, `trivy.ignorePolicy.<namespace>.<workload>`; "
+        "a dot in the last part stands for any text.",
+        sources=(Source.TRIVY_CONFIG,),
+        affects=Affects.SCAN,
+    )
+    config_file: str = setting(
+        "trivy.configFile",
+        kinds.MULTILINE,
+        "",
+        "Content of a configuration file of Trivy.",
+        sources=(Source.TRIVY_CONFIG,),
+        affects=Affects.SCAN,
+    )
+    insecure_registries: dict[str, str] = family(
+        "trivy.insecureRegistry.",
+        kinds.TEXT,
+        "Host of a registry whose certificate is not checked; what follows the last dot is any name.",
+        sources=(Source.TRIVY_CONFIG,),
+    )
+    non_ssl_registries: dict[str, str] = family(
+        "trivy.nonSslRegistry.",
+        kinds.TEXT,
+        "Host of a registry that speaks HTTP; what follows the last dot is any name.",
+        sources=(Source.TRIVY_CONFIG,),
+    )
+    registry_mirrors: dict[str, str] = family(
+        "trivy.registry.mirror.",
+        kinds.TEXT,
+        "Where to fetch images from instead: the key ends in the beginning of the image's full name "
+        "(`docker.io` and `index.docker.io` are the same), the value takes its place. The longest one that "
+        "fits counts.",
+        sources=(Source.TRIVY_CONFIG,),
+    )
+    http_proxy: SecretText = setting(
+        "trivy.httpProxy",
+        kinds.SECRET,
+        SecretText(""),
+        "HTTP_PROXY of scan pods; may hold a password.",
+        sources=(Source.TRIVY_CONFIG,),
+        secret=True,
+    )
+    https_proxy: SecretText = setting(
+        "trivy.httpsProxy",
+        kinds.SECRET,
+        SecretText(""),
+        "HTTPS_PROXY of scan pods; may hold a password.",
+        sources=(Source.TRIVY_CONFIG,),
+        secret=True,
+    )
+    no_proxy: str = setting(
+        "trivy.noProxy", kinds.TEXT, "", "NO_PROXY of scan pods.", sources=(Source.TRIVY_CONFIG,)
+    )
+    ssl_cert_dir: str = setting(
+        "trivy.sslCertDir",
+        kinds.ABSOLUTE_PATH,
+        "",
+        "Directory on the nodes with certificates of certificate authorities that Trivy shall trust.",
+        sources=IN_TRIVY_CONFIG,
+    )
+    include_dev_deps: bool = setting(
+        "trivy.includeDevDeps",
+        kinds.BOOL,
+        False,
+        "Look at development dependencies too; only for the command `filesystem`.",
+        sources=IN_TRIVY_CONFIG,
+        affects=Affects.SCAN,
+    )
+    skip_files: tuple[str, ...] = setting(
+        "trivy.skipFiles",
+        kinds.TEXT_LIST,
+        (),
+        "Files in images to leave out. An annotation of the workload wins.",
+        sources=(Source.TRIVY_CONFIG,),
+        affects=Affects.SCAN,
+    )
+    skip_dirs: tuple[str, ...] = setting(
+        "trivy.skipDirs",
+        kinds.TEXT_LIST,
+        (),
+        "Directories in images to leave out. An annotation of the workload wins.",
+        sources=(Source.TRIVY_CONFIG,),
+        affects=Affects.SCAN,
+    )
+    db_repository: tuple[str, ...] = setting(
+        "trivy.dbRepository",
+        kinds.TEXT_LIST,
+        ("mirror.gcr.io/aquasec/trivy-db",),
+        "Where the vulnerability database comes from; several are tried in order.",
+        sources=IN_TRIVY_CONFIG,
+    )
+    java_db_repository: tuple[str, ...] = setting(
+        "trivy.javaDbRepository",
+        kinds.TEXT_LIST,
+        ("mirror.gcr.io/aquasec/trivy-java-db",),
+        "Where the index of Java artefacts comes from.",
+        sources=IN_TRIVY_CONFIG,
+    )
+    db_repository_insecure: bool = setting(
+        "trivy.dbRepositoryInsecure",
+        kinds.BOOL,
+        False,
+        "Do not check certificates where databases come from.",
+        sources=IN_TRIVY_CONFIG,
+    )
+    db_repository_username: SecretText = setting(
+        "trivy.dbRepositoryUsername",
+        kinds.SECRET,
+        SecretText(""),
+        "User name for that registry; needs the password too.",
+        sources=_SECRET_ONLY,
+        secret=True,
+    )
+    db_repository_password: SecretText = setting(
+        "trivy.dbRepositoryPassword",
+        kinds.SECRET,
+        SecretText(""),
+        "Password for that registry.",
+        sources=_SECRET_ONLY,
+        secret=True,
+    )
+    github_token: SecretText = setting(
+        "trivy.githubToken",
+        kinds.SECRET,
+        SecretText(""),
+        "Token for GitHub, against its rate limit while databases are fetched.",
+        sources=_SECRET_ONLY,
+        secret=True,
+    )
+    skip_java_db_update: bool = setting(
+        "trivy.skipJavaDBUpdate",
+        kinds.BOOL,
+        False,
+        "Never fetch the index of Java artefacts.",
+        sources=IN_TRIVY_CONFIG,
+        affects=Affects.SCAN,
+    )
+    image_scan_cache_dir: str = setting(
+        "trivy.imageScanCacheDir",
+        kinds.ABSOLUTE_PATH,
+        "/tmp/trivy/.cache",  # noqa: S108 (a path in the scan pod's own volume)
+        "Cache directory in scan pods.",
+        sources=IN_TRIVY_CONFIG,
+    )
+    filesystem_scan_cache_dir: str = setting(
+        "trivy.filesystemScanCacheDir",
+        kinds.ABSOLUTE_PATH,
+        "/var/trivyoperator/trivy-db",
+        "Cache directory in scan pods of the commands `filesystem` and `rootfs`.",
+        sources=IN_TRIVY_CONFIG,
+    )
+    server_url: str = setting(
+        "trivy.serverURL",
+        kinds.URL,
+        "",
+        "Trivy server of the mode ClientServer.",
+        sources=IN_TRIVY_CONFIG,
+    )
+    server_token: SecretText = setting(
+        "trivy.serverToken",
+        kinds.SECRET,
+        SecretText(""),
+        "Token for the Trivy server.",
+        sources=_SECRET_ONLY,
+        secret=True,
+    )
+    server_token_header: str = setting(
+        "trivy.serverTokenHeader",
+        kinds.TEXT,
+        "",
+        "Name of the header the token travels in; Trivy's own default is `Trivy-Token`.",
+        sources=IN_TRIVY_CONFIG,
+    )
+    server_custom_headers: SecretText = setting(
+        "trivy.serverCustomHeaders",
+        kinds.SECRET,
+        SecretText(""),
+        "Further headers for the Trivy server.",
+        sources=_SECRET_ONLY,
+        secret=True,
+    )
+    server_insecure: bool = setting(
+        "trivy.serverInsecure",
+        kinds.BOOL,
+        False,
+        "Do not check the certificate of the Trivy server.",
+        sources=IN_TRIVY_CONFIG,
+    )
+    client_server_skip_update: bool = setting(
+        "trivy.clientServerSkipUpdate",
+        kinds.BOOL,
+        False,
+        "Add `--skip-db-update` in the mode ClientServer.",
+        sources=IN_TRIVY_CONFIG,
+    )
+    requests_cpu: str = setting(
+        "trivy.resources.requests.cpu",
+        kinds.QUANTITY,
+        "",
+        "CPU request of scan pods.",
+        sources=IN_TRIVY_CONFIG,
+    )
+    requests_memory: str = setting(
+        "trivy.resources.requests.memory",
+        kinds.QUANTITY,
+        "",
+        "Memory request of scan pods.",
+        sources=IN_TRIVY_CONFIG,
+    )
+    requests_ephemeral_storage: str = setting(
+        "trivy.resources.requests.ephemeral-storage",
+        kinds.QUANTITY,
+        "",
+        "Disk request of scan pods.",
+        sources=IN_TRIVY_CONFIG,
+    )
+    limits_cpu: str = setting(
+        "trivy.resources.limits.cpu", kinds.QUANTITY, "", "CPU limit of scan pods.", sources=IN_TRIVY_CONFIG
+    )
+    limits_memory: str = setting(
+        "trivy.resources.limits.memory",
+        kinds.QUANTITY,
+        "",
+        "Memory limit of scan pods.",
+        sources=IN_TRIVY_CONFIG,
+    )
+    limits_ephemeral_storage: str = setting(
+        "trivy.resources.limits.ephemeral-storage",
+        kinds.QUANTITY,
+        "",
+        "Disk limit of scan pods.",
+        sources=IN_TRIVY_CONFIG,
+    )
+    use_builtin_server: bool = setting(
+        "OPERATOR_BUILT_IN_TRIVY_SERVER",
+        kinds.BOOL,
+        False,
+        "The Trivy server is the one installed with the operator; scans wait until it is healthy.",
+    )
+    server_health_cache_seconds: float | None = setting(
+        "TRIVY_SERVER_HEALTH_CHECK_CACHE_EXPIRATION",
+        kinds.OPTIONAL_DURATION,
+        36_000.0,
+        "For how long a healthy answer of that server counts; empty: for one scan.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseSettings:
+    """The vulnerability database the operator itself keeps, to match bills of materials again."""
+
+    rematch_enabled: bool = setting(
+        "OPERATOR_REMATCH_ENABLED",
+        kinds.BOOL,
+        True,
+        "Refresh reports by matching the stored bill of materials against the current database. "
+        "Off: by a new scan.",
+        ours=True,
+    )
+    rematch_concurrency: int = setting(
+        "OPERATOR_REMATCH_CONCURRENCY", kinds.integer(1, 64), 1, "How many of those run at a time.", ours=True
+    )
+    rematch_timeout_seconds: float = setting(
+        "OPERATOR_REMATCH_TIMEOUT", kinds.duration(1), 120.0, "Longest run of one of those.", ours=True
+    )
+    refresh_interval_seconds: float = setting(
+        "OPERATOR_DATABASE_REFRESH_INTERVAL",
+        kinds.duration(60),
+        21_600.0,
+        "How often the operator looks for a new vulnerability database.",
+        ours=True,
+    )
+    download_timeout_seconds: float = setting(
+        "OPERATOR_DATABASE_DOWNLOAD_TIMEOUT", kinds.duration(1), 600.0, "Longest time to fetch it.", ours=True
+    )
+    trivy_program: str = setting(
+        "OPERATOR_TRIVY_PROGRAM", kinds.TEXT, "trivy", "Trivy as the operator itself runs it.", ours=True
+    )
+    cache_dir: str = setting(
+        "OPERATOR_TRIVY_CACHE_DIR",
+        kinds.ABSOLUTE_PATH,
+        "/tmp/trivyop",  # noqa: S108 (a volume in the operator's own pod)
+        "Where the operator keeps its database.",
+        ours=True,
+    )

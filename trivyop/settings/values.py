@@ -1,0 +1,51 @@
+"""All settings as one frozen value, and the list of every setting.
+
+``Settings()`` is what an installation gets that sets nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from .features import AuditSettings, ComplianceSettings, NodeCollectorSettings, WebhookSettings
+from .operator import MetricsSettings, OperatorSettings
+from .reports import ReportSettings
+from .scan_job import ScanJobSettings
+from .setting import Setting, settings_of
+from .trivy import DatabaseSettings, TrivySettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting, grouped by what it is about. Shared by all parts: read it, never change it."""
+
+    operator: OperatorSettings = field(default_factory=OperatorSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    reports: ReportSettings = field(default_factory=ReportSettings)
+    scan_job: ScanJobSettings = field(default_factory=ScanJobSettings)
+    trivy: TrivySettings = field(default_factory=TrivySettings)
+    database: DatabaseSettings = field(default_factory=DatabaseSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
+    node_collector: NodeCollectorSettings = field(default_factory=NodeCollectorSettings)
+    compliance: ComplianceSettings = field(default_factory=ComplianceSettings)
+    webhook: WebhookSettings = field(default_factory=WebhookSettings)
+    warnings: tuple[str, ...] = field(
+        default=(), compare=False
+    )  # what ``load_settings`` found odd, for the log
+
+    def value_of(self, declared: Setting) -> Any:
+        group, _, name = declared.path.partition(".")
+        return getattr(getattr(self, group), name)
+
+
+GROUPS: dict[str, type] = {
+    group.name: group.default_factory
+    for group in dataclasses.fields(Settings)
+    if isinstance(group.default_factory, type)
+}
+
+SETTINGS: tuple[Setting, ...] = tuple(
+    declared for group, value_type in GROUPS.items() for declared in settings_of(value_type, f"{group}.")
+)

@@ -1,0 +1,65 @@
+"""Stored reports: the little of each report in the cluster that is kept in memory.
+
+Made from metadata alone (labels and annotations), whatever wrote the report: one of the Go operator has no
+digest and no hashes, so it counts as due, and stays until ours replaces it under the same name.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NamedTuple
+
+import msgspec
+
+from trivyop.kube.objects import Object
+from trivyop.kube.resources import ObjectKey
+from trivyop.report import keys
+
+
+class Owner(NamedTuple):
+    """The workload that a report says it is about."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+class StoredReport(msgspec.Struct, frozen=True, gc=False):
+    """One report, without its findings; texts are "" where the report does not say."""
+
+    key: ObjectKey
+    uid: str
+    owner: Owner
+    container: str
+    spec_hash: str
+    digest: str
+    platform: str
+    settings_hash: str
+    content_hash: str
+    scanned_at: str  # RFC 3339
+    summary: str  # counts, as in the annotation
+    complete: bool  # nothing was left out for its size
+
+    @classmethod
+    def parse(cls, report: Object) -> StoredReport:
+        """Read what the metadata tells; never fails, because anybody may write labels."""
+        meta = report.metadata
+        labels = meta.labels or {}
+        annotations = meta.annotations or {}
+        name = labels.get(keys.RESOURCE_NAME) or annotations.get(keys.RESOURCE_NAME, "")
+        return cls(
+            key=meta.key,
+            uid=meta.uid,
+            owner=Owner(
+                sys.intern(labels.get(keys.RESOURCE_KIND, "")), sys.intern(meta.namespace), sys.intern(name)
+            ),
+            container=sys.intern(labels.get(keys.CONTAINER_NAME, "")),
+            spec_hash=sys.intern(labels.get(keys.SPEC_HASH, "")),
+            digest=sys.intern(annotations.get(keys.IMAGE_DIGEST, "")),
+            platform=sys.intern(annotations.get(keys.PLATFORM, "")),
+            settings_hash=sys.intern(annotations.get(keys.SETTINGS_HASH, "")),
+            content_hash=annotations.get(keys.CONTENT_HASH, ""),
+            scanned_at=sys.intern(annotations.get(keys.SCANNED_AT, "")),
+            summary=sys.intern(annotations.get(keys.SUMMARY, "")),
+            complete=keys.OMITTED not in annotations,
+        )

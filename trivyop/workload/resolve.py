@@ -1,0 +1,255 @@
+"""Resolve: from an object to the workload that is scanned, or the reason why it is not.
+
+The rules say which object of a family of owners the reports attach to (the active ReplicaSet of a Deployment,
+the CronJob and not its Jobs, a pod only if nothing we know controls it) and which revisions are current. They
+read listers and decide; they write nothing and wait for nothing.
+
+Promises: the same listers and selection give the same answer; a pod's spec hash changes with its containers
+only, not with its node or status.
+Not here: which events lead to which workload (``owners.py``), and which images it runs (``running.py``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from trivyop.kube.objects import Object, controller_of
+from trivyop.kube.resources import ObjectKey
+from trivyop.workload.images import ContainerImage, ContainerKind
+from trivyop.workload.objects import (
+    DEPLOYMENT_CONFIG_NAME,
+    DEPLOYMENT_CONFIG_VERSION,
+    DEPLOYMENT_REVISION,
+    CronJob,
+    DaemonSet,
+    Job,
+    Node,
+    Pod,
+    PodSpec,
+    ReplicaSet,
+    ReplicationController,
+    StatefulSet,
+)
+from trivyop.workload.owners import (
+    BY_CONTROLLER,
+    Lister,
+    WorkloadKind,
+    WorkloadRef,
+    workload_of_job,
+    workload_of_pod,
+)
+from trivyop.workload.running import containers_of, newest_first, running_images
+from trivyop.workload.selection import MANAGED_BY, MANAGED_BY_VALUE, Selection
+
+T_co = TypeVar("T_co", covariant=True)
+Scannable = Pod | ReplicaSet | ReplicationController | StatefulSet | DaemonSet | Job | CronJob
+
+
+class Reason(StrEnum):
+    """Why an object is not scanned; the text is for people."""
+
+    KIND = "kind is not targeted"
+    NAMESPACE = "namespace is not selected"
+    LABEL = "carries a skip label"
+    OURS = "belongs to the operator"
+    TERMINATING = "is being deleted"
+    CONTROLLED = "its controller is scanned instead"
+    OUTDATED = "is not the current revision"
+    NO_PODS = "has no pods"
+    NO_IMAGES = "all its images are excluded"
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """The object exists, but is not scanned; reports of it have no place."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """An object that reports attach to, with the images it runs."""
+
+    kind: str
+    api_version: str
+    key: ObjectKey
+    uid: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    containers: tuple[ContainerImage, ...]
+    spec_hash: str  # of the template's containers; a valid label value
+    service_account: str = ""
+    pull_secrets: tuple[str, ...] = ()
+    node_name: str = ""  # where its newest pod runs
+
+
+class NoLister(Generic[T_co]):
+    """Lister of a kind that is not watched."""
+
+    def get(self, key: ObjectKey, /) -> T_co | None:
+        del key
+        return None
+
+    def by_index(self, name: str, value: str, /) -> Sequence[T_co]:
+        del name, value
+        return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listers:
+    """Everything the rules read. The lister of every kind but Node has the index ``BY_CONTROLLER``."""
+
+    pods: Lister[Pod]
+    replica_sets: Lister[ReplicaSet] = field(default_factory=NoLister[ReplicaSet])
+    replication_controllers: Lister[ReplicationController] = field(
+        default_factory=NoLister[ReplicationController]
+    )
+    stateful_sets: Lister[StatefulSet] = field(default_factory=NoLister[StatefulSet])
+    daemon_sets: Lister[DaemonSet] = field(default_factory=NoLister[DaemonSet])
+    jobs: Lister[Job] = field(default_factory=NoLister[Job])
+    cron_jobs: Lister[CronJob] = field(default_factory=NoLister[CronJob])
+    nodes: Lister[Node] = field(default_factory=NoLister[Node])
+
+    def of(self, kind: WorkloadKind) -> Lister[Scannable]:
+        match kind:
+            case WorkloadKind.POD:
+                return self.pods
+            case WorkloadKind.REPLICA_SET:
+                return self.replica_sets
+            case WorkloadKind.REPLICATION_CONTROLLER:
+                return self.replication_controllers
+            case WorkloadKind.STATEFUL_SET:
+                return self.stateful_sets
+            case WorkloadKind.DAEMON_SET:
+                return self.daemon_sets
+            case WorkloadKind.JOB:
+                return self.jobs
+            case WorkloadKind.CRON_JOB:
+                return self.cron_jobs
+
+
+def resolve(
+    kind: WorkloadKind, key: ObjectKey, listers: Listers, selection: Selection
+) -> Workload | Skipped | None:
+    """Say what is to be scanned for an object; None if there is no such object."""
+    obj = listers.of(kind).get(key)
+    if obj is None:
+        return None
+    pods = newest_first(_pods_of(obj, listers))
+    reason = _unwanted(kind, obj, selection) or _not_the_one(obj, pods, listers, selection)
+    if reason is not None:
+        return Skipped(reason)
+
+    template, fixed = pod_spec_of(obj), isinstance(obj, (ReplicaSet, Job))
+    containers = tuple(
+        container
+        for container in running_images(template, pods, listers.nodes, template_is_fixed=fixed)
+        if not selection.excludes_image(container.image)
+        and not (selection.skip_init_containers and container.kind is ContainerKind.INIT)
+    )
+    if not containers:
+        return Skipped(Reason.NO_IMAGES)
+    return Workload(
+        kind=kind.value,
+        api_version=kind.resource.api_version,
+        key=key,
+        uid=obj.metadata.uid,
+        labels=obj.metadata.labels or {},
+        annotations=obj.metadata.annotations or {},
+        containers=containers,
+        spec_hash=spec_hash(template),
+        service_account=template.service_account_name,
+        pull_secrets=tuple(secret.name for secret in template.image_pull_secrets if secret.name),
+        node_name=next((pod.spec.node_name for pod in pods if pod.spec.node_name), ""),
+    )
+
+
+def pod_spec_of(obj: Scannable) -> PodSpec:
+    """The spec its pods are made from; a pod's own."""
+    match obj:
+        case Pod():
+            return obj.spec
+        case CronJob():
+            return obj.spec.job_template.spec.template.spec
+        case _:
+            return obj.spec.template.spec
+
+
+def spec_hash(spec: PodSpec) -> str:
+    """Hash what decides on the images: kind, name and image of every container, in any order."""
+    lines = sorted(f"{kind}\0{container.name}\0{container.image}" for kind, container in containers_of(spec))
+    return hashlib.blake2b("\n".join(lines).encode(), digest_size=8).hexdigest()
+
+
+def _unwanted(kind: WorkloadKind, obj: Object, selection: Selection) -> Reason | None:
+    """What the object's own metadata says against scanning it."""
+    labels = obj.metadata.labels or {}
+    if kind not in selection.kinds:
+        return Reason.KIND
+    if not selection.namespaces.includes(obj.metadata.namespace):
+        return Reason.NAMESPACE
+    if labels.get(MANAGED_BY) == MANAGED_BY_VALUE:
+        return Reason.OURS
+    if not selection.skip_label_keys.isdisjoint(labels):
+        return Reason.LABEL
+    if obj.metadata.deletion_timestamp is not None:
+        return Reason.TERMINATING
+    return None
+
+
+def _not_the_one(
+    obj: Scannable, pods: Sequence[Pod], listers: Listers, selection: Selection
+) -> Reason | None:
+    """What the object's place among its owners and pods says against scanning it."""
+    match obj:
+        case Pod() if workload_of_pod(obj, listers.jobs) != WorkloadRef(WorkloadKind.POD, obj.key):
+            return Reason.CONTROLLED
+        case Pod() if DEPLOYMENT_CONFIG_NAME in (
+            obj.metadata.annotations or {}
+        ):  # runs a rollout, no workload
+            return Reason.CONTROLLED
+        case Job() if workload_of_job(obj).kind is WorkloadKind.CRON_JOB:
+            return Reason.CONTROLLED
+        case ReplicaSet() | ReplicationController() | StatefulSet() if not pods:
+            return Reason.NO_PODS
+        case ReplicaSet() if not _is_newest(obj, DEPLOYMENT_REVISION, listers.replica_sets):
+            return Reason.OUTDATED if selection.only_current_revisions else None
+        case ReplicationController() if not _is_newest(
+            obj, DEPLOYMENT_CONFIG_VERSION, listers.replication_controllers
+        ):
+            return Reason.OUTDATED if selection.only_current_revisions else None
+        case _:
+            return None
+
+
+def _is_newest(obj: Object, annotation: str, siblings: Lister[Object]) -> bool:
+    """Whether no other object of the same controller has a higher revision.
+
+    A Deployment gives its current ReplicaSet the highest number, also on a rollback, so the Deployment itself
+    need not be watched. Controllers that number nothing (Argo's Rollout) have no outdated revisions.
+    """
+    owner = controller_of(obj.metadata)
+    if owner is None:
+        return True
+    own = _revision(obj, annotation)
+    return all(_revision(other, annotation) <= own for other in siblings.by_index(BY_CONTROLLER, owner.uid))
+
+
+def _revision(obj: Object, annotation: str) -> int:
+    text = (obj.metadata.annotations or {}).get(annotation, "")
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def _pods_of(obj: Scannable, listers: Listers) -> Iterable[Pod]:
+    match obj:
+        case Pod():
+            return (obj,)
+        case CronJob():
+            jobs = listers.jobs.by_index(BY_CONTROLLER, obj.metadata.uid)
+            return [pod for job in jobs for pod in listers.pods.by_index(BY_CONTROLLER, job.metadata.uid)]
+        case _:
+            return listers.pods.by_index(BY_CONTROLLER, obj.metadata.uid)

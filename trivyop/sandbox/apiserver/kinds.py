@@ -1,0 +1,114 @@
+"""Kinds that are served right now: the built-in ones, and those of established CustomResourceDefinitions.
+
+Promises: two versions of a kind, and the two groups that have Events, share one bucket.
+Not here: what a kind's objects look like (``objects``), and when a definition is established (``crds``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from trivyop.sandbox.apiserver import fields
+from trivyop.sandbox.apiserver.interim import KINDS
+
+if TYPE_CHECKING:
+    from trivyop.sandbox.apiserver.objects.kinds import Kind
+    from trivyop.sandbox.apiserver.storage import Bucket, Storage, Stored
+
+Obj = dict[str, Any]
+Convert = Callable[[Obj], Obj]
+
+
+@dataclass(slots=True, eq=False)
+class Served:
+    """One kind in one version, and the bucket its objects are in."""
+
+    kind: Kind
+    bucket: Bucket
+    from_storage: Convert | None = None  # None: as stored, but for the apiVersion
+    to_storage: Convert | None = None
+    prefix: bytes = field(init=False)
+    list_prefix: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        version = self.kind.api_version
+        list_kind = self.kind.list_kind or f"{self.kind.kind}List"
+        self.prefix = orjson.dumps({"kind": self.kind.kind, "apiVersion": version})[:-1] + b","
+        self.list_prefix = orjson.dumps({"kind": list_kind, "apiVersion": version})[:-1] + b","
+
+    def body(self, stored: Stored) -> bytes:
+        """Encode an object of this version without kind and apiVersion."""
+        return orjson.dumps(self.from_storage(stored.obj())) if self.from_storage else stored.body
+
+    def obj(self, stored: Stored) -> Obj:
+        """Decode an object of this version; the caller may change it."""
+        body = self.from_storage(stored.obj()) if self.from_storage else stored.obj()
+        return {"kind": self.kind.kind, "apiVersion": self.kind.api_version, **body}
+
+    def put(self, obj: Obj) -> Stored:
+        """Store an object of this version."""
+        return self.bucket.put(self.to_storage(obj) if self.to_storage else obj)
+
+    def preview(self, obj: Obj) -> Stored:
+        """Encode an object of this version as if it was stored."""
+        return self.bucket.preview(self.to_storage(obj) if self.to_storage else obj)
+
+    @property
+    def field_names(self) -> frozenset[str]:
+        """The fields that lists can be selected by."""
+        kind = self.kind
+        return fields.supported(kind.group, kind.plural, namespaced=kind.namespaced)
+
+
+class Kinds:
+    """The registry; asked on every request, changed when definitions come and go."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._served: dict[tuple[str, str, str], Served] = {}
+        for kind in KINDS.values():
+            self.add(kind)
+
+    def __iter__(self) -> Iterator[Served]:
+        return iter(tuple(self._served.values()))
+
+    def find(self, group: str, version: str, plural: str) -> Served | None:
+        """Return a kind by what stands in its path."""
+        return self._served.get((group, version, plural))
+
+    def get(self, group: str, version: str, plural: str) -> Served:
+        """Return a kind that is known to be there."""
+        return self._served[group, version, plural]
+
+    def groups(self) -> dict[str, list[str]]:
+        """Return the versions served in each group."""
+        found: dict[str, list[str]] = {}
+        for group, version, _ in self._served:
+            versions = found.setdefault(group, [])
+            if version not in versions:
+                versions.append(version)
+        return found
+
+    def add(self, kind: Kind) -> Served:
+        """Serve a kind, in place of an older definition of the same name."""
+        served = Served(kind, self._bucket(kind.group, kind.plural))
+        self._served[kind.group, kind.version, kind.plural] = served
+        return served
+
+    def replace_custom(self, group: str, plural: str, kinds: Iterable[Kind]) -> None:
+        """Serve these versions of a custom resource and no others."""
+        for name in [
+            n for n, s in self._served.items() if s.kind.custom and n[0] == group and n[2] == plural
+        ]:
+            del self._served[name]
+        for kind in kinds:
+            self.add(kind)
+
+    def _bucket(self, group: str, plural: str) -> Bucket:
+        if (group, plural) == ("events.k8s.io", "events"):
+            group = ""
+        return self._storage.bucket(group, plural, fields.fields_of(group, plural))

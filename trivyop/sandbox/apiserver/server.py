@@ -1,0 +1,214 @@
+"""ApiServer: a Kubernetes API server in memory, over TLS.
+
+It answers as Kubernetes 1.36 does to what operators, their tests and kubectl ask for; recorded transcripts
+of the real one are replayed against it. It is a means for tests and the demo: no persistence, no scale-out.
+
+Promises: ``async with`` yields a server that accepts connections; leaving ends every request and watch.
+Not here: controllers and the kubelet, which are clients of it as in a real cluster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections import deque
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+from urllib.parse import unquote
+
+from aiohttp import ClientConnectionError, web
+
+from trivyop.sandbox.apiserver import negotiation, routing, status
+from trivyop.sandbox.apiserver.dispatch import Dispatch
+from trivyop.sandbox.apiserver.authn import User, service_account
+from trivyop.sandbox.apiserver.faults import Faults
+from trivyop.sandbox.apiserver.request import Reply, Request, refused
+from trivyop.sandbox.apiserver.watches import Watch
+from trivyop.sandbox.pki import Pki
+
+_BODY_BYTES = 3 << 20
+_LOG_LENGTH = 10_000
+_HOSTS = ("127.0.0.1", "localhost", "::1", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
+
+
+class LoggedRequest(NamedTuple):
+    """One line of the request log."""
+
+    method: str
+    path: str
+    query: str
+    user: str
+    status: int
+
+
+class ApiServer:
+    """The server; ``url``, ``pki`` and ``kubeconfig`` are what a client needs."""
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        pki: Pki | None = None,
+        faults: Faults | None = None,
+    ) -> None:
+        self.host = host
+        self.port = port
+        self.pki = pki or Pki.create()
+        self.faults = faults or Faults()
+        self.requests: deque[LoggedRequest] = deque(maxlen=_LOG_LENGTH)
+        self.dispatch = Dispatch(self.pki)
+        self.admin_token = self.dispatch.authenticator.admin_token
+        self._watches: set[Watch] = set()
+        self._runner: web.ServerRunner | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"https://{host}:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        self.dispatch.start()
+        self.faults.drop_watches = self.drop_watches
+        self.faults.forget_history = self.dispatch.storage.compact
+        await self._listen()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._hang_up()
+
+    async def restart(self) -> None:
+        """Drop every connection and listen again, at the same port with the same data."""
+        await self._hang_up()
+        await self._listen()
+
+    async def _listen(self) -> None:
+        server = web.Server(self._serve, handler_cancellation=True, access_log=None)
+        self._runner = web.ServerRunner(server, shutdown_timeout=1.0)
+        await self._runner.setup()
+        context = self.pki.server_context("kube-apiserver", (*_HOSTS, self.host))
+        site = web.TCPSite(
+            self._runner, self.host, self.port, ssl_context=context, reuse_address=True, backlog=512
+        )
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def _hang_up(self) -> None:
+        self.drop_watches()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    def drop_watches(self) -> None:
+        """End every watch that is open."""
+        for watch in tuple(self._watches):
+            watch.close()
+
+    def kubeconfig(self, user: str = "admin", groups: tuple[str, ...] = ()) -> dict[str, Any]:
+        """Build a kubeconfig.
+
+        ``admin`` may do everything; ``system:serviceaccount:<namespace>:<name>`` gets a token of that service
+        account, which must be there; anybody else a client certificate.
+        """
+        cluster = {
+            "server": self.url,
+            "certificate-authority-data": base64.b64encode(self.pki.ca_pem).decode(),
+        }
+        return {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "sandbox", "cluster": cluster}],
+            "users": [{"name": user, "user": self._credentials(user, groups)}],
+            "contexts": [{"name": "sandbox", "context": {"cluster": "sandbox", "user": user}}],
+            "current-context": "sandbox",
+        }
+
+    def _credentials(self, user: str, groups: tuple[str, ...]) -> dict[str, str]:
+        if user == "admin" and not groups:
+            return {"token": self.admin_token}
+        match user.split(":"):
+            case ["system", "serviceaccount", namespace, name]:
+                return {"token": self.service_account_token(namespace, name)}
+            case _:
+                certificate, key = self.pki.issue(user, groups)
+                return {
+                    "client-certificate-data": base64.b64encode(certificate).decode(),
+                    "client-key-data": base64.b64encode(key).decode(),
+                }
+
+    def service_account_token(self, namespace: str, name: str, *, seconds: int = 3600) -> str:
+        """Sign a token; raises the 404 if there is no such service account."""
+        stored = self.dispatch.kinds.get("", "v1", "serviceaccounts").bucket.get(namespace, name)
+        if stored is None:
+            raise status.not_found("", "serviceaccounts", name)
+        return self.dispatch.authenticator.issue(namespace, name, stored.uid, seconds=seconds)[0]
+
+    async def _serve(self, http: web.BaseRequest) -> web.StreamResponse:
+        user = User("")
+        code = 499  # the client left before the answer
+        try:
+            query = dict(http.rel_url.query)
+            info = routing.parse(http.method, unquote(http.rel_url.raw_path), query)
+            user = self.dispatch.who(http.headers, _peer_certificate(http))
+            await self.faults.meet(user.name, http.headers.get("User-Agent", ""), info.verb, info.resource)
+            self.dispatch.authorize(user, info)
+            body = await _read(http)
+            accepted = negotiation.accepted(http.headers.get("Accept", ""), query)
+            request = Request(info, query, http.headers, body, user, accepted)
+            answer = await self.dispatch.handle(request)
+            if isinstance(answer, Watch):
+                code = 200
+                return await self._stream(http, request, answer)
+            code = answer.code
+            return _response(answer)
+        except status.Refused as error:
+            code = error.code
+            return _response(refused(error))
+        finally:
+            self.requests.append(LoggedRequest(http.method, http.path, http.query_string, user.name, code))
+
+    async def _stream(self, http: web.BaseRequest, request: Request, watch: Watch) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": request.accepted.media_type})
+        response.enable_chunked_encoding()
+        self._watches.add(watch)
+        try:
+            await response.prepare(http)
+            async for piece in watch.lines():
+                await response.write(piece)
+            await response.write_eof()
+        except (ConnectionError, ClientConnectionError):
+            pass  # the client went away
+        finally:
+            watch.close()
+            self._watches.discard(watch)
+        return response
+
+
+async def _read(http: web.BaseRequest) -> bytes:
+    if not http.body_exists:
+        return b""
+    body = bytearray()
+    async for chunk in http.content.iter_any():
+        body += chunk
+        if len(body) > _BODY_BYTES:
+            raise status.too_large(f"limit is {_BODY_BYTES}")
+    return bytes(body)
+
+
+def _peer_certificate(http: web.BaseRequest) -> Mapping[str, Any] | None:
+    return http.transport.get_extra_info("peercert") if http.transport else None
+
+
+def _response(reply: Reply) -> web.Response:
+    response = web.Response(
+        status=reply.code, body=reply.body, headers={"Content-Type": reply.media_type, **reply.headers}
+    )
+    for warning in reply.warnings:
+        response.headers.add("Warning", f'299 - "{warning}"')
+    return response
+
+
+__all__ = ["ApiServer", "LoggedRequest", "service_account"]

@@ -1,0 +1,95 @@
+"""Structural values: pruning and defaulting of custom resources by their schema.
+
+Promises: arguments stay as they are unless the name says otherwise (``default_in_place``). A value for which
+nothing is to be done costs one walk at most.
+Not here: validation (``validation``), built-in kinds (``typed``).
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any, cast
+
+from trivyop.sandbox.apiserver.objects.schema import MISSING
+
+if TYPE_CHECKING:
+    from trivyop.sandbox.apiserver.objects.schema import Schema
+
+
+def prune(schema: Schema, value: Any, unknown: list[str], path: str = "") -> Any:
+    """The value without fields that the schema does not know; their paths go to ``unknown``."""
+    if isinstance(value, dict):
+        return _prune_object(schema, cast("dict[str, Any]", value), unknown, path)
+    if isinstance(value, list):
+        items = schema.items
+        if items is None:
+            return cast("list[Any]", value)
+        return [
+            prune(items, item, unknown, f"{path}[{index}]") if isinstance(item, (dict, list)) else item
+            for index, item in enumerate(cast("list[Any]", value))
+        ]
+    return value
+
+
+def _prune_object(schema: Schema, value: dict[str, Any], unknown: list[str], path: str) -> dict[str, Any]:
+    properties, additional = schema.properties, schema.additional
+    out: dict[str, Any] = {}
+    for name, item in value.items():
+        child = properties.get(name, additional)
+        if child is not None:
+            if isinstance(item, (dict, list)):
+                out[name] = prune(child, item, unknown, f"{path}.{name}" if path else name)
+            else:
+                out[name] = item
+        elif schema.preserve_unknown:
+            out[name] = item
+        else:
+            unknown.append(f"{path}.{name}" if path else name)
+    return out
+
+
+def default_in_place(schema: Schema, value: Any) -> None:
+    """Fill in defaults, and take out nulls that the schema does not allow (a default takes their place)."""
+    if isinstance(value, dict):
+        _default_object(schema, cast("dict[str, Any]", value))
+    elif isinstance(value, list) and schema.items is not None:
+        for item in cast("list[Any]", value):
+            if isinstance(item, (dict, list)):
+                default_in_place(schema.items, item)
+
+
+def _default_object(schema: Schema, value: dict[str, Any]) -> None:
+    properties, additional = schema.properties, schema.additional
+    for name, item in list(value.items()):
+        if item is None:
+            child = properties.get(name, additional)
+            if child is not None and not child.nullable and not child.preserve_unknown:
+                del value[name]
+    if schema.has_defaults:
+        for name, child in properties.items():
+            if child.default is not MISSING and name not in value:
+                value[name] = copy.deepcopy(child.default)
+    for name, item in value.items():
+        if isinstance(item, (dict, list)):
+            child = properties.get(name, additional)
+            if child is not None:
+                default_in_place(child, item)
+
+
+def needs_defaults(schema: Schema, value: Any) -> bool:
+    """Whether ``default_in_place`` would add anything; for reading what was stored under an older schema."""
+    if not schema.has_defaults:
+        return False
+    if isinstance(value, dict):
+        fields = cast("dict[str, Any]", value)
+        return any(
+            (name not in fields and child.default is not MISSING)
+            or (name in fields and needs_defaults(child, fields[name]))
+            for name, child in schema.properties.items()
+        ) or (
+            schema.additional is not None
+            and any(needs_defaults(schema.additional, item) for item in fields.values())
+        )
+    if isinstance(value, list) and schema.items is not None:
+        return any(needs_defaults(schema.items, item) for item in cast("list[Any]", value))
+    return False

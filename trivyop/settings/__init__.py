@@ -1,11 +1,11 @@
 """Every setting once: its key, type, default, meaning, and where it may be set."""
 
-from .fingerprint import redacted, settings_hash
-from .load import Problem, SettingsError, load_settings
-from .operator import TargetKind
-from .setting import Affects, Setting, Source
-from .trivy import TrivyCommand, TrivyMode
-from .values import SETTINGS, Settings
+from trivyop.settings.fingerprint import redacted, settings_hash
+from trivyop.settings.load import Problem, SettingsError, load_settings
+from trivyop.settings.operator import TargetKind
+from trivyop.settings.setting import Affects, Setting, Source
+from trivyop.settings.trivy import TrivyCommand, TrivyMode
+from trivyop.settings.values import SETTINGS, Settings
 
 __all__ = [
     "SETTINGS",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import kinds, shapes
-from .kinds import SecretText
-from .setting import IN_CONFIG, IN_TRIVY_CONFIG, Affects, Source, setting
-from .shapes import Json
+from trivyop.settings import kinds, shapes
+from trivyop.settings.kinds import SecretText
+from trivyop.settings.setting import IN_CONFIG, IN_TRIVY_CONFIG, Affects, Source, setting
+from trivyop.settings.shapes import Json
 
 DEFAULT_AUDIT_KINDS = (
     "Workload",

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import orjson
 
-from .setting import Affects, Setting
-from .values import SETTINGS, Settings
+from trivyop.settings.setting import Affects, Setting
+from trivyop.settings.values import SETTINGS, Settings
 
 
 def settings_hash(

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import TerminalError
-from .setting import Setting, Source
-from .trivy import TrivyCommand, TrivyMode
-from .values import GROUPS, SETTINGS, Settings
+from trivyop.errors import TerminalError
+from trivyop.settings.setting import Setting, Source
+from trivyop.settings.trivy import TrivyCommand, TrivyMode
+from trivyop.settings.values import GROUPS, SETTINGS, Settings
 
 Texts = Mapping[str, str]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from . import kinds, shapes
-from .setting import IN_CONFIG, Affects, setting
+from trivyop.settings import kinds, shapes
+from trivyop.settings.setting import IN_CONFIG, Affects, setting
 
 
 class WorkloadKind(StrEnum):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from . import kinds
-from .setting import IN_CONFIG, IN_TRIVY_CONFIG, Affects, setting
+from trivyop.settings import kinds
+from trivyop.settings.setting import IN_CONFIG, IN_TRIVY_CONFIG, Affects, setting
 
 
 class VulnerabilityField(StrEnum):

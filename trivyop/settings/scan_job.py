@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import kinds, shapes
-from .setting import IN_CONFIG, setting
-from .shapes import Json
+from trivyop.settings import kinds, shapes
+from trivyop.settings.setting import IN_CONFIG, setting
+from trivyop.settings.shapes import Json
 
 # Runs under the "restricted" pod security standard, whatever image of Trivy is configured.
 DEFAULT_POD_SECURITY_CONTEXT: Json = {

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any, Final, TypeVar, cast
 
-from .kinds import Kind
+from trivyop.settings.kinds import Kind
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 import orjson
 
-from .kinds import Kind, check_label_key
+from trivyop.settings.kinds import Kind, check_label_key
 
 Json = dict[str, Any]
 T = TypeVar("T")

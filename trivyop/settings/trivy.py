@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from . import kinds
-from .kinds import SecretText
-from .setting import IN_TRIVY_CONFIG, Affects, Source, family, setting
+from trivyop.settings import kinds
+from trivyop.settings.kinds import SecretText
+from trivyop.settings.setting import IN_TRIVY_CONFIG, Affects, Source, family, setting
 
 
 class TrivyMode(StrEnum):

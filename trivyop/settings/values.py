@@ -9,12 +9,17 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from .features import AuditSettings, ComplianceSettings, NodeCollectorSettings, WebhookSettings
-from .operator import MetricsSettings, OperatorSettings
-from .reports import ReportSettings
-from .scan_job import ScanJobSettings
-from .setting import Setting, settings_of
-from .trivy import DatabaseSettings, TrivySettings
+from trivyop.settings.features import (
+    AuditSettings,
+    ComplianceSettings,
+    NodeCollectorSettings,
+    WebhookSettings,
+)
+from trivyop.settings.operator import MetricsSettings, OperatorSettings
+from trivyop.settings.reports import ReportSettings
+from trivyop.settings.scan_job import ScanJobSettings
+from trivyop.settings.setting import Setting, settings_of
+from trivyop.settings.trivy import DatabaseSettings, TrivySettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,43 +55,16 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
-class Deadline:
-    """When the block of ``deadline`` is given up; it can be moved while the block runs."""
-
-    def __init__(self, clock: Clock, scope: asyncio.Timeout) -> None:
-        self._clock = clock
-        self._scope = scope
-        self._at = 0.0
-        self._timer: Timer | None = None
-
-    def extend(self, seconds: float) -> None:
-        """Give up ``seconds`` from now. Cheap enough to be called for each chunk of a stream."""
-        self._at = self._clock.monotonic() + seconds
-        if self._timer is None:
-            self._timer = self._clock.call_later(seconds, self._ring)
-
-    def stop(self) -> None:
-        """Never give up, unless extended again."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _ring(self) -> None:
-        self._timer = None
-        left = self._at - self._clock.monotonic()
-        if left > 0:  # extended since the timer was set
-            self._timer = self._clock.call_later(left, self._ring)
-        else:
-            self._scope.reschedule(asyncio.get_running_loop().time())
-
-
 @asynccontextmanager
-async def deadline(clock: Clock, seconds: float) -> AsyncGenerator[Deadline, None]:
-    """Like ``asyncio.timeout``, on ``clock``: raises ``TimeoutError`` if the block outlasts its deadline."""
+async def deadline(clock: Clock, seconds: float) -> AsyncGenerator[None, None]:
+    """Like ``asyncio.timeout``, on ``clock``: raises ``TimeoutError`` if the block takes longer.
+
+    Not for a block that yields: it cancels the task that entered it, wherever that task is by then.
+    """
+    loop = asyncio.get_running_loop()
     async with asyncio.timeout(None) as scope:
-        due = Deadline(clock, scope)
-        due.extend(seconds)
+        timer = clock.call_later(seconds, lambda: scope.reschedule(loop.time()))
         try:
-            yield due
+            yield
         finally:
-            due.stop()
+            timer.cancel()

@@ -1,0 +1,424 @@
+"""API client: the verbs of the Kubernetes API, on bytes and slim structs.
+
+Reads decode into the type that the caller names; writes take plain mappings and answer with dicts. What does
+not exist is ``None`` or ``False`` where a caller can expect it, and an error where it cannot. Refusals and
+failures come as the errors of ``trivyop.errors``; nothing is retried here.
+
+Promises: every call has a timeout. ``write_gate`` is called right before each write and stops it by raising.
+Not here: HTTP (``kube.transport``), keeping a list up to date (``kube.informer``).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from typing import Any, Self, TypeVar, cast
+
+import orjson
+
+from trivyop.control.clock import Clock, SystemClock
+from trivyop.errors import ExpiredError, NotFoundError, TransientError
+from trivyop.kube.config import ClusterConfig
+from trivyop.kube.objects import Object, key_of
+from trivyop.kube.pages import Listing, OnMalformed, decode_one, decode_page, warn_malformed
+from trivyop.kube.resources import PODS, ObjectKey, Resource
+from trivyop.kube.transport import Call, RequestObserver, Stream, Transport
+from trivyop.kube.watch import EventType, WatchEvent, decoder, lines
+
+T = TypeVar("T")
+
+JSON = "application/json"
+_PARTIAL = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,application/json"
+
+_LIST_SECONDS = 60.0  # one page; API servers themselves give up after a minute
+_WATCH_SLACK_SECONDS = 30.0  # how much later than asked a server may end a watch
+_BOOKMARK_SILENCE_SECONDS = 150.0  # two bookmarks missed, which come each minute, and some slack
+
+
+class PatchKind(StrEnum):
+    """How a patch is meant; strategic ones work on built-in kinds only."""
+
+    MERGE = "application/merge-patch+json"
+    JSON = "application/json-patch+json"
+    STRATEGIC = "application/strategic-merge-patch+json"
+
+
+class Api:
+    """One API server; an async context manager."""
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        *,
+        user_agent: str = "trivyop",
+        metrics: RequestObserver | None = None,
+        clock: Clock | None = None,
+        write_gate: Callable[[], None] | None = None,
+        max_requests: int = 64,
+    ) -> None:
+        self.clock = clock or SystemClock()
+        self._write_gate = write_gate
+        self._transport = Transport(
+            config, user_agent=user_agent, clock=self.clock, metrics=metrics, max_requests=max_requests
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._transport.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._transport.__aexit__(*exc_info)
+
+    # reads
+
+    async def get(
+        self,
+        resource: Resource,
+        key: ObjectKey,
+        type: type[T] = Object,  # noqa: A002 - the field's word
+        *,
+        metadata_only: bool = False,
+    ) -> T | None:
+        """Read one object; None if it does not exist."""
+        accept = _PARTIAL.format("") if metadata_only else JSON
+        body = await self._get(resource, key, accept)
+        return None if body is None else decode_one(body, type, str(key))
+
+    async def get_dict(self, resource: Resource, key: ObjectKey) -> dict[str, Any] | None:
+        """Read one object as it is; None if it does not exist."""
+        body = await self._get(resource, key, JSON)
+        return None if body is None else _document(body)
+
+    async def get_raw(
+        self, path: str, *, params: Mapping[str, str] | None = None, accept: str | None = None
+    ) -> bytes:
+        """Read any path; a 404 is a ``NotFoundError`` here."""
+        return await self._transport.request(
+            Call("get", "", "GET", path, params=params or {}, accept=accept or f"{JSON}, */*")
+        )
+
+    async def version(self) -> dict[str, Any]:
+        """What the server says of itself: ``gitVersion``, ``major``, ``minor``, ``platform``."""
+        return _document(await self.get_raw("/version"))
+
+    async def list(
+        self,
+        resource: Resource,
+        *,
+        type: type[T],  # noqa: A002 - the field's word
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        metadata_only: bool = False,
+        limit: int = 500,
+        on_malformed: OnMalformed = warn_malformed,
+    ) -> Listing[T]:
+        """Read all objects, page by page, as of one moment.
+
+        When the server forgets that moment between two pages, it starts over: once in pages, then in one
+        piece.
+        """
+        for size in (limit, limit, 0):
+            items: list[T] = []
+            version = ""
+            try:
+                async for page in self.list_pages(
+                    resource,
+                    type=type,
+                    namespace=namespace,
+                    label_selector=label_selector,
+                    field_selector=field_selector,
+                    metadata_only=metadata_only,
+                    limit=size,
+                    on_malformed=on_malformed,
+                ):
+                    items += page.items
+                    version = page.resource_version
+            except ExpiredError:
+                if not size:
+                    raise
+            else:
+                return Listing(items, version)
+        raise AssertionError("unreachable")
+
+    async def list_pages(
+        self,
+        resource: Resource,
+        *,
+        type: type[T],  # noqa: A002 - the field's word
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        metadata_only: bool = False,
+        limit: int = 500,
+        on_malformed: OnMalformed = warn_malformed,
+    ) -> AsyncIterator[Listing[T]]:
+        """Read all objects, handing out each page; ``ExpiredError`` if the server forgets them meanwhile."""
+        params = _selectors(label_selector, field_selector)
+        if limit:
+            params["limit"] = str(limit)
+        while True:
+            body = await self._transport.request(
+                Call(
+                    "list",
+                    resource.name,
+                    "GET",
+                    resource.path(namespace),
+                    params=params,
+                    accept=_PARTIAL.format("List") if metadata_only else JSON,
+                    seconds=_LIST_SECONDS,
+                )
+            )
+            page = decode_page(body, type, on_malformed)
+            yield page
+            if not page.continue_token:
+                return
+            params["continue"] = page.continue_token
+
+    async def watch(
+        self,
+        resource: Resource,
+        *,
+        resource_version: str,
+        type: type[T],  # noqa: A002 - the field's word
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        metadata_only: bool = False,
+        send_initial_events: bool = False,
+        timeout_seconds: float | None = None,
+        silence_seconds: float | None = None,
+        on_malformed: OnMalformed = warn_malformed,
+    ) -> AsyncGenerator[WatchEvent[T], None]:
+        """Hand out what changes, until the server ends the watch after ``timeout_seconds`` (5 to 10 minutes).
+
+        ``send_initial_events`` asks for all objects first, then a bookmark with ``initial_events_end``. A
+        connection that stays silent for ``silence_seconds`` is taken for dead. Without a wish that is what
+        the server's timeout allows, and much less once bookmarks have come. Leave early by way of
+        ``aclosing``.
+        """
+        if timeout_seconds is None:
+            timeout_seconds = random.uniform(300, 600)  # noqa: S311 - spreads reconnects, guards nothing
+        silence = silence_seconds or timeout_seconds + _WATCH_SLACK_SECONDS
+        params = _selectors(label_selector, field_selector) | {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(max(1, round(timeout_seconds))),
+        }
+        if resource_version:
+            params["resourceVersion"] = resource_version
+        if send_initial_events:
+            params |= {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
+        call = Call(
+            "watch",
+            resource.name,
+            "GET",
+            resource.path(namespace),
+            params=params,
+            accept=_PARTIAL.format("") if metadata_only else JSON,
+            seconds=_LIST_SECONDS,
+        )
+        event_of = decoder(type, request=f"watch {call.path}", on_malformed=on_malformed)
+
+        async def chunks(stream: Stream) -> AsyncIterator[bytes]:
+            while chunk := await stream.read(silence):
+                yield chunk
+
+        async with self._transport.stream(call) as stream:
+            async for line in lines(chunks(stream)):
+                event = event_of(line)
+                if event is None:
+                    continue
+                if event.type is EventType.BOOKMARK and not event.initial_events_end:
+                    silence = min(silence, _BOOKMARK_SILENCE_SECONDS)
+                yield event
+
+    @asynccontextmanager
+    async def logs(
+        self,
+        key: ObjectKey,
+        container: str,
+        *,
+        follow: bool = False,
+        limit_bytes: int | None = None,
+        tail_lines: int | None = None,
+        silence_seconds: float | None = None,
+    ) -> AsyncGenerator[AsyncIterator[bytes], None]:
+        """Open the log of a pod's container; the block gets its bytes as they come.
+
+        ``silence_seconds`` bounds the wait for more: one minute, or a day if the log is followed.
+        """
+        params = {"container": container}
+        if follow:
+            params["follow"] = "true"
+        if limit_bytes is not None:
+            params["limitBytes"] = str(limit_bytes)
+        if tail_lines is not None:
+            params["tailLines"] = str(tail_lines)
+        call = Call("get", "pods/log", "GET", PODS.path(*key, "log"), params=params, accept="*/*")
+        async with self._transport.stream(call) as stream:
+            yield stream.chunks(silence_seconds or (86400.0 if follow else 60.0))
+
+    # writes
+
+    async def create(
+        self,
+        resource: Resource,
+        body: Mapping[str, Any],
+        *,
+        namespace: str = "",
+        name: str = "",
+        subresource: str = "",
+    ) -> dict[str, Any]:
+        """Create an object, in ``namespace`` or that of its metadata; ``AlreadyExistsError`` if its name is
+        taken.
+
+        With ``name`` and ``subresource``, create that: a ``token`` of a service account, a pod's ``binding``.
+        """
+        path = resource.path(namespace or key_of(body).namespace, name, subresource)
+        return _document(await self._write("create", resource, "POST", path, body, subresource=subresource))
+
+    async def replace(
+        self, resource: Resource, key: ObjectKey, body: Mapping[str, Any], *, subresource: str = ""
+    ) -> dict[str, Any]:
+        """Put ``body`` in the place of the object; ``ConflictError`` if it changed since it was read."""
+        path = resource.path(*key, subresource)
+        return _document(await self._write("update", resource, "PUT", path, body, subresource=subresource))
+
+    async def apply(
+        self,
+        resource: Resource,
+        body: Mapping[str, Any],
+        *,
+        field_manager: str = "trivyop",
+        force: bool = True,
+        subresource: str = "",
+    ) -> dict[str, Any]:
+        """Make the object have what ``body`` says, and create it if need be (server-side apply).
+
+        ``body`` carries ``apiVersion``, ``kind`` and its own name. Fields that an earlier apply of the same
+        manager set, and this one does not, go. Without ``force``, another manager's field is a
+        ``ConflictError``.
+        """
+        return _document(
+            await self._write(
+                "apply",
+                resource,
+                "PATCH",
+                resource.path(*key_of(body), subresource),
+                body,
+                subresource=subresource,
+                content_type="application/apply-patch+yaml",  # JSON is YAML
+                params={"fieldManager": field_manager, "force": "true" if force else "false"},
+            )
+        )
+
+    async def patch(
+        self,
+        resource: Resource,
+        key: ObjectKey,
+        patch: object,
+        *,
+        kind: PatchKind = PatchKind.MERGE,
+        subresource: str = "",
+        field_manager: str | None = None,
+    ) -> dict[str, Any] | None:
+        """Change a part of an object; None if it does not exist."""
+        try:
+            return _document(
+                await self._write(
+                    "patch",
+                    resource,
+                    "PATCH",
+                    resource.path(*key, subresource),
+                    patch,
+                    subresource=subresource,
+                    content_type=kind.value,
+                    params={"fieldManager": field_manager} if field_manager else None,
+                )
+            )
+        except NotFoundError:
+            return None
+
+    async def delete(
+        self,
+        resource: Resource,
+        key: ObjectKey,
+        *,
+        uid: str = "",
+        resource_version: str = "",
+        propagation: str = "Background",
+        grace_seconds: int | None = None,
+    ) -> bool:
+        """Delete an object; False if it was not there.
+
+        With ``uid`` or ``resource_version`` only that very object: another of its name is a
+        ``ConflictError``.
+        """
+        options: dict[str, Any] = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": propagation,
+        }
+        preconditions = {"uid": uid, "resourceVersion": resource_version}
+        if any(preconditions.values()):
+            options["preconditions"] = {name: value for name, value in preconditions.items() if value}
+        if grace_seconds is not None:
+            options["gracePeriodSeconds"] = grace_seconds
+        try:
+            await self._write("delete", resource, "DELETE", resource.path(*key), options)
+        except NotFoundError:
+            return False
+        return True
+
+    async def _get(self, resource: Resource, key: ObjectKey, accept: str) -> bytes | None:
+        try:
+            return await self._transport.request(
+                Call("get", resource.name, "GET", resource.path(*key), accept=accept)
+            )
+        except NotFoundError:
+            return None
+
+    async def _write(
+        self,
+        verb: str,
+        resource: Resource,
+        method: str,
+        path: str,
+        body: object,
+        *,
+        subresource: str = "",
+        content_type: str = JSON,
+        params: Mapping[str, str] | None = None,
+    ) -> bytes:
+        name = f"{resource.name}/{subresource}" if subresource else resource.name
+        call = Call(
+            verb,
+            name,
+            method,
+            path,
+            params=params or {},
+            body=orjson.dumps(body),
+            content_type=content_type,
+        )
+        if self._write_gate is not None:
+            self._write_gate()
+        return await self._transport.request(call)
+
+
+def _selectors(label_selector: str, field_selector: str) -> dict[str, str]:
+    params: dict[str, str] = {}
+    if label_selector:
+        params["labelSelector"] = label_selector
+    if field_selector:
+        params["fieldSelector"] = field_selector
+    return params
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    try:
+        return cast("dict[str, Any]", orjson.loads(body))
+    except orjson.JSONDecodeError as error:
+        raise TransientError(f"the server's answer is not JSON: {error}") from error

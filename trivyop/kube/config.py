@@ -1,0 +1,212 @@
+"""Configuration: which API server, trusted how, and who we are to it.
+
+A ``ClusterConfig`` knows how to come by its ``Access`` and comes by it again: when it is about to expire
+(tokens inside a cluster rotate hourly, exec plugins say when), and when the server says that it does not know
+us.
+
+Promises: one renewal at a time, however many requests ask for one; a renewal that fails leaves the old access
+in place. Credentials show in no ``repr`` and in no message.
+Not here: kubeconfig files and their plugins (``kube.kubeconfig``), the use of it all (``kube.transport``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import structlog
+
+from trivyop.control.clock import Clock, SystemClock
+from trivyop.errors import TerminalError, TransientError
+from trivyop.kube.proxies import proxy_for
+
+log = structlog.get_logger(__name__)
+
+SERVICE_ACCOUNT_DIR = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+_TOKEN_FILE_SECONDS = 60.0  # how long a token read from a file is taken to be the file's; kubelets rewrite it
+_RETRY_SECONDS = 10.0  # after a renewal that failed, while the old access may still do
+
+
+class ConfigError(TerminalError):
+    """There is no usable way to an API server in what we were given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What it takes to speak to one API server, at this moment."""
+
+    server: str  # "https://10.96.0.1:443", perhaps with a path; no slash at the end
+    authorization: str | None = field(default=None, repr=False)  # value of the header
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    verify: bool = True
+    tls_server_name: str | None = None
+    proxy: str | None = field(default=None, repr=False)  # its URL may hold a password
+    namespace: str = "default"
+    fresh_seconds: float | None = None  # to be read again after; None: when the server refuses it
+    tls_identity: str = field(default="", repr=False)  # changes when the content of one of the files does
+
+    @classmethod
+    def of(cls, server: str, **rest: Any) -> Self:
+        """Build an access and take note of what its files hold now."""
+        access = cls(server.rstrip("/"), **rest)
+        digest = hashlib.sha256()
+        for path in (access.ca_file, access.cert_file, access.key_file):
+            digest.update(Path(path).read_bytes() if path else b"-")
+            digest.update(b"\0")
+        object.__setattr__(access, "tls_identity", digest.hexdigest())
+        return access
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """A new TLS context for this access, None for plain HTTP. Reads the files."""
+        if not self.server.startswith("https:"):
+            return None
+        context = ssl.create_default_context(cafile=self.ca_file)
+        # Python 3.13 turned this on; CAs that kubeadm and others made lack the key identifiers it asks for.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        if not self.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if self.cert_file:
+            context.load_cert_chain(self.cert_file, self.key_file)
+        return context
+
+
+Source = Callable[[], Awaitable[Access]]
+
+
+class ClusterConfig:
+    """The way to one cluster; ``access`` is always what to use now."""
+
+    def __init__(self, source: Source, access: Access, clock: Clock | None = None) -> None:
+        self._source = source
+        self._access = access
+        self._clock = clock or SystemClock()
+        self._lock = asyncio.Lock()
+        self._failing = False
+        self._due = self._next_due(access)
+
+    @classmethod
+    async def load(
+        cls,
+        kubeconfig: str | None = None,
+        context: str | None = None,
+        *,
+        environ: Mapping[str, str] = os.environ,
+        clock: Clock | None = None,
+    ) -> Self:
+        """Find the cluster: the given kubeconfig, else $KUBECONFIG, else in-cluster, else ~/.kube/config.
+
+        Raises ``ConfigError`` if there is none, or it cannot be used.
+        """
+        paths = kubeconfig or environ.get("KUBECONFIG")
+        if not paths and context is None and environ.get("KUBERNETES_SERVICE_HOST"):
+            return await cls.in_cluster(environ=environ, clock=clock)
+        # It imports a generated client of 37 MB, which a process inside a cluster has no use for.
+        from trivyop.kube.kubeconfig import file_source  # noqa: PLC0415
+
+        paths = paths or f"{environ.get('HOME', '')}/.kube/config"
+        source = file_source(paths, context, environ)
+        return cls(source, await source(), clock)
+
+    @classmethod
+    async def from_kubeconfig_dict(
+        cls,
+        kubeconfig: dict[str, Any],
+        context: str | None = None,
+        *,
+        environ: Mapping[str, str] = os.environ,
+        clock: Clock | None = None,
+    ) -> Self:
+        """Use a kubeconfig document; paths in it are relative to the working directory."""
+        from trivyop.kube.kubeconfig import dict_source  # noqa: PLC0415 - as in load
+
+        source = dict_source(kubeconfig, context, environ)
+        return cls(source, await source(), clock)
+
+    @classmethod
+    async def in_cluster(
+        cls,
+        directory: Path = SERVICE_ACCOUNT_DIR,
+        *,
+        environ: Mapping[str, str] = os.environ,
+        clock: Clock | None = None,
+    ) -> Self:
+        """Use the service account that the kubelet mounts into each pod."""
+
+        async def source() -> Access:
+            return _service_account(directory, environ)
+
+        return cls(source, await source(), clock)
+
+    @property
+    def server(self) -> str:
+        return self._access.server
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the context, or of the pod that we run in."""
+        return self._access.namespace
+
+    async def access(self) -> Access:
+        """What to use now, renewed first if it is time."""
+        if self._due is not None and self._clock.monotonic() >= self._due:
+            seen = self._access
+            try:
+                await self.renew(seen)
+            except TransientError as error:
+                if not self._failing:
+                    log.warning("credentials_not_renewed", error=str(error))
+                self._failing = True
+                self._due = self._clock.monotonic() + _RETRY_SECONDS
+        return self._access
+
+    async def renew(self, refused: Access) -> bool:
+        """Come by access again; says whether it now differs from the one that was ``refused``.
+
+        Raises ``TransientError`` if that fails, for the cause may be a file that is being rewritten.
+        """
+        async with self._lock:
+            if self._access is refused:
+                try:
+                    self._access = await self._source()
+                except ConfigError as error:
+                    raise TransientError(f"renew credentials: {error}") from error
+                self._due = self._next_due(self._access)
+                if self._failing:
+                    log.info("credentials_renewed")
+                self._failing = False
+        return self._access != refused
+
+    def _next_due(self, access: Access) -> float | None:
+        return None if access.fresh_seconds is None else self._clock.monotonic() + access.fresh_seconds
+
+
+def _service_account(directory: Path, environ: Mapping[str, str]) -> Access:
+    host, port = environ.get("KUBERNETES_SERVICE_HOST", ""), environ.get("KUBERNETES_SERVICE_PORT", "")
+    if not host or not port:
+        raise ConfigError("not in a cluster: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set")
+    server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    namespace_file = directory / "namespace"
+    try:
+        token = (directory / "token").read_text().strip()
+        if not token:
+            raise ConfigError(f"the service account token in {directory} is empty")
+        return Access.of(
+            server,
+            authorization=f"Bearer {token}",
+            ca_file=str(directory / "ca.crt"),
+            proxy=proxy_for(server, environ),
+            namespace=namespace_file.read_text().strip() if namespace_file.exists() else "default",
+            fresh_seconds=_TOKEN_FILE_SECONDS,
+        )
+    except OSError as error:
+        raise ConfigError(f"read the service account: {error}") from error

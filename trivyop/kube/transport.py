@@ -1,0 +1,300 @@
+"""Transport: HTTP to one API server; bytes out, bytes in, and errors in our terms.
+
+It adds credentials to each request, and when the server does not know us (401) or shows an unknown
+certificate, comes by them anew and tries once more. Requests share a bounded number of slots; streams, which
+are few and last, do not count among them.
+
+Promises: every wait has a timeout; what the network, TLS or HTTP did wrong is a ``TransientError``, a refusal
+is what ``error_for`` makes of it. Nothing else is retried here.
+Not here: paths and bodies (``kube.client``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Protocol, Self
+
+import aiohttp
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from trivyop.control.clock import Clock, deadline
+from trivyop.errors import TransientError
+from trivyop.kube.config import Access, ClusterConfig
+from trivyop.kube.refusals import error_for
+
+log = structlog.get_logger(__name__)
+
+_CONNECT_SECONDS = 10.0
+_HEADER_SECONDS = 60.0  # a server that fills its cache for a streamed list keeps us waiting before it answers
+_KEEP_ALIVE_SECONDS = 60.0  # API servers and load balancers drop idle connections after 90 s or more
+
+
+class RequestObserver(Protocol):
+    """Who wants to know of each request; for streams, of the time until they began."""
+
+    def requested(self, verb: str, resource: str, code: str, seconds: float) -> None: ...
+
+
+class ApiMetrics:
+    """What the API client tells Prometheus; label values come from code, never from objects."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.requests = Counter(
+            "trivyop_api_requests_total",
+            "Requests to the Kubernetes API; code is the HTTP status, or what became of the connection.",
+            ["verb", "resource", "code"],
+            registry=registry,
+        )
+        self.duration = Histogram(
+            "trivyop_api_request_duration_seconds",
+            "Time until the answer was read; for watches and logs, until it began.",
+            ["verb", "resource"],
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+            registry=registry,
+        )
+
+    def requested(self, verb: str, resource: str, code: str, seconds: float) -> None:
+        self.requests.labels(verb, resource, code).inc()
+        self.duration.labels(verb, resource).observe(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request; ``verb`` and ``resource`` say in the API's words what it is, for errors and metrics."""
+
+    verb: str
+    resource: str
+    method: str
+    path: str
+    params: Mapping[str, str] = field(default_factory=dict[str, str])
+    body: bytes | None = field(default=None, repr=False)
+    content_type: str = "application/json"
+    accept: str = "application/json"
+    seconds: float = 30.0  # until the answer is read; a stream's answer only has to begin
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+class Transport:
+    """HTTP to the API server of ``config``; an async context manager."""
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        *,
+        user_agent: str,
+        clock: Clock,
+        metrics: RequestObserver | None = None,
+        max_requests: int = 64,
+    ) -> None:
+        self._config = config
+        self._user_agent = user_agent
+        self._clock = clock
+        self._metrics = metrics
+        self._slots = asyncio.Semaphore(max_requests)
+        self._pool: _Pool | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._pool is not None:
+            await self._pool.close()
+            self._pool = None
+
+    async def request(self, call: Call) -> bytes:
+        """Send ``call``, return the body of its answer."""
+        async with self._slots, self._answer(call, aiohttp.ClientTimeout(call.seconds)) as response:
+            return await response.read()
+
+    @asynccontextmanager
+    async def stream(self, call: Call) -> AsyncGenerator[Stream, None]:
+        """Send ``call``, hand out its answer while it comes in."""
+        # No total: the reader of the stream knows how long a silence it takes.
+        patience = aiohttp.ClientTimeout(None, sock_connect=_CONNECT_SECONDS)
+        async with self._answer(call, patience) as response:
+            yield Stream(response, self._clock, str(call))
+
+    @asynccontextmanager
+    async def _answer(
+        self, call: Call, patience: aiohttp.ClientTimeout
+    ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
+        """The answer to ``call``, refusals raised; network errors inside the block are renamed, too."""
+        began = self._clock.monotonic()
+        code = "canceled"
+        try:
+            response, pool = await self._send_known(call, patience)
+            code = str(response.status)
+            try:
+                if response.status >= 400:
+                    raise error_for(
+                        response.status,
+                        await response.read(),
+                        request=str(call),
+                        retry_after=_seconds(response.headers.get("Retry-After")),
+                    )
+                if patience.total is None:
+                    self._observe(call, code, began)
+                yield response
+            finally:
+                response.release()
+                await pool.leave()
+        except TimeoutError as error:
+            code = "timeout"
+            raise TransientError(f"{call}: no answer in time") from error
+        except (aiohttp.ClientError, OSError) as error:
+            code = "failed"
+            raise TransientError(f"{call}: {error or type(error).__name__}") from error
+        finally:
+            if patience.total is not None or code != "200":
+                self._observe(call, code, began)
+
+    async def _send_known(
+        self, call: Call, patience: aiohttp.ClientTimeout
+    ) -> tuple[aiohttp.ClientResponse, _Pool]:
+        """Send ``call``, a second time if the first finds our credentials or our trust out of date."""
+        access = await self._config.access()
+        try:
+            response, pool = await self._send(call, access, patience)
+        except aiohttp.ClientConnectorCertificateError:
+            if not await self._config.renew(access):
+                raise
+        else:
+            if response.status != 401:
+                return response, pool
+            try:
+                renewed = await self._config.renew(access)
+            except TransientError:
+                renewed = False  # then the refusal is the better news
+            if not renewed:
+                return response, pool
+            response.release()
+            await pool.leave()
+        return await self._send(call, await self._config.access(), patience)
+
+    async def _send(
+        self, call: Call, access: Access, patience: aiohttp.ClientTimeout
+    ) -> tuple[aiohttp.ClientResponse, _Pool]:
+        headers = {"Accept": call.accept}
+        if access.authorization:
+            headers["Authorization"] = access.authorization
+        if call.body is not None:
+            headers["Content-Type"] = call.content_type
+        pool = await self._enter_pool(access)
+        try:
+            async with deadline(self._clock, min(call.seconds, _HEADER_SECONDS)):
+                response = await pool.session.request(
+                    call.method,
+                    access.server + call.path,
+                    params=call.params,
+                    data=call.body,
+                    headers=headers,
+                    proxy=access.proxy,
+                    server_hostname=access.tls_server_name,
+                    timeout=patience,
+                    allow_redirects=False,  # an API server never sends us elsewhere, and the token stays here
+                )
+        except BaseException:
+            await pool.leave()
+            raise
+        return response, pool
+
+    async def _enter_pool(self, access: Access) -> _Pool:
+        identity = (access.server, access.tls_identity, access.verify)
+        pool = self._pool
+        if pool is None or pool.identity != identity:
+            # What an open connection has proven stays proven; new certificates need new connections.
+            self._pool = _Pool(identity, access, self._user_agent)
+            if pool is not None:
+                await pool.retire()
+        current = self._pool
+        assert current is not None  # noqa: S101 - for the type checker
+        current.users += 1
+        return current
+
+    def _observe(self, call: Call, code: str, began: float) -> None:
+        if self._metrics is not None:
+            self._metrics.requested(call.verb, call.resource, code, self._clock.monotonic() - began)
+
+
+class Stream:
+    """The body of an answer, while it comes in."""
+
+    def __init__(self, response: aiohttp.ClientResponse, clock: Clock, name: str) -> None:
+        self._response = response
+        self._clock = clock
+        self._name = name
+
+    async def read(self, silence_seconds: float) -> bytes:
+        """What has come, waiting for it if need be; nothing at the end. Silence is a ``TransientError``."""
+        try:
+            async with deadline(self._clock, silence_seconds):
+                return await self._response.content.readany()
+        except TimeoutError as error:
+            raise TransientError(f"{self._name}: silent for {silence_seconds:.0f} s") from error
+
+    async def chunks(self, silence_seconds: float) -> AsyncIterator[bytes]:
+        """Everything until the end."""
+        while chunk := await self.read(silence_seconds):
+            yield chunk
+
+
+class _Pool:
+    """Connections that were opened with one set of certificates, and who still uses them."""
+
+    def __init__(self, identity: tuple[str, str, bool], access: Access, user_agent: str) -> None:
+        self.identity = identity
+        self.users = 0
+        self._retired = False
+        self.session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                ssl=access.ssl_context() or True,
+                limit=0,  # the transport has slots of its own, which streams do not take
+                keepalive_timeout=_KEEP_ALIVE_SECONDS,
+                socket_factory=_socket,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # Near the server, compressing costs both sides more than it saves.
+            headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
+            read_bufsize=2**18,
+            trust_env=False,
+        )
+
+    async def leave(self) -> None:
+        self.users -= 1
+        if self._retired and self.users == 0:
+            await self.close()
+
+    async def retire(self) -> None:
+        """Close as soon as nobody uses a connection any more."""
+        self._retired = True
+        if self.users == 0:
+            await self.close()
+
+    async def close(self) -> None:
+        await self.session.close()
+
+
+def _socket(address: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
+    """A socket that notices within 60 s that its other end is gone, without any traffic of ours."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):  # Linux; others keep their defaults
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return made
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Read a Retry-After header; the form with a date is not used by API servers."""
+    try:
+        return max(0.0, float(retry_after)) if retry_after else None
+    except ValueError:
+        return None

@@ -1,0 +1,137 @@
+"""Watch: a stream of lines into typed events.
+
+Promises: each line is decoded once, straight into the caller's type; a line of many megabytes costs no more
+than its length. An ERROR event is raised as what it means (410: ``ExpiredError``). An object that does not
+decode is told of by name and passed over.
+Not here: where the bytes come from, resuming, back-off (``kube.informer``).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from trivyop.errors import TransientError
+from trivyop.kube.objects import version_of
+from trivyop.kube.pages import OnMalformed, name_of
+from trivyop.kube.refusals import Status, error_for
+
+T = TypeVar("T")
+
+_INITIAL_EVENTS_END = "k8s.io/initial-events-end"
+
+
+class EventType(StrEnum):
+    """What happened to an object; a bookmark is about none, it only moves the resource version on."""
+
+    ADDED = "ADDED"
+    MODIFIED = "MODIFIED"
+    DELETED = "DELETED"
+    BOOKMARK = "BOOKMARK"
+
+
+class WatchEvent(msgspec.Struct, Generic[T], frozen=True, gc=False):
+    """One event; ``object`` is None for bookmarks only. Watching can go on from ``resource_version``."""
+
+    type: EventType
+    object: T | None
+    resource_version: str
+    initial_events_end: bool = False  # this bookmark ends the initial list that a watch was asked to send
+
+
+class _Added(msgspec.Struct, Generic[T], frozen=True, gc=False, tag_field="type", tag="ADDED"):
+    object: T
+
+
+class _Modified(msgspec.Struct, Generic[T], frozen=True, gc=False, tag_field="type", tag="MODIFIED"):
+    object: T
+
+
+class _Deleted(msgspec.Struct, Generic[T], frozen=True, gc=False, tag_field="type", tag="DELETED"):
+    object: T
+
+
+class _BookmarkMeta(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    resource_version: str
+    annotations: dict[str, str] | None = None
+
+
+class _BookmarkObject(msgspec.Struct, frozen=True, gc=False):
+    metadata: _BookmarkMeta
+
+
+class _Bookmark(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="BOOKMARK"):
+    object: _BookmarkObject
+
+
+class _Error(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="ERROR"):
+    object: Status
+
+
+class _Envelope(msgspec.Struct, frozen=True, gc=False):
+    object: msgspec.Raw
+    type: str = ""
+
+
+_envelopes = msgspec.json.Decoder(_Envelope)
+
+
+@functools.cache
+def _lines_of(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(_Added[kind] | _Modified[kind] | _Deleted[kind] | _Bookmark | _Error)
+
+
+def decoder(
+    kind: type[T], *, request: str, on_malformed: OnMalformed
+) -> Callable[[bytes], WatchEvent[T] | None]:
+    """A function from a line to its event, or to None for a line that is passed over."""
+    decode = _lines_of(kind).decode
+
+    def event_of(line: bytes) -> WatchEvent[T] | None:
+        try:
+            event = decode(line)
+        except msgspec.ValidationError as error:
+            _tell_malformed(line, str(error), on_malformed)
+            return None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise TransientError(f"{request}: a line of the watch is not JSON: {error}") from error
+        match event:
+            case _Bookmark(object=_BookmarkObject(metadata=meta)):
+                ends = bool(meta.annotations) and meta.annotations.get(_INITIAL_EVENTS_END) == "true"
+                return WatchEvent(EventType.BOOKMARK, None, meta.resource_version, ends)
+            case _Error(object=status):
+                raise error_for(status.code or 500, status, request=request)
+            case _:
+                kind_of_change = EventType(event.__struct_config__.tag)
+                return WatchEvent(kind_of_change, event.object, version_of(event.object))
+
+    return event_of
+
+
+def _tell_malformed(line: bytes, reason: str, on_malformed: OnMalformed) -> None:
+    try:
+        envelope = _envelopes.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        on_malformed(name_of(b"{}"), reason)
+        return
+    if envelope.type in ("ADDED", "MODIFIED", "DELETED"):  # of other types, a newer server's, we know nothing
+        on_malformed(name_of(envelope.object), reason)
+
+
+async def lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """Cut a stream at its newlines; empty lines, and a last one without a newline, are dropped."""
+    pending: list[bytes] = []  # the pieces of a line that has not ended; joined once, when it does
+    async for chunk in chunks:
+        first, *rest = chunk.split(b"\n")
+        pending.append(first)
+        if not rest:
+            continue
+        *whole, last = [b"".join(pending), *rest]
+        pending = [last]
+        for line in whole:
+            if line:
+                yield line

@@ -1,8 +1,8 @@
 """Names: what a report object is called.
 
 The plain form is ``<kind>-<workload>-<container>``, where too long ``<kind>-<hash>``, exactly as in the Go
-operator, because scripts look reports up by name. Two things can go wrong with those names, for which there is
-a long form, ``<kind>-<20 hex digits of SHA-256>``:
+operator, because scripts look reports up by name. Two things can go wrong with those names, for which there
+is a long form, ``<kind>-<20 hex digits of SHA-256>``:
 
 * Two containers of one workload with the same 32-bit hash: all of them get the long form, so that a name
   depends on the set of containers, not on their order.

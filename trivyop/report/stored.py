@@ -7,21 +7,12 @@ digest and no hashes, so it counts as due, and stays until ours replaces it unde
 from __future__ import annotations
 
 import sys
-from typing import NamedTuple
 
 import msgspec
 
-from trivyop.kube.objects import Object
+from trivyop.kube.objects import Object, controller_of
 from trivyop.kube.resources import ObjectKey
 from trivyop.report import keys
-
-
-class Owner(NamedTuple):
-    """The workload that a report says it is about."""
-
-    kind: str
-    namespace: str
-    name: str
 
 
 class StoredReport(msgspec.Struct, frozen=True, gc=False):
@@ -29,7 +20,8 @@ class StoredReport(msgspec.Struct, frozen=True, gc=False):
 
     key: ObjectKey
     uid: str
-    owner: Owner
+    owner: str  # the workload it is about: "ReplicaSet/shop/web-5d9c7b8f6d", as ``str(WorkloadRef)``
+    owner_uid: str
     container: str
     spec_hash: str
     digest: str
@@ -46,13 +38,13 @@ class StoredReport(msgspec.Struct, frozen=True, gc=False):
         meta = report.metadata
         labels = meta.labels or {}
         annotations = meta.annotations or {}
+        owner = controller_of(meta)
         name = labels.get(keys.RESOURCE_NAME) or annotations.get(keys.RESOURCE_NAME, "")
         return cls(
             key=meta.key,
             uid=meta.uid,
-            owner=Owner(
-                sys.intern(labels.get(keys.RESOURCE_KIND, "")), sys.intern(meta.namespace), sys.intern(name)
-            ),
+            owner=sys.intern(f"{labels.get(keys.RESOURCE_KIND, '')}/{meta.namespace}/{name}"),
+            owner_uid=owner.uid if owner else "",
             container=sys.intern(labels.get(keys.CONTAINER_NAME, "")),
             spec_hash=sys.intern(labels.get(keys.SPEC_HASH, "")),
             digest=sys.intern(annotations.get(keys.IMAGE_DIGEST, "")),

@@ -1,0 +1,88 @@
+"""Projection: another workload's report, made from an existing report of the same image.
+
+One scan serves all workloads that run the digest. What a report says about the image is taken as it is; whose
+it is, and how that workload names the image, is written anew. A report that lacked something to fit its size
+still says so, and one of unknown settings stays one of unknown settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+from trivyop.report import keys
+from trivyop.report.artifact import image_annotations, image_fields, os_annotation
+from trivyop.report.content import seal
+from trivyop.report.frame import frame
+from trivyop.report.options import ReportOptions
+from trivyop.report.sbom import sbom_summary
+from trivyop.report.summary import SeverityCounts
+from trivyop.report.vulnerability import target_of_os_packages, ttl_annotation
+from trivyop.workload.images import ContainerImage
+from trivyop.workload.resolve import Workload
+
+_KINDS = {
+    "VulnerabilityReport": "VulnerabilityReport",
+    "ExposedSecretReport": "ExposedSecretReport",
+    "SbomReport": "SbomReport",
+    "ClusterSbomReport": "SbomReport",
+}
+_TAKEN_OVER = (keys.OMITTED, keys.SETTINGS_HASH, keys.OS)
+
+
+def reproject(
+    report: Mapping[str, Any],
+    workload: Workload,
+    container: ContainerImage,
+    options: ReportOptions,
+    *,
+    name: str | None = None,
+) -> dict[str, Any]:
+    """Build the report of ``container`` from ``report``, which may also be one the Go operator made.
+
+    The time of the scan stays that of ``report``. Raises ``KeyError`` for a report of another kind.
+    """
+    kind = _KINDS[report["kind"]]
+    source: Mapping[str, str] = report["metadata"].get("annotations") or {}
+    body = deepcopy(dict(report["report"]))
+    image = image_fields(container, body["artifact"].get("digest"))
+    body |= image
+    annotations = {
+        **image_annotations(container, image),
+        **{key: source[key] for key in _TAKEN_OVER if key in source},
+        keys.SCANNED_AT: body["updateTimestamp"],
+    }
+    match kind:
+        case "SbomReport":
+            annotations[keys.SUMMARY] = sbom_summary(body["summary"])
+        case _:
+            annotations[keys.SUMMARY] = str(_counts(body["summary"]))
+    if kind == "VulnerabilityReport":
+        annotations |= ttl_annotation(options)
+        _retarget(body, container)
+        system = body["os"]
+        annotations |= os_annotation(
+            system.get("family", ""), system.get("name", ""), eosl=system.get("eosl", False)
+        )
+    projected = frame(kind, workload, container, options, name=name, annotations=annotations, body=body)
+    return seal(projected, options.budget_bytes)
+
+
+def _counts(summary: Mapping[str, int]) -> SeverityCounts:
+    return SeverityCounts(
+        critical=summary["criticalCount"],
+        high=summary["highCount"],
+        medium=summary["mediumCount"],
+        low=summary["lowCount"],
+        unknown=summary.get("unknownCount", 0),
+    )
+
+
+def _retarget(body: dict[str, Any], container: ContainerImage) -> None:
+    """Let the targets of operating system packages name the image as this container does."""
+    family, name = body["os"].get("family", ""), body["os"].get("name", "")
+    suffix = target_of_os_packages("", family, name)
+    for row in body["vulnerabilities"]:
+        if family and row.get("target", "").endswith(suffix):
+            row["target"] = target_of_os_packages(container.image, family, name)

@@ -1,0 +1,100 @@
+"""Bills of materials: what an image is made of, per container (SbomReport) and per image (ClusterSbomReport).
+
+The ClusterSbomReport is what vulnerabilities are matched against later, without pulling the image again. It
+belongs to the digest, so it has no owner; its annotation says how long it is kept.
+Not here: making the document (``scan``), which comes in already reduced to the fields a report can hold.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from trivyop.report import keys
+from trivyop.report.artifact import image_annotations, image_fields, scanner_fields, timestamp
+from trivyop.report.content import seal
+from trivyop.report.findings import Sbom
+from trivyop.report.frame import API_VERSION, frame, settings_annotation
+from trivyop.report.names import cluster_sbom_name
+from trivyop.report.options import ReportOptions
+from trivyop.report.summary import show_numbers
+from trivyop.workload.images import ContainerImage, ImageKey
+from trivyop.workload.resolve import Workload
+
+
+def build_sbom_report(
+    workload: Workload,
+    container: ContainerImage,
+    sbom: Sbom,
+    options: ReportOptions,
+    *,
+    scanner_version: str,
+    scanned_digest: str | None = None,
+    now: datetime,
+    name: str | None = None,
+) -> dict[str, Any]:
+    """Build the SbomReport of a container; ``scanned_digest`` counts where neither spec nor node tell one."""
+    body, annotations = _body(container, sbom, options, scanner_version, scanned_digest, now)
+    report = frame("SbomReport", workload, container, options, name=name, annotations=annotations, body=body)
+    return seal(report, options.budget_bytes)
+
+
+def build_cluster_sbom_report(
+    key: ImageKey,
+    container: ContainerImage,
+    sbom: Sbom,
+    options: ReportOptions,
+    *,
+    scanner_version: str,
+    now: datetime,
+) -> dict[str, Any]:
+    """Build the ClusterSbomReport of an image; ``container`` is any that runs it, and lends its name."""
+    body, annotations = _body(container, sbom, options, scanner_version, key.digest, now)
+    annotations |= {keys.IMAGE_DIGEST: key.digest} | ({keys.PLATFORM: key.platform} if key.platform else {})
+    if options.cache_ttl:
+        annotations[keys.REPORT_TTL] = options.cache_ttl
+    name = cluster_sbom_name(key)
+    labels = {**options.additional_labels, keys.MANAGED_BY: keys.MANAGED_BY_VALUE, keys.IMAGE_ID: name}
+    report = {
+        "apiVersion": API_VERSION,
+        "kind": "ClusterSbomReport",
+        "metadata": {"name": name, "labels": labels, "annotations": annotations},
+        "report": body,
+    }
+    return seal(report, options.budget_bytes)
+
+
+def _body(
+    container: ContainerImage,
+    sbom: Sbom,
+    options: ReportOptions,
+    scanner_version: str,
+    scanned_digest: str | None,
+    now: datetime,
+) -> tuple[dict[str, Any], dict[str, str]]:
+    image = image_fields(container, scanned_digest)
+    summary = {
+        "componentsCount": len(sbom.get("components", ())) + 1,  # the image itself is one
+        "dependenciesCount": len(sbom.get("dependencies", ())),
+    }
+    body = {
+        **image,
+        "components": sbom,
+        "scanner": scanner_fields(scanner_version),
+        "summary": summary,
+        "updateTimestamp": timestamp(now),
+    }
+    annotations = {
+        **image_annotations(container, image),
+        **settings_annotation(options),
+        keys.SCANNED_AT: timestamp(now),
+        keys.SUMMARY: sbom_summary(summary),
+    }
+    return body, annotations
+
+
+def sbom_summary(summary: dict[str, int]) -> str:
+    """The counts of a bill of materials, as its annotation has them."""
+    return show_numbers(
+        {"components": summary["componentsCount"], "dependencies": summary["dependenciesCount"]}
+    )

@@ -196,9 +196,7 @@ def _never_succeeded(history: History, demand: Demand, means: Means, now: dateti
     return StartScan(Priority.USER if demand.new else Priority.BACKLOG)
 
 
-def _succeeded_once(
-    history: History, demand: Demand, means: Means, policy: Policy, now: datetime
-) -> Step:
+def _succeeded_once(history: History, demand: Demand, means: Means, policy: Policy, now: datetime) -> Step:
     current = history.settings_hash == policy.settings_hash
     if current and demand.missing and means.sources:
         return Project()

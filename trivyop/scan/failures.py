@@ -1,0 +1,335 @@
+"""Why a scan failed: its class, the one message worth reading, what may help, and when to try again.
+
+Everything known about a failed scan comes together in ``classify``: the exit code, the reason Kubernetes
+gives for a container or Job, and what Trivy wrote to its error output. The class decides on retries.
+
+Promises: pure; any input gets a class; messages are short and hold the real error, not the list of container
+runtimes that Trivy also looked for.
+Not here: how the message is found in Trivy's output (``trivy_errors.py``), where failures are stored.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from trivyop.errors import TransientError
+from trivyop.scan.trivy_errors import essence, shorten
+
+
+class FailureClass(StrEnum):
+    """What went wrong, for people and metrics."""
+
+    AUTH = "auth"
+    NOT_FOUND = "not-found"
+    INVALID_IMAGE = "invalid-image"
+    RATE_LIMIT = "rate-limit"
+    TLS = "tls"
+    NETWORK = "network"
+    PLATFORM = "platform"
+    OUT_OF_MEMORY = "out-of-memory"
+    TIMEOUT = "timeout"
+    DISK = "disk"
+    DATABASE = "database"
+    TOO_LARGE = "too-large"
+    ADMISSION = "admission"
+    SCANNER_IMAGE = "scanner-image"  # the nodes cannot start Trivy itself
+    INTERRUPTED = "interrupted"  # evicted, preempted, deleted, node gone
+    PARSE = "parse"
+    SCANNER = "scanner"  # anything else that Trivy says
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failed scan, explained."""
+
+    failure_class: FailureClass
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.failure_class}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Waits double from ``base_seconds`` up to ``max_seconds``; None: only a change brings it back."""
+
+    base_seconds: float
+    max_seconds: float
+    retries: bool = True
+
+
+_MINUTE, _HOUR = 60.0, 3600.0
+_SOON = RetryPolicy(30, 15 * _MINUTE)
+_LATER = RetryPolicy(2 * _MINUTE, 2 * _HOUR)
+_RARELY = RetryPolicy(10 * _MINUTE, 6 * _HOUR)
+
+_POLICIES: dict[FailureClass, RetryPolicy] = {
+    FailureClass.AUTH: RetryPolicy(5 * _MINUTE, 2 * _HOUR),  # pull secrets change without a word to us
+    FailureClass.NOT_FOUND: RetryPolicy(5 * _MINUTE, 6 * _HOUR),
+    FailureClass.INVALID_IMAGE: RetryPolicy(0, 0, retries=False),
+    FailureClass.RATE_LIMIT: RetryPolicy(5 * _MINUTE, _HOUR),
+    FailureClass.TLS: _RARELY,
+    FailureClass.NETWORK: _SOON,
+    FailureClass.PLATFORM: RetryPolicy(_HOUR, 24 * _HOUR),
+    FailureClass.OUT_OF_MEMORY: RetryPolicy(10 * _MINUTE, 12 * _HOUR),
+    FailureClass.TIMEOUT: _LATER,
+    FailureClass.DISK: _LATER,
+    FailureClass.DATABASE: RetryPolicy(_MINUTE, 30 * _MINUTE),
+    FailureClass.TOO_LARGE: RetryPolicy(_HOUR, 24 * _HOUR),
+    FailureClass.ADMISSION: _RARELY,
+    FailureClass.SCANNER_IMAGE: RetryPolicy(2 * _MINUTE, _HOUR),
+    FailureClass.INTERRUPTED: RetryPolicy(10, 10 * _MINUTE),
+    FailureClass.PARSE: _LATER,
+    FailureClass.SCANNER: _LATER,
+}
+
+_REMEDIES: dict[FailureClass, str] = {
+    FailureClass.AUTH: "Give the workload a pull secret for this registry, or name one in "
+    "OPERATOR_PRIVATE_REGISTRY_SCAN_SECRETS_NAMES.",
+    FailureClass.NOT_FOUND: "Check the image's name and tag; the registry does not have it (any more).",
+    FailureClass.INVALID_IMAGE: "Correct the image's name in the workload.",
+    FailureClass.RATE_LIMIT: "Use credentials or a mirror (trivy.registry.mirror.<registry>) for this registry.",
+    FailureClass.TLS: "Let Trivy trust the registry's certificate authority (trivy.sslCertDir), or list the "
+    "registry under trivy.insecureRegistry or trivy.nonSslRegistry.",
+    FailureClass.NETWORK: "Check that scan pods can reach the registry: DNS, proxies, network policies.",
+    FailureClass.PLATFORM: "The image has nothing for the platform of its node.",
+    FailureClass.OUT_OF_MEMORY: "Raise trivy.resources.limits.memory, or set trivy.slow.",
+    FailureClass.TIMEOUT: "Raise trivy.timeout and OPERATOR_SCAN_JOB_TIMEOUT.",
+    FailureClass.DISK: "Raise trivy.resources.limits.ephemeral-storage, or free disk space on the node.",
+    FailureClass.DATABASE: "Check that trivy.dbRepository and trivy.javaDbRepository can be reached.",
+    FailureClass.TOO_LARGE: "Leave parts of the image out (trivy.skipDirs), or raise the limit that was met.",
+    FailureClass.ADMISSION: "See what refused the scan Job: quota, pod security, or an admission webhook.",
+    FailureClass.SCANNER_IMAGE: "Check trivy.repository, trivy.tag and trivy.imagePullSecret.",
+    FailureClass.INTERRUPTED: "None needed: the scan is tried again.",
+    FailureClass.PARSE: "Check that trivy.tag is a version that is supported.",
+    FailureClass.SCANNER: "Read the message; Trivy itself refused.",
+}
+
+
+def failure(failure_class: FailureClass, message: str) -> Failure:
+    """A failure whose class is known already."""
+    return Failure(failure_class, shorten(message) or str(failure_class), _REMEDIES[failure_class])
+
+
+class ScanError(TransientError):
+    """A scan that gave no usable result; ``failure`` says why."""
+
+    failure_class = FailureClass.SCANNER
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.failure = failure(self.failure_class, message)
+
+
+class ParseError(ScanError):
+    """What Trivy printed is not what it promised to print."""
+
+    failure_class = FailureClass.PARSE
+
+
+class WrongImageError(ParseError):
+    """The result is of another image than the one asked for."""
+
+
+class FramingError(ScanError):
+    """The result did not arrive whole."""
+
+    failure_class = FailureClass.PARSE
+
+
+# Most telling first: a rate limit is also an HTTP error, a missing platform also a missing child.
+_RULES: tuple[tuple[FailureClass, re.Pattern[str]], ...] = tuple(
+    (failure_class, re.compile("|".join(patterns), re.IGNORECASE))
+    for failure_class, patterns in (
+        (FailureClass.RATE_LIMIT, (r"too ?many ?requests", r"rate.?limit", r"\b429\b")),
+        (FailureClass.DISK, (r"no space left on device", r"disk quota exceeded")),
+        (
+            FailureClass.PLATFORM,
+            (
+                r"no child with platform",
+                r"no matching manifest for",
+                r"does not match the specified platform",
+            ),
+        ),
+        (
+            FailureClass.TLS,
+            (
+                r"x509:",
+                r"\btls: ",
+                r"certificate (?:signed|has expired|is not)",
+                r"server gave HTTP response to HTTPS",
+            ),
+        ),
+        (
+            FailureClass.TOO_LARGE,
+            (r"exceeds (?:the )?maximum (?:allowed )?(?:image )?size", r"max-image-size"),
+        ),
+        (
+            FailureClass.INVALID_IMAGE,
+            (r"could not parse reference", r"failed to parse the image name", r"invalid reference format"),
+        ),
+        (
+            FailureClass.AUTH,
+            (
+                r"\bUNAUTHORIZED\b",
+                r"\bDENIED\b",
+                r"\b40[13]\b",
+                r"authentication required",
+                r"no basic auth",
+                r"incorrect username",
+            ),
+        ),
+        (
+            FailureClass.NOT_FOUND,
+            (r"\b(?:MANIFEST|NAME|BLOB)_(?:UNKNOWN|INVALID)\b", r"\b404\b", r"not found: manifest"),
+        ),
+        (
+            FailureClass.TIMEOUT,
+            (r"context deadline exceeded", r"provide a higher timeout", r"deadline ?exceeded"),
+        ),
+        (FailureClass.OUT_OF_MEMORY, (r"oomkilled", r"out of memory", r"cannot allocate memory")),
+        (
+            FailureClass.NETWORK,
+            (
+                r"connection refused",
+                r"connection reset",
+                r"no such host",
+                r"i/o timeout",
+                r"network is unreachable",
+                r"no route to host",
+                r"handshake timeout",
+                r"server misbehaving",
+                r"\bEOF\b",
+                r"broken pipe",
+                r"proxyconnect",
+                r"\b50[0234]\b",
+                r"bad gateway",
+                r"service unavailable",
+                r"client\.timeout exceeded",
+            ),
+        ),
+    )
+)
+# What says that the trouble is with a database, whatever the trouble is; a full disk stays a full disk.
+_DATABASE = re.compile(
+    r"(?:vulnerability|java) db\b|trivy-(?:java-)?db|db (?:download|metadata|update) error|"
+    r"first run cannot skip|"
+    r"init(?:ialize)? (?:the )?(?:vulnerability |java )?db|failed to download|db error|db corrupted|"
+    r"old schema of the vulnerability db|artifact error: failed to download",
+    re.IGNORECASE,
+)
+_NOT_DATABASE = frozenset({FailureClass.DISK, FailureClass.OUT_OF_MEMORY})
+
+# Reasons of Kubernetes: of a terminated or waiting container, a pod, a Job.
+_REASONS: dict[str, FailureClass] = {
+    "OOMKilled": FailureClass.OUT_OF_MEMORY,
+    "DeadlineExceeded": FailureClass.TIMEOUT,
+    "Evicted": FailureClass.INTERRUPTED,
+    "Preempting": FailureClass.INTERRUPTED,
+    "Preempted": FailureClass.INTERRUPTED,
+    "NodeLost": FailureClass.INTERRUPTED,
+    "NodeShutdown": FailureClass.INTERRUPTED,
+    "Terminated": FailureClass.INTERRUPTED,
+    "Shutdown": FailureClass.INTERRUPTED,
+    "DeletionByTaintManager": FailureClass.INTERRUPTED,
+    "UnexpectedAdmissionError": FailureClass.ADMISSION,
+    "ErrImagePull": FailureClass.SCANNER_IMAGE,
+    "ImagePullBackOff": FailureClass.SCANNER_IMAGE,
+    "ErrImageNeverPull": FailureClass.SCANNER_IMAGE,
+    "InvalidImageName": FailureClass.SCANNER_IMAGE,
+    "ImageInspectError": FailureClass.SCANNER_IMAGE,
+    "CreateContainerConfigError": FailureClass.ADMISSION,
+    "CreateContainerError": FailureClass.SCANNER_IMAGE,
+    "RunContainerError": FailureClass.SCANNER_IMAGE,
+    "ContainerCannotRun": FailureClass.SCANNER_IMAGE,
+    "StartError": FailureClass.SCANNER_IMAGE,
+    "FailedCreate": FailureClass.ADMISSION,
+    "Forbidden": FailureClass.ADMISSION,
+    "Invalid": FailureClass.ADMISSION,
+}
+_EVICTED_FOR_DISK = re.compile(r"ephemeral.?storage|disk pressure|emptyDir|DiskPressure", re.IGNORECASE)
+_EVICTED_FOR_MEMORY = re.compile(r"low on resource: memory|MemoryPressure", re.IGNORECASE)
+
+# Exit codes of the scan pod's shell when Trivy had nothing to say.
+_EXIT_CODES: dict[int, tuple[FailureClass, str]] = {
+    124: (FailureClass.TIMEOUT, "Trivy ran into its time limit"),
+    125: (FailureClass.SCANNER_IMAGE, "the scan container could not be started"),
+    126: (FailureClass.SCANNER_IMAGE, "Trivy cannot be executed in the scan container"),
+    127: (FailureClass.SCANNER_IMAGE, "there is no Trivy in the scan container's image"),
+    137: (FailureClass.OUT_OF_MEMORY, "Trivy was killed, as a rule for its memory limit"),
+    139: (FailureClass.SCANNER, "Trivy crashed"),
+    143: (FailureClass.INTERRUPTED, "the scan was stopped from outside"),
+}
+
+
+def classify(
+    *,
+    exit_code: int | None = None,
+    reason: str = "",
+    stderr: str = "",
+    message: str = "",
+    database_step: bool = False,
+) -> Failure:
+    """Explain a failed scan from whatever is known of it.
+
+    ``reason`` and ``message`` are Kubernetes' words (container, pod or Job), ``stderr`` is what Trivy wrote,
+    ``database_step`` says that the step that failed only fetches a database.
+    """
+    said = essence(stderr)
+    by_reason = _by_reason(reason, message)
+    if by_reason is not None and (not said or by_reason is not FailureClass.INTERRUPTED):
+        return failure(by_reason, message or said or reason)
+    if not said:
+        said = essence(message)
+    by_text = _by_text(said)
+    if by_text not in _NOT_DATABASE and (database_step or _DATABASE.search(said)):
+        return failure(FailureClass.DATABASE, said or "fetching the vulnerability database failed")
+    if by_text is not None:
+        return failure(by_text, said)
+    if exit_code in _EXIT_CODES:
+        failure_class, words = _EXIT_CODES[exit_code]
+        return failure(failure_class, f"exit code {exit_code}: {words}" + (f" ({said})" if said else ""))
+    words = said or reason or "Trivy said nothing"
+    return failure(FailureClass.SCANNER, words if exit_code is None else f"exit code {exit_code}: {words}")
+
+
+def _by_reason(reason: str, message: str) -> FailureClass | None:
+    found = _REASONS.get(reason)
+    if found is FailureClass.INTERRUPTED:
+        if _EVICTED_FOR_DISK.search(message):
+            return FailureClass.DISK
+        if _EVICTED_FOR_MEMORY.search(message):
+            return FailureClass.OUT_OF_MEMORY
+    return found
+
+
+_NAMES = re.compile(r"https?://[^\s\"]+|\"[^\"\s]*/[^\"\s]*\"")  # an image may be called "denied/404"
+
+
+def _by_text(text: str) -> FailureClass | None:
+    text = _NAMES.sub("", text)
+    return next((failure_class for failure_class, pattern in _RULES if pattern.search(text)), None)
+
+
+def retry_policy(failure_class: FailureClass) -> RetryPolicy:
+    return _POLICIES[failure_class]
+
+
+def next_retry(
+    failed: Failure | FailureClass, attempts: int, rng: random.Random, *, at_least_seconds: float = 0.0
+) -> float | None:
+    """Seconds until the next try after ``attempts`` failures in a row (1 is the first); None: no further try.
+
+    The wait doubles with each failure and is spread over its upper half, so that what failed together does
+    not come back together. It is never shorter than ``at_least_seconds``.
+    """
+    policy = _POLICIES[failed.failure_class if isinstance(failed, Failure) else failed]
+    if not policy.retries:
+        return None
+    doublings = min(max(attempts, 1) - 1, 30)
+    wait = min(policy.base_seconds * 2.0**doublings, policy.max_seconds)
+    return max(rng.uniform(wait / 2, wait), at_least_seconds)

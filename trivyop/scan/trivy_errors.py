@@ -1,0 +1,62 @@
+"""Trivy's error output, read for the one error that matters.
+
+Trivy logs lines of chatter, then a fatal line that wraps the cause in the names of everything it went
+through; for an image it adds one error per place it looked in, although only the registry was meant to work.
+
+Promises: pure; any text gives one line, "" if nothing in it is an error.
+Not here: what kind of error it is (``failures.py``).
+"""
+
+from __future__ import annotations
+
+import re
+
+MAX_MESSAGE = 400  # characters; goes into status fields, events and log lines
+
+_FATAL = re.compile(r"\tFATAL\t(?:Fatal error\t)?|^FATAL\s+", re.MULTILINE)
+_LOG_LINE = re.compile(
+    r"^\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:?\d\d)\t(?:DEBUG|INFO|WARN|ERROR)\t(?P<said>.*)$"
+)
+_REMOTE = re.compile(r"^\s*\* remote error: (?P<said>.+?)\s*(?=^\s*\* |\Z)", re.MULTILINE | re.DOTALL)
+_LOCAL_SOURCE = re.compile(r"^\s*\* (?:docker|containerd|podman) error: .*$", re.MULTILINE)
+_SURROUNDINGS = re.compile(
+    r"^(?:(?:run error|image scan error|scan error|sbom scan error|init error|"
+    r"unable to initialize a(?:n image)? scan(?:ner| service)?|unable to initialize a scan service|"
+    r"unable to initialize artifact|unable to initialize container image|scan failed|failed analysis|"
+    r"unable to initialize the scanner|failed to initialize the scanner): )+"
+)
+
+
+def essence(output: str) -> str:
+    """The one error in Trivy's output: of its fatal line, and of that the remote error, where there is one.
+
+    Trivy tries Docker, containerd and podman before the registry and lists all four failures; only the last
+    one is about the image. Without a fatal line it is the last line that is not chatter.
+    """
+    text = output.strip()
+    fatal = list(_FATAL.finditer(text))
+    if fatal:
+        text = text[fatal[-1].end() :]
+        remote = _REMOTE.search(text)
+        if remote is not None:
+            return _one_line(remote["said"])
+        return _one_line(_SURROUNDINGS.sub("", _LOCAL_SOURCE.sub("", text).strip()))
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    plain = [line for line in lines if not _LOG_LINE.match(line)]
+    if plain:
+        return _one_line(_SURROUNDINGS.sub("", plain[-1].strip()))
+    errors = [match["said"] for line in lines if "\tERROR\t" in line and (match := _LOG_LINE.match(line))]
+    return _one_line(errors[-1]) if errors else ""
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def shorten(text: str) -> str:
+    """One line of at most ``MAX_MESSAGE`` characters; beginning and end are kept, where the causes are."""
+    text = _one_line(text)
+    if len(text) <= MAX_MESSAGE:
+        return text
+    head = MAX_MESSAGE // 3
+    return f"{text[:head]} ... {text[-(MAX_MESSAGE - head - 5) :]}"

@@ -92,7 +92,8 @@ _REMEDIES: dict[FailureClass, str] = {
     "OPERATOR_PRIVATE_REGISTRY_SCAN_SECRETS_NAMES.",
     FailureClass.NOT_FOUND: "Check the image's name and tag; the registry does not have it (any more).",
     FailureClass.INVALID_IMAGE: "Correct the image's name in the workload.",
-    FailureClass.RATE_LIMIT: "Use credentials or a mirror (trivy.registry.mirror.<registry>) for this registry.",
+    FailureClass.RATE_LIMIT: "Use credentials for this registry, or a mirror of it "
+    "(trivy.registry.mirror.<registry>).",
     FailureClass.TLS: "Let Trivy trust the registry's certificate authority (trivy.sslCertDir), or list the "
     "registry under trivy.insecureRegistry or trivy.nonSslRegistry.",
     FailureClass.NETWORK: "Check that scan pods can reach the registry: DNS, proxies, network policies.",

@@ -1,0 +1,59 @@
+"""The shell script of a scan pod: run Trivy, then send the results, or the reason why there are none.
+
+POSIX sh, as busybox has it, with gzip, base64, sha256sum, wc, tr, cut and tail.
+
+Promises: every word of a command is quoted, so no image name or setting is ever read as shell. Whatever the
+exit code, the log ends in a complete transmission (``framing.py``), and the exit code is Trivy's. The only
+exception is a shell that was killed itself.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from trivyop.scan.framing import BOM_PART, EMIT_FUNCTIONS, FAILURE_PART, RESULT_PART
+
+FAILURE_BYTES = 4096  # of Trivy's errors; the cause is in the last line
+TERMINATION_BYTES = 2048  # what a node keeps of a termination message that comes from a log
+
+
+def result_path(directory: str) -> str:
+    return f"{directory}/{RESULT_PART}"
+
+
+def bom_path(directory: str) -> str:
+    return f"{directory}/{BOM_PART}"
+
+
+def build_scan_script(
+    scan_id: str, *, directory: str, scan: Sequence[str], convert: Sequence[str] | None = None
+) -> str:
+    """Script that runs ``scan``, which writes ``result_path``, then ``convert``, which writes ``bom_path``."""
+    results = [RESULT_PART] + ([BOM_PART] if convert is not None else [])
+    sending = "\n".join(f'  emit {part} "$dir/{part}"' for part in results)
+    converting = (
+        f'if [ "$rc" -eq 0 ]; then\n  {shlex.join(convert)} >>"$errors" 2>&1\n  rc=$?\nfi\n'
+        if convert
+        else ""
+    )
+    return f"""\
+scan={shlex.quote(scan_id)}
+dir={shlex.quote(directory)}
+errors="$dir/errors.log"
+{EMIT_FUNCTIONS}mkdir -p "$dir" || exit 1
+{shlex.join(scan)} >"$errors" 2>&1
+rc=$?
+{converting}if [ "$rc" -eq 0 ]; then
+{sending}
+  emit_done {len(results)} 0
+else
+  tail -c {FAILURE_BYTES} "$errors" >"$dir/{FAILURE_PART}"
+  emit {FAILURE_PART} "$dir/{FAILURE_PART}"
+  emit_done 1 "$rc"
+  if [ -w /dev/termination-log ]; then
+    tail -c {TERMINATION_BYTES} "$errors" >/dev/termination-log
+  fi
+fi
+exit "$rc"
+"""

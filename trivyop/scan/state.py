@@ -1,0 +1,186 @@
+"""Between the ImageScan's status, as people read it, and the history that the rules decide on.
+
+Pure: each function answers with a new status. Conditions: `Succeeded` is whether the last attempt did;
+`InUse` is false, with its time, while nothing runs the image.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from trivyop.report.findings import Findings
+from trivyop.report.summary import SeverityCounts
+from trivyop.scan.failures import Failure
+from trivyop.scan.imagescan import (
+    Condition,
+    Database,
+    ImageScanStatus,
+    OperatingSystem,
+    Phase,
+    ResultSource,
+    Scanner,
+    Summary,
+)
+from trivyop.scan.lifecycle import History
+from trivyop.scan.times import format_time, time_or_none
+
+IN_USE = "InUse"
+SUCCEEDED = "Succeeded"
+
+
+def history_of(status: ImageScanStatus) -> History:
+    """What the rules need to know of a status."""
+    in_use = _condition(status, IN_USE)
+    unused = in_use is not None and in_use.status == "False"
+    final = status.phase in (Phase.SUCCEEDED, Phase.FAILED)
+    return History(
+        last_attempt=time_or_none(status.last_attempt),
+        last_success=time_or_none(status.last_success),
+        next_retry=time_or_none(status.next_retry),
+        failed=status.phase is Phase.FAILED,
+        handled_job=status.job if final else "",
+        settings_hash=status.settings_hash,
+        database_updated=time_or_none(status.database.updated_at) if status.database else None,
+        unused_since=time_or_none(in_use.last_transition_time) if in_use and unused else None,
+    )
+
+
+def queued(status: ImageScanStatus) -> ImageScanStatus:
+    """It waits for a slot."""
+    return replace(status, phase=Phase.QUEUED)
+
+
+def started(status: ImageScanStatus, job: str, *, now: datetime) -> ImageScanStatus:
+    """A Job was made for it; reason and message of the last failure stay until the outcome is known."""
+    return replace(
+        status,
+        phase=Phase.RUNNING,
+        job=job,
+        attempts=status.attempts + 1,
+        last_attempt=format_time(now),
+        next_retry="",
+    )
+
+
+def succeeded(
+    status: ImageScanStatus,
+    *,
+    source: ResultSource,
+    settings_hash: str,
+    digest: str,
+    findings: Findings,
+    secrets: int,
+    database: Database | None,
+    next_refresh: datetime | None,
+    now: datetime,
+) -> ImageScanStatus:
+    """There is a new result. `secrets` counts them also where the findings are of packages only."""
+    counts = SeverityCounts.of(found.severity for found in findings.vulnerabilities)
+    return _with_condition(
+        replace(
+            status,
+            phase=Phase.SUCCEEDED,
+            reason="",
+            message="",
+            consecutive_failures=0,
+            last_attempt=format_time(now) if source is ResultSource.REMATCH else status.last_attempt,
+            last_success=format_time(now),
+            next_retry="",
+            next_refresh=format_time(next_refresh),
+            digest=digest,
+            scanner=Scanner(version=findings.scanner_version),
+            database=database,
+            settings_hash=settings_hash,
+            source=source,
+            summary=_summary(counts, secrets),
+            os=OperatingSystem(family=findings.os_family, name=findings.os_name),
+        ),
+        Condition(type=SUCCEEDED, status="True", reason=source.value),
+        now,
+    )
+
+
+def adopted(
+    status: ImageScanStatus,
+    *,
+    digest: str,
+    settings_hash: str,
+    counts: SeverityCounts | None,
+    secrets: int,
+    scanned_at: datetime,
+    next_refresh: datetime | None,
+    now: datetime,
+) -> ImageScanStatus:
+    """Reports that were there before say what a scan found at `scanned_at`."""
+    return _with_condition(
+        replace(
+            status,
+            phase=Phase.SUCCEEDED,
+            last_attempt=format_time(scanned_at),
+            last_success=format_time(scanned_at),
+            next_refresh=format_time(next_refresh),
+            digest=digest,
+            settings_hash=settings_hash,
+            source=ResultSource.ADOPTED,
+            summary=_summary(counts or SeverityCounts(), secrets),
+        ),
+        Condition(type=SUCCEEDED, status="True", reason=ResultSource.ADOPTED.value),
+        now,
+    )
+
+
+def failed(
+    status: ImageScanStatus, failure: Failure, *, retry_at: datetime | None, now: datetime
+) -> ImageScanStatus:
+    """The attempt failed; what an earlier one found stays."""
+    return _with_condition(
+        replace(
+            status,
+            phase=Phase.FAILED,
+            reason=failure.failure_class.value,
+            message=failure.message,
+            consecutive_failures=status.consecutive_failures + 1,
+            last_attempt=status.last_attempt or format_time(now),
+            next_retry=format_time(retry_at),
+        ),
+        Condition(
+            type=SUCCEEDED,
+            status="False",
+            reason=failure.failure_class.value,
+            message=f"{failure.message} {failure.remedy}".strip(),
+        ),
+        now,
+    )
+
+
+def unused(status: ImageScanStatus, since: datetime | None, *, now: datetime) -> ImageScanStatus:
+    """Nothing runs the image since then; None: something does again."""
+    condition = Condition(type=IN_USE, status="True" if since is None else "False")
+    return _with_condition(status, condition, now)
+
+
+def _summary(counts: SeverityCounts, secrets: int) -> Summary:
+    return Summary(
+        critical_count=counts.critical,
+        high_count=counts.high,
+        medium_count=counts.medium,
+        low_count=counts.low,
+        unknown_count=counts.unknown,
+        secret_count=secrets,
+    )
+
+
+def _condition(status: ImageScanStatus, type_: str) -> Condition | None:
+    return next((one for one in status.conditions if one.type == type_), None)
+
+
+def _with_condition(status: ImageScanStatus, condition: Condition, now: datetime) -> ImageScanStatus:
+    """Set a condition; its transition time is kept while its status is."""
+    before = _condition(status, condition.type)
+    same = before is not None and before.status == condition.status
+    since = before.last_transition_time if before is not None and same else format_time(now)
+    others = [one for one in status.conditions if one.type != condition.type]
+    conditions = sorted([*others, replace(condition, last_transition_time=since)], key=lambda one: one.type)
+    return replace(status, conditions=tuple(conditions))

@@ -65,7 +65,7 @@ class WorkQueue(Generic[K]):
         base_seconds: float = 1.0,
         max_seconds: float = 300.0,
     ) -> None:
-        self._clock = clock
+        self.clock = clock
         self._rng = rng or random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._metrics = metrics
         self._base_seconds = base_seconds
@@ -121,7 +121,7 @@ class WorkQueue(Generic[K]):
         if seconds <= 0:
             self.add(key, priority)
             return
-        due = self._clock.monotonic() + seconds
+        due = self.clock.monotonic() + seconds
         waiting = self._delayed.get(key)
         if waiting is not None and waiting[0] <= due:
             if priority < waiting[1]:
@@ -181,7 +181,7 @@ class WorkQueue(Generic[K]):
         """Give ``key`` back; if it was added meanwhile it becomes ready again."""
         began = self._in_hand.pop(key)
         if self._metrics is not None:
-            self._metrics.finished(self._clock.monotonic() - began)
+            self._metrics.finished(self.clock.monotonic() - began)
         priority = self._dirty.get(key)
         if priority is not None:
             self._make_ready(key, priority)
@@ -212,7 +212,7 @@ class WorkQueue(Generic[K]):
             raise StopAsyncIteration from None
 
     def _make_ready(self, key: K, priority: Priority) -> None:
-        self._ready[priority][key] = self._clock.monotonic()
+        self._ready[priority][key] = self.clock.monotonic()
         self._ready_count += 1
         if self._metrics is not None:
             self._metrics.added(self._ready_count)
@@ -228,7 +228,7 @@ class WorkQueue(Generic[K]):
             raise AssertionError("the count of ready keys is wrong")
         self._ready_count -= 1
         del self._dirty[key]
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         self._in_hand[key] = now
         if self._metrics is not None:
             self._metrics.served(self._ready_count, now - since)
@@ -250,11 +250,11 @@ class WorkQueue(Generic[K]):
                 return
             self._timer.cancel()
         self._timer_at = due
-        self._timer = self._clock.call_later(due - self._clock.monotonic(), self._ring)
+        self._timer = self.clock.call_later(due - self.clock.monotonic(), self._ring)
 
     def _ring(self) -> None:
         self._timer = None
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         while self._due and self._due[0][0] <= now:
             due, _, key = heapq.heappop(self._due)
             waiting = self._delayed.get(key)

@@ -24,8 +24,8 @@ from trivyop.kube.config import ClusterConfig
 from trivyop.kube.objects import Object, key_of
 from trivyop.kube.pages import Listing, OnMalformed, decode_one, decode_page, warn_malformed
 from trivyop.kube.resources import PODS, ObjectKey, Resource
-from trivyop.kube.transport import Call, RequestObserver, Stream, Transport
-from trivyop.kube.watch import EventType, WatchEvent, decoder, lines
+from trivyop.kube.transport import Call, RequestObserver, Transport
+from trivyop.kube.watch import WatchEvent, decoder, lines
 
 T = TypeVar("T")
 
@@ -34,7 +34,6 @@ _PARTIAL = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,appli
 
 _LIST_SECONDS = 60.0  # one page; API servers themselves give up after a minute
 _WATCH_SLACK_SECONDS = 30.0  # how much later than asked a server may end a watch
-_BOOKMARK_SILENCE_SECONDS = 150.0  # two bookmarks missed, which come each minute, and some slack
 
 
 class PatchKind(StrEnum):
@@ -154,7 +153,7 @@ class Api:
         metadata_only: bool = False,
         limit: int = 500,
         on_malformed: OnMalformed = warn_malformed,
-    ) -> AsyncIterator[Listing[T]]:
+    ) -> AsyncGenerator[Listing[T], None]:
         """Read all objects, handing out each page; ``ExpiredError`` if the server forgets them meanwhile."""
         params = _selectors(label_selector, field_selector)
         if limit:
@@ -189,19 +188,20 @@ class Api:
         metadata_only: bool = False,
         send_initial_events: bool = False,
         timeout_seconds: float | None = None,
-        silence_seconds: float | None = None,
+        silence_seconds: Callable[[], float] | None = None,
+        on_open: Callable[[], None] | None = None,
         on_malformed: OnMalformed = warn_malformed,
     ) -> AsyncGenerator[WatchEvent[T], None]:
         """Hand out what changes, until the server ends the watch after ``timeout_seconds`` (5 to 10 minutes).
 
         ``send_initial_events`` asks for all objects first, then a bookmark with ``initial_events_end``. A
-        connection that stays silent for ``silence_seconds`` is taken for dead. Without a wish that is what
-        the server's timeout allows, and much less once bookmarks have come. Leave early by way of
-        ``aclosing``.
+        connection that stays silent for ``silence_seconds``, asked anew each time, is taken for dead; by
+        default, when the server should have ended it. ``on_open`` is called once the server has accepted.
+        Leave early by way of ``aclosing``.
         """
         if timeout_seconds is None:
             timeout_seconds = random.uniform(300, 600)  # noqa: S311 - spreads reconnects, guards nothing
-        silence = silence_seconds or timeout_seconds + _WATCH_SLACK_SECONDS
+        last = timeout_seconds + _WATCH_SLACK_SECONDS
         params = _selectors(label_selector, field_selector) | {
             "watch": "true",
             "allowWatchBookmarks": "true",
@@ -222,18 +222,13 @@ class Api:
         )
         event_of = decoder(type, request=f"watch {call.path}", on_malformed=on_malformed)
 
-        async def chunks(stream: Stream) -> AsyncIterator[bytes]:
-            while chunk := await stream.read(silence):
-                yield chunk
-
         async with self._transport.stream(call) as stream:
-            async for line in lines(chunks(stream)):
+            if on_open is not None:
+                on_open()
+            async for line in lines(stream.chunks(silence_seconds or (lambda: last))):
                 event = event_of(line)
-                if event is None:
-                    continue
-                if event.type is EventType.BOOKMARK and not event.initial_events_end:
-                    silence = min(silence, _BOOKMARK_SILENCE_SECONDS)
-                yield event
+                if event is not None:
+                    yield event
 
     @asynccontextmanager
     async def logs(
@@ -259,7 +254,8 @@ class Api:
             params["tailLines"] = str(tail_lines)
         call = Call("get", "pods/log", "GET", PODS.path(*key, "log"), params=params, accept="*/*")
         async with self._transport.stream(call) as stream:
-            yield stream.chunks(silence_seconds or (86400.0 if follow else 60.0))
+            silence = silence_seconds or (86400.0 if follow else 60.0)
+            yield stream.chunks(lambda: silence)
 
     # writes
 

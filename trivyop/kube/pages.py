@@ -14,7 +14,6 @@ import msgspec
 import structlog
 
 from trivyop.errors import TerminalError, TransientError
-from trivyop.kube.objects import Object
 from trivyop.kube.resources import ObjectKey
 
 log = structlog.get_logger(__name__)
@@ -47,8 +46,17 @@ class _Page(msgspec.Struct, Generic[T], frozen=True):
     items: list[T] | None = None
 
 
+class _Name(msgspec.Struct, frozen=True, gc=False):
+    name: str = "?"
+    namespace: str = ""
+
+
+class _Named(msgspec.Struct, frozen=True, gc=False):
+    metadata: _Name
+
+
 _raw_pages = msgspec.json.Decoder(_Page[msgspec.Raw])
-_anything = msgspec.json.Decoder(Object)
+_names = msgspec.json.Decoder(_Named)
 
 
 @functools.cache
@@ -98,6 +106,7 @@ def decode_one(body: bytes, kind: type[T], name: str) -> T:
 def name_of(raw: msgspec.Raw | bytes) -> ObjectKey:
     """Key of an object of which no more may be readable."""
     try:
-        return _anything.decode(raw).key
+        meta = _names.decode(raw).metadata
+        return ObjectKey(meta.namespace, meta.name)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ObjectKey("", "?")

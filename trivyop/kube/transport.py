@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, Self
@@ -32,6 +32,10 @@ log = structlog.get_logger(__name__)
 _CONNECT_SECONDS = 10.0
 _HEADER_SECONDS = 60.0  # a server that fills its cache for a streamed list keeps us waiting before it answers
 _KEEP_ALIVE_SECONDS = 60.0  # API servers and load balancers drop idle connections after 90 s or more
+
+
+class SilentError(TransientError):
+    """A stream is open, and nothing comes."""
 
 
 class RequestObserver(Protocol):
@@ -232,16 +236,16 @@ class Stream:
         self._name = name
 
     async def read(self, silence_seconds: float) -> bytes:
-        """What has come, waiting for it if need be; nothing at the end. Silence is a ``TransientError``."""
+        """What has come, waiting for it if need be; nothing at the end. Silence is a ``SilentError``."""
         try:
             async with deadline(self._clock, silence_seconds):
                 return await self._response.content.readany()
         except TimeoutError as error:
-            raise TransientError(f"{self._name}: silent for {silence_seconds:.0f} s") from error
+            raise SilentError(f"{self._name}: silent for {silence_seconds:.0f} s") from error
 
-    async def chunks(self, silence_seconds: float) -> AsyncIterator[bytes]:
-        """Everything until the end."""
-        while chunk := await self.read(silence_seconds):
+    async def chunks(self, silence_seconds: Callable[[], float]) -> AsyncIterator[bytes]:
+        """Everything until the end; how long a silence to take is asked before each wait."""
+        while chunk := await self.read(silence_seconds()):
             yield chunk
 
 

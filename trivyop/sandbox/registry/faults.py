@@ -15,11 +15,16 @@ class Fault(StrEnum):
     """What goes wrong with a request."""
 
     HANG = "hang"  # the request is read and never answered
+    HANG_BLOB = "hang-blob"  # manifests are fine, blobs never come
+    DENIED = "denied"  # 403 DENIED, as some registries answer for what one may not see
     TOO_MANY_REQUESTS = "too-many-requests"  # 429 TOOMANYREQUESTS, as public registries limit pulls
     SERVER_ERROR = "server-error"  # 500 with a JSON error
     BAD_GATEWAY = "bad-gateway"  # 502 with a web page, as a proxy answers for a registry that is down
     RUBBISH = "rubbish"  # 200 with bytes that are no manifest, and blobs that miss their digest
     TRUNCATED_BLOB = "truncated-blob"  # blobs end half way; manifests are fine
+
+
+_OF_BLOBS = frozenset({Fault.HANG_BLOB, Fault.TRUNCATED_BLOB})
 
 
 @dataclass(slots=True)
@@ -48,7 +53,7 @@ class Faults:
         """The fault for this request, with its Retry-After in seconds; uses up one of its times."""
         for prefix in sorted(self._active, key=len, reverse=True):
             active = self._active[prefix]
-            if not repository.startswith(prefix) or (active.fault is Fault.TRUNCATED_BLOB and not blob):
+            if not repository.startswith(prefix) or (active.fault in _OF_BLOBS and not blob):
                 continue
             if active.times is not None:
                 active.times -= 1

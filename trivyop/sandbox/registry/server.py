@@ -227,12 +227,14 @@ class Registry:
             return None
         fault, retry_after = taken
         match fault:
-            case Fault.HANG:
+            case Fault.HANG | Fault.HANG_BLOB:
                 await self._closing.wait()
                 raise Refusal(503, "UNAVAILABLE", "the registry is shutting down")
             case Fault.TOO_MANY_REQUESTS:
                 headers = {"Retry-After": str(retry_after)} if retry_after is not None else {}
                 raise Refusal(429, "TOOMANYREQUESTS", "You have reached your pull rate limit.", headers)
+            case Fault.DENIED:
+                raise Refusal(403, "DENIED", "requested access to the resource is denied")
             case Fault.SERVER_ERROR:
                 raise Refusal(500, "UNKNOWN", "unknown error")
             case Fault.BAD_GATEWAY:

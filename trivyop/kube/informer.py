@@ -342,7 +342,7 @@ class Informer(Generic[V]):
         key = key_of(item)
         try:
             value = cast("V | None", item) if self._transform is None else self._transform(item)
-        except Exception as error:  # what one object does to a transform must not cost us the others
+        except Exception as error:  # noqa: BLE001 - what one object does to a transform costs that object
             self._leave_out(key, f"{type(error).__name__}: {error}")
             return
         self._malformed.discard(key)

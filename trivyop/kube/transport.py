@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
@@ -114,50 +114,49 @@ class Transport:
 
     async def request(self, call: Call) -> bytes:
         """Send ``call``, return the body of its answer."""
-        async with self._slots, self._answer(call, aiohttp.ClientTimeout(call.seconds)) as response:
-            return await response.read()
+        async with self._slots:
+            response, pool, body = await self._exchange(call, aiohttp.ClientTimeout(call.seconds), read=True)
+        response.release()
+        await pool.leave()
+        return body
 
     @asynccontextmanager
     async def stream(self, call: Call) -> AsyncGenerator[Stream, None]:
         """Send ``call``, hand out its answer while it comes in."""
         # No total: the reader of the stream knows how long a silence it takes.
         patience = aiohttp.ClientTimeout(None, sock_connect=_CONNECT_SECONDS)
-        async with self._answer(call, patience) as response:
+        response, pool, _ = await self._exchange(call, patience, read=False)
+        try:
             yield Stream(response, self._clock, str(call))
+        finally:
+            response.close()
+            await pool.leave()
 
-    @asynccontextmanager
-    async def _answer(
-        self, call: Call, patience: aiohttp.ClientTimeout
-    ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
-        """The answer to ``call``, refusals raised; network errors inside the block are renamed, too."""
+    async def _exchange(
+        self, call: Call, patience: aiohttp.ClientTimeout, *, read: bool
+    ) -> tuple[aiohttp.ClientResponse, _Pool, bytes]:
+        """The answer to ``call``, and its body if ``read``; raises what refusals and failures mean."""
         began = self._clock.monotonic()
         code = "canceled"
         try:
-            response, pool = await self._send_known(call, patience)
-            code = str(response.status)
-            try:
-                if response.status >= 400:
-                    raise error_for(
-                        response.status,
-                        await response.read(),
-                        request=str(call),
-                        retry_after=_seconds(response.headers.get("Retry-After")),
-                    )
-                if patience.total is None:
-                    self._observe(call, code, began)
-                yield response
-            finally:
-                response.release()
-                await pool.leave()
-        except TimeoutError as error:
-            code = "timeout"
-            raise TransientError(f"{call}: no answer in time") from error
-        except (aiohttp.ClientError, OSError) as error:
-            code = "failed"
-            raise TransientError(f"{call}: {error or type(error).__name__}") from error
+            with renamed_failures(str(call)):
+                response, pool = await self._send_known(call, patience)
+                try:
+                    body = await response.read() if read or response.status >= 400 else b""
+                    code = str(response.status)
+                    _raise_refusal(call, response, body)
+                except BaseException:
+                    response.close()
+                    await pool.leave()
+                    raise
+                return response, pool, body
+        except TransientError:
+            if code == "canceled":
+                code = "failed"
+            raise
         finally:
-            if patience.total is not None or code != "200":
-                self._observe(call, code, began)
+            if self._metrics is not None:
+                self._metrics.requested(call.verb, call.resource, code, self._clock.monotonic() - began)
 
     async def _send_known(
         self, call: Call, patience: aiohttp.ClientTimeout
@@ -178,7 +177,7 @@ class Transport:
                 renewed = False  # then the refusal is the better news
             if not renewed:
                 return response, pool
-            response.release()
+            response.close()
             await pool.leave()
         return await self._send(call, await self._config.access(), patience)
 
@@ -211,20 +210,33 @@ class Transport:
 
     async def _enter_pool(self, access: Access) -> _Pool:
         identity = (access.server, access.tls_identity, access.verify)
-        pool = self._pool
-        if pool is None or pool.identity != identity:
-            # What an open connection has proven stays proven; new certificates need new connections.
-            self._pool = _Pool(identity, access, self._user_agent)
-            if pool is not None:
-                await pool.retire()
-        current = self._pool
-        assert current is not None  # noqa: S101 - for the type checker
-        current.users += 1
-        return current
+        old = self._pool
+        if old is not None and old.identity == identity:
+            old.users += 1
+            return old
+        # What an open connection has proven stays proven; new certificates need new connections.
+        self._pool = new = _Pool(identity, access, self._user_agent)
+        new.users += 1
+        if old is not None:
+            await old.retire()
+        return new
 
-    def _observe(self, call: Call, code: str, began: float) -> None:
-        if self._metrics is not None:
-            self._metrics.requested(call.verb, call.resource, code, self._clock.monotonic() - began)
+
+def _raise_refusal(call: Call, response: aiohttp.ClientResponse, body: bytes) -> None:
+    if response.status >= 400:
+        wish = _seconds(response.headers.get("Retry-After"))
+        raise error_for(response.status, body, request=str(call), retry_after=wish)
+
+
+@contextmanager
+def renamed_failures(name: str) -> Generator[None, None, None]:
+    """What the network, TLS or HTTP do wrong in the block is a ``TransientError`` of the request ``name``."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise TransientError(f"{name}: no answer in time") from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise TransientError(f"{name}: {error or type(error).__name__}") from error
 
 
 class Stream:
@@ -239,7 +251,8 @@ class Stream:
         """What has come, waiting for it if need be; nothing at the end. Silence is a ``SilentError``."""
         try:
             async with deadline(self._clock, silence_seconds):
-                return await self._response.content.readany()
+                with renamed_failures(self._name):
+                    return await self._response.content.readany()
         except TimeoutError as error:
             raise SilentError(f"{self._name}: silent for {silence_seconds:.0f} s") from error
 

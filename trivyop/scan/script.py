@@ -1,6 +1,6 @@
 """The shell script of a scan pod: run Trivy, then send the results, or the reason why there are none.
 
-POSIX sh, as busybox has it, with gzip, base64, sha256sum, wc, tr, cut and tail.
+POSIX sh as busybox has it, gzip, base64, sha256sum, wc, tr, cut and tail.
 
 Promises: every word of a command is quoted, so no image name or setting is ever read as shell. Whatever the
 exit code, the log ends in a complete transmission (``framing.py``), and the exit code is Trivy's. The only
@@ -29,7 +29,7 @@ def bom_path(directory: str) -> str:
 def build_scan_script(
     scan_id: str, *, directory: str, scan: Sequence[str], convert: Sequence[str] | None = None
 ) -> str:
-    """Script that runs ``scan``, which writes ``result_path``, then ``convert``, which writes ``bom_path``."""
+    """Script that runs ``scan`` to write ``result_path``, then ``convert`` to write ``bom_path``."""
     results = [RESULT_PART] + ([BOM_PART] if convert is not None else [])
     sending = "\n".join(f'  emit {part} "$dir/{part}"' for part in results)
     converting = (

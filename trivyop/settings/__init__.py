@@ -1,6 +1,7 @@
 """Every setting once: its key, type, default, meaning, and where it may be set."""
 
 from trivyop.settings.fingerprint import redacted, settings_hash
+from trivyop.settings.kinds import SecretText
 from trivyop.settings.load import Problem, SettingsError, load_settings
 from trivyop.settings.operator import TargetKind
 from trivyop.settings.setting import Affects, Setting, Source
@@ -14,6 +15,7 @@ __all__ = [
     "Setting",
     "Settings",
     "SettingsError",
+    "SecretText",
     "Source",
     "TargetKind",
     "TrivyCommand",

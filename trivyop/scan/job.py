@@ -1,0 +1,397 @@
+"""Scan Jobs: one image, one Job, one container, with scratch space of its own.
+
+``build_scan_job`` turns a request and the settings into the Job and the Secrets it needs. In the operator's
+namespace a Job refers to the ConfigMap and Secret there; in a workload's namespace, where those are not, what
+is needed of them is copied into the scan's own Secret.
+
+Promises: pure; same in, same out. Names depend on the ImageScan and the attempt alone, so that creating twice
+is creating once. Under the default settings pods pass the "restricted" pod security standard.
+Not here: creating anything; when to scan (``lifecycle.py``).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from trivyop.kube.resources import IMAGESCANS
+from trivyop.scan.command import (
+    build_convert_command,
+    build_database_command,
+    build_image_command,
+    build_login_command,
+    image_reference,
+    mirrored,
+)
+from trivyop.scan.credentials import Credential, join_credentials
+from trivyop.scan.podconfig import CONFIG_NAME, PodConfig, ScanVariant
+from trivyop.scan.script import build_scan_script
+from trivyop.settings import Settings, TrivyMode
+from trivyop.settings.trivy import TrivySettings
+from trivyop.workload.images import ImageName
+
+IMAGE_SCAN_LABEL: Final = "trivyop.dev/image-scan"
+ATTEMPT_ANNOTATION: Final = "trivyop.dev/attempt"
+IMAGE_ANNOTATION: Final = "trivyop.dev/image"
+SCANNER_LABEL: Final = "vulnerabilityReport.scanner"
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+CONTAINER_NAME: Final = "scan"
+DATABASE_CONTAINER_NAME: Final = "database"
+LOGIN_CONTAINER_NAME: Final = "login"
+
+_TMP: Final = "/tmp"  # noqa: S108 (a volume of the scan pod)
+_RESULTS: Final = f"{_TMP}/scan"
+_DOCKER_CONFIG: Final = "/docker-config/"
+_SSL_CERTS: Final = "/var/ssl-cert"
+_GCR: Final = re.compile(r"(?:(?:us|eu|asia)\.)?gcr\.io|[a-z0-9-]+-docker\.pkg\.dev")
+_ECR: Final = re.compile(r"\d+\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
+_LINUX_ONLY: Final[dict[str, Any]] = {
+    "nodeAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": {
+            "nodeSelectorTerms": [
+                {"matchExpressions": [{"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}]}
+            ]
+        }
+    }
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanRequest:
+    """One attempt at one ImageScan."""
+
+    scan_name: str
+    scan_uid: str
+    attempt: int  # from 1
+    image: ImageName
+    digest: str | None = None
+    platform: str | None = None
+    namespace: str = ""  # of the workload; where the Job runs if settings say so
+    credentials: tuple[Credential, ...] = ()  # best first
+    variant: ScanVariant = field(default_factory=ScanVariant)
+    service_account: str = ""  # of the workload; both are for Jobs in its namespace
+    pull_secrets: tuple[str, ...] = ()
+
+
+def scan_job_name(scan_name: str, attempt: int, scan_uid: str = "") -> str:
+    """Name of the Job of an attempt, at most 45 characters, so that pods can add theirs."""
+    return f"scan-vulnerabilityreport-{_hash(scan_name, scan_uid)}-{attempt}"
+
+
+def scan_id(scan_name: str, attempt: int, scan_uid: str = "") -> str:
+    """What the attempt's transmission is marked with: scan, attempt, and which object of that name."""
+    return f"{scan_name}.{attempt}.{_hash(scan_name, str(attempt), scan_uid)}"
+
+
+def _hash(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:10]
+
+
+def scan_job_namespace(request: ScanRequest, settings: Settings) -> str:
+    if settings.scan_job.in_workload_namespace and request.namespace:
+        return request.namespace
+    return settings.operator.namespace
+
+
+def build_scan_job(request: ScanRequest, settings: Settings) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The Job, and the Secrets to create before it.
+
+    In the operator's namespace all of them belong to the ImageScan; owner references cannot cross namespaces,
+    so elsewhere the caller has to delete them. Raises ``SettingsError`` for a command that is not supported.
+    """
+    namespace = scan_job_namespace(request, settings)
+    name = scan_job_name(request.scan_name, request.attempt, request.scan_uid)
+    job_settings = settings.scan_job
+    config = PodConfig(settings, secret_name=name, copy=namespace != settings.operator.namespace)
+    labels = {
+        MANAGED_BY_LABEL: "trivy-operator",
+        SCANNER_LABEL: "Trivy",
+        IMAGE_SCAN_LABEL: request.scan_name,
+    }
+    pod_spec = _pod_spec(request, settings, config, at_home=namespace == settings.operator.namespace)
+    pod_metadata: dict[str, Any] = {"labels": {**labels, **job_settings.pod_template_labels}}
+    if job_settings.annotations:
+        pod_metadata["annotations"] = dict(job_settings.annotations)
+    metadata: dict[str, Any] = {
+        "name": name,
+        "namespace": namespace,
+        "labels": labels,
+        "annotations": {
+            **job_settings.annotations,
+            ATTEMPT_ANNOTATION: str(request.attempt),
+            IMAGE_ANNOTATION: _display(request),
+        },
+    }
+    if namespace == settings.operator.namespace and request.scan_uid:
+        metadata["ownerReferences"] = [_owner(request)]
+    spec: dict[str, Any] = {
+        "backoffLimit": 0,
+        "completions": 1,
+        "parallelism": 1,
+        "template": {"metadata": pod_metadata, "spec": pod_spec},
+    }
+    if job_settings.timeout_seconds > 0:
+        spec["activeDeadlineSeconds"] = math.ceil(job_settings.timeout_seconds)
+    if job_settings.ttl_seconds:
+        spec["ttlSecondsAfterFinished"] = math.ceil(job_settings.ttl_seconds)
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
+    return job, _secrets(metadata, config)
+
+
+def _display(request: ScanRequest) -> str:
+    return request.image.pinned(request.digest) if request.digest else str(request.image)
+
+
+def _owner(request: ScanRequest) -> dict[str, Any]:
+    return {
+        "apiVersion": IMAGESCANS.api_version,
+        "kind": IMAGESCANS.kind,
+        "name": request.scan_name,
+        "uid": request.scan_uid,
+        "controller": True,
+    }
+
+
+def _secrets(job_metadata: dict[str, Any], config: PodConfig) -> list[dict[str, Any]]:
+    if not config.secret_data:
+        return []
+    metadata = {key: value for key, value in job_metadata.items() if key != "annotations"}
+    data = {key: base64.b64encode(text.encode()).decode() for key, text in sorted(config.secret_data.items())}
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {**metadata, "name": config.secret_name},
+            "type": "Opaque",
+            "immutable": True,
+            "data": data,
+        }
+    ]
+
+
+def _pod_spec(
+    request: ScanRequest, settings: Settings, config: PodConfig, *, at_home: bool
+) -> dict[str, Any]:
+    job_settings, trivy = settings.scan_job, settings.trivy
+    containers = _Containers(request, settings, config)
+    scan = containers.scan()  # first: it decides on volumes that all of them share
+    init = containers.init()
+    pull_secrets = [trivy.image_pull_secret] if trivy.image_pull_secret else []
+    service_account = settings.operator.service_account
+    if not at_home:
+        service_account = request.service_account or "default"
+        pull_secrets += request.pull_secrets
+    spec: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "serviceAccountName": service_account,
+        "automountServiceAccountToken": job_settings.automount_service_account_token,
+        "enableServiceLinks": False,
+        "affinity": job_settings.affinity if job_settings.affinity is not None else _LINUX_ONLY,
+        "securityContext": job_settings.pod_security_context or {},
+        "containers": [scan],
+        "volumes": [*containers.volumes, *job_settings.custom_volumes],
+    }
+    if init:
+        spec["initContainers"] = init
+    if pull_secrets:
+        spec["imagePullSecrets"] = [{"name": name} for name in dict.fromkeys(pull_secrets)]
+    if job_settings.tolerations:
+        spec["tolerations"] = list(job_settings.tolerations)
+    if job_settings.node_selector:
+        spec["nodeSelector"] = dict(job_settings.node_selector)
+    if job_settings.priority_class_name:
+        spec["priorityClassName"] = job_settings.priority_class_name
+    return spec
+
+
+class _Containers:
+    """The containers of a scan pod, and the volumes that they turn out to need."""
+
+    def __init__(self, request: ScanRequest, settings: Settings, config: PodConfig) -> None:
+        self._request = request
+        self._settings = settings
+        self._config = config
+        self._trivy = settings.trivy
+        self.volumes: list[dict[str, Any]] = [{"name": "tmp", "emptyDir": {}}]
+        self._common_mounts: list[dict[str, Any]] = [{"name": "tmp", "mountPath": _TMP}]
+        if not _is_below(settings.trivy.image_scan_cache_dir, _TMP):
+            self._add_volume("cache", {"emptyDir": {}}, settings.trivy.image_scan_cache_dir)
+        self._logs_in = bool(settings.trivy.db_repository_username and settings.trivy.db_repository_password)
+        if self._logs_in:
+            self._add_volume("dockerconfig", {"emptyDir": {}}, _DOCKER_CONFIG)
+        if settings.trivy.ssl_cert_dir:
+            host_path = {"hostPath": {"path": settings.trivy.ssl_cert_dir}}
+            self._add_volume("ssl-cert-dir", host_path, _SSL_CERTS, read_only=True)
+
+    def _add_volume(self, name: str, source: dict[str, Any], path: str, *, read_only: bool = False) -> None:
+        self.volumes.append({"name": name, **source})
+        self._common_mounts.append(_mount(name, path, read_only=read_only))
+
+    def scan(self) -> dict[str, Any]:
+        request, settings, config = self._request, self._settings, self._config
+        mounts: list[dict[str, Any]] = []
+        env = config.scan_environment(request.variant)
+        if self._logs_in:
+            env["DOCKER_CONFIG"] = {"value": _DOCKER_CONFIG}
+        if self._trivy.ssl_cert_dir:
+            env["SSL_CERT_DIR"] = {"value": _SSL_CERTS}
+        for file in config.files(request.variant):
+            self.volumes.append({"name": file.volume, **file.source})
+            mounts.append(
+                {"name": file.volume, "mountPath": file.path, "subPath": file.sub_path, "readOnly": True}
+            )
+            if file.variable:
+                env[file.variable] = {"value": file.path}
+        place = mirrored(request.image, self._trivy)
+        env.update(_registry_environment(place.registry, self._trivy))
+        region = _ECR.fullmatch(place.registry)
+        if region is not None:
+            env["AWS_REGION"] = {"value": region[1]}
+        if request.credentials:
+            mounts += self._credentials(place.registry, env)
+        reference = image_reference(request.image, request.digest, self._trivy)
+        convert = (
+            build_convert_command(settings, directory=_RESULTS)
+            if settings.operator.sbom_generation_enabled
+            else None
+        )
+        script = build_scan_script(
+            scan_id(request.scan_name, request.attempt, request.scan_uid),
+            directory=_RESULTS,
+            scan=build_image_command(settings, reference, request.platform, directory=_RESULTS),
+            convert=convert,
+        )
+        return self._container(CONTAINER_NAME, ["/bin/sh", "-c", script], env, mounts)
+
+    def init(self) -> list[dict[str, Any]]:
+        """Log in where the database comes from, if that takes a password; fetch it, if there is no server."""
+        env = self._config.database_environment()
+        if self._logs_in:
+            env["DOCKER_CONFIG"] = {"value": _DOCKER_CONFIG}
+        if self._trivy.ssl_cert_dir:
+            env["SSL_CERT_DIR"] = {"value": _SSL_CERTS}
+        found: list[dict[str, Any]] = []
+        if self._logs_in:
+            found.append(self._container(LOGIN_CONTAINER_NAME, build_login_command(self._trivy), env, []))
+        if self._trivy.mode is TrivyMode.STANDALONE:
+            mounts = [
+                {"name": file.volume, "mountPath": file.path, "subPath": file.sub_path, "readOnly": True}
+                for file in self._config.files(self._request.variant)
+                if file.is_config
+            ]
+            command = build_database_command(self._trivy)
+            found.append(self._container(DATABASE_CONTAINER_NAME, command, env, mounts))
+        return found
+
+    def _credentials(self, registry: str, env: dict[str, Any]) -> list[dict[str, Any]]:
+        config = self._config
+        user, password = join_credentials(self._request.credentials)
+        first = self._request.credentials[0].password.reveal()
+        if (
+            self._settings.scan_job.use_gcr_service_account
+            and _GCR.fullmatch(registry)
+            and _is_key_file(first)
+        ):
+            config.secret_data["credential.json"] = first
+            source = {"secret": {"secretName": config.secret_name, "items": [_item("credential.json")]}}
+            self.volumes.append({"name": "gcrvol", **source})
+            env["TRIVY_USERNAME"] = {"value": ""}
+            env["GOOGLE_APPLICATION_CREDENTIALS"] = {"value": "/cred/credential.json"}
+            return [_mount("gcrvol", "/cred", read_only=True)]
+        config.secret_data["username"] = user
+        config.secret_data["password"] = password
+        env["TRIVY_USERNAME"] = {"valueFrom": config.own_secret("username")}
+        env["TRIVY_PASSWORD"] = {"valueFrom": config.own_secret("password")}
+        return []
+
+    def _container(
+        self, name: str, command: list[str], env: dict[str, Any], mounts: list[dict[str, Any]]
+    ) -> dict[str, Any]:
+        job_settings = self._settings.scan_job
+        container: dict[str, Any] = {
+            "name": name,
+            "image": _image(self._trivy),
+            "imagePullPolicy": str(self._trivy.image_pull_policy),
+            "command": command[:1],
+            "args": command[1:],
+            "env": [{"name": variable, **value} for variable, value in env.items()],
+            "resources": _resources(self._trivy),
+            "volumeMounts": [*self._common_mounts, *mounts, *job_settings.custom_volume_mounts],
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+        }
+        if job_settings.container_security_context is not None:
+            container["securityContext"] = job_settings.container_security_context
+        return container
+
+
+def _is_below(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(f"{directory}/")
+
+
+def _is_key_file(password: str) -> bool:
+    return password.lstrip().startswith("{")
+
+
+def _item(key: str) -> dict[str, str]:
+    return {"key": key, "path": key}
+
+
+def _mount(name: str, path: str, *, read_only: bool = False) -> dict[str, Any]:
+    mount: dict[str, Any] = {"name": name, "mountPath": path}
+    return {**mount, "readOnly": True} if read_only else mount
+
+
+def _image(trivy: TrivySettings) -> str:
+    separator = "@" if trivy.tag.startswith("sha256:") else ":"
+    return f"{trivy.repository}{separator}{trivy.tag}"
+
+
+def _registry_environment(registry: str, trivy: TrivySettings) -> dict[str, Any]:
+    env: dict[str, Any] = {}
+    if registry in _hosts(trivy.insecure_registries):
+        env["TRIVY_INSECURE"] = {"value": "true"}
+    if registry in _hosts(trivy.non_ssl_registries):
+        env["TRIVY_NON_SSL"] = {"value": "true"}
+    return env
+
+
+def _hosts(registries: dict[str, str]) -> frozenset[str]:
+    return frozenset("index.docker.io" if host == "docker.io" else host for host in registries.values())
+
+
+def _resources(trivy: TrivySettings) -> dict[str, Any]:
+    found = {
+        "requests": {
+            "cpu": trivy.requests_cpu,
+            "memory": trivy.requests_memory,
+            "ephemeral-storage": trivy.requests_ephemeral_storage,
+        },
+        "limits": {
+            "cpu": trivy.limits_cpu,
+            "memory": trivy.limits_memory,
+            "ephemeral-storage": trivy.limits_ephemeral_storage,
+        },
+    }
+    sized = {kind: {name: size for name, size in sizes.items() if size} for kind, sizes in found.items()}
+    return {kind: sizes for kind, sizes in sized.items() if sizes}
+
+
+__all__ = [
+    "ATTEMPT_ANNOTATION",
+    "CONFIG_NAME",
+    "CONTAINER_NAME",
+    "DATABASE_CONTAINER_NAME",
+    "IMAGE_ANNOTATION",
+    "IMAGE_SCAN_LABEL",
+    "LOGIN_CONTAINER_NAME",
+    "ScanRequest",
+    "ScanVariant",
+    "build_scan_job",
+    "scan_id",
+    "scan_job_name",
+    "scan_job_namespace",
+]

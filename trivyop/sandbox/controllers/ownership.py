@@ -25,6 +25,7 @@ class Entry:
     resource: Resource
     key: ObjectKey
     uid: str
+    version: str = ""
     owners: tuple[Owner, ...] = ()
     finalizers: tuple[str, ...] = ()
     deleting: bool = False

@@ -68,6 +68,16 @@ def max_replicas(deployment: Workload) -> int:
     return deployment.replicas + bounds(deployment)[0] if deployment.replicas else 0
 
 
+def first_replicas(deployment: Workload, old: Sequence[Workload]) -> int:
+    """How many Pods a new ReplicaSet may start with."""
+    total = sum(s.replicas for s in old)
+    if not total:
+        return deployment.replicas
+    if part(deployment.spec, "strategy").get("type") == "Recreate" or deployment.spec.get("paused"):
+        return 0
+    return max(0, min(deployment.replicas, deployment.replicas + bounds(deployment)[0] - total))
+
+
 def next_scales(deployment: Workload, new: Workload, old: Sequence[Workload]) -> dict[str, int]:
     """The ReplicaSets (by name) to scale now, and to what."""
     if deployment.spec.get("paused"):

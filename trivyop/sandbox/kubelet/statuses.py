@@ -175,7 +175,7 @@ def build_status(
     if facts.pod_ip:
         status |= {"podIP": facts.pod_ip, "podIPs": [{"ip": facts.pod_ip}]}
     if init:
-        status["initContainerStatuses"] = _statuses(init)
+        status["initContainerStatuses"] = [c.to_json() for c in init]
     if ephemeral:
         status["ephemeralContainerStatuses"] = _statuses(ephemeral)
     if facts.ended is not None:

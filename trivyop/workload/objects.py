@@ -159,6 +159,11 @@ class Slim:
             changes["spec"] = self._share(obj.spec)
         return msgspec.structs.replace(obj, **changes)
 
+    @property
+    def remembered(self) -> int:
+        """How many values are held for sharing."""
+        return len(self._shared)
+
     def _meta(self, meta: ObjectMeta) -> ObjectMeta:
         annotations = {
             key: value

@@ -2,7 +2,7 @@
 
 Promises: pure. Flags are those of Trivy 0.58 and later; the image's name comes after ``--``, so it is never
 taken for a flag.
-Not here: environment variables and files that go with a command (``job.py``), matching again (``rematch.py``).
+Not here: environment variables and files that go with a command (``podconfig.py``).
 """
 
 from __future__ import annotations
@@ -31,15 +31,13 @@ def mirrored(image: ImageName, settings: TrivySettings) -> ImageName:
             rest = f"/{rest}"
         place = mirror.rstrip("/") if rest.startswith("/") else mirror
         moved = ImageName.parse(f"{place}{rest}:{image.tag or 'latest'}")
-        best_length, best = (
-            len(full_prefix),
-            ImageName(moved.registry, moved.repository, image.tag, image.digest),
-        )
+        best_length = len(full_prefix)
+        best = ImageName(moved.registry, moved.repository, image.tag, image.digest)
     return best
 
 
 def image_reference(image: ImageName, digest: str | None, settings: TrivySettings) -> str:
-    """What Trivy is told to scan: the digest that runs, or as long as none is known what the workload says."""
+    """What Trivy is told to scan: the digest that runs; as long as none is known, what the workload says."""
     place = mirrored(image, settings)
     return place.pinned(digest) if digest else str(place)
 

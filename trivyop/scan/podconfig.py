@@ -29,7 +29,7 @@ EnvValue = dict[str, Any]  # {"value": ...} or {"valueFrom": ...}
 
 @dataclass(frozen=True, slots=True)
 class ScanVariant:
-    """What a workload's annotations, or a policy for it alone, change about a scan. The default is no change."""
+    """What a workload's annotations, or a policy for it alone, change about a scan; by default nothing."""
 
     skip_dirs: str | None = None
     skip_files: str | None = None
@@ -37,12 +37,11 @@ class ScanVariant:
 
     @property
     def key(self) -> str:
-        """ "" for the default; else a short text that tells variants apart (part of an ImageScan's name)."""
+        """A short text that tells variants apart, for an ImageScan's name; "" for the default."""
         if self == ScanVariant():
             return ""
-        return hashlib.sha256(
-            repr((self.skip_dirs, self.skip_files, self.ignore_policy)).encode()
-        ).hexdigest()[:8]
+        parts = repr((self.skip_dirs, self.skip_files, self.ignore_policy))
+        return hashlib.sha256(parts.encode()).hexdigest()[:8]
 
 
 def scan_variant(
@@ -60,7 +59,8 @@ def scan_variant(
 def _ignore_policy(policies: Mapping[str, str], namespace: str, name: str) -> str:
     """Rest of the key of the policy for a workload: its own, its namespace's, the general one.
 
-    A dot after the prefix stands for any text. Of several keys that fit, the longest one counts.
+    A dot in the workload's part, or after the namespace's, stands for any text. Of several keys that fit, the
+    longest one counts.
     """
     for candidate in (f".{namespace}.{name}", f".{namespace}"):
         for rest in sorted(policies, key=lambda rest: (-len(rest), rest)):
@@ -70,7 +70,11 @@ def _ignore_policy(policies: Mapping[str, str], namespace: str, name: str) -> st
 
 
 def _policy_pattern(rest: str) -> re.Pattern[str]:
-    return re.compile("[^/]*".join(re.escape(part) for part in rest.split(".")))
+    namespace, dot, workload = rest.removeprefix(".").partition(".")
+    pattern = rf"\.{re.escape(namespace)}"
+    if dot and not workload:
+        return re.compile(pattern + r"[^.]*")
+    return re.compile(pattern + (r"\." + ".*".join(map(re.escape, workload.split("."))) if dot else ""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,228 @@
+"""Trivy's JSON report (schema version 2), decoded from bytes into findings.
+
+Promises: only the fields we use are decoded, others may come and go; what is not such a report is a
+``ParseError`` that says what it is, a report of another image a ``WrongImageError``. Severities, scores and
+dates are final. An empty report is one without findings, never one that could not be read.
+Not here: the bill of materials (``cyclonedx.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from trivyop.report.findings import (
+    Findings,
+    Secret,
+    Severity,
+    Vulnerability,
+    choose_score,
+    choose_severity,
+)
+from trivyop.scan.failures import FailureClass, ParseError, WrongImageError, failure
+
+SCHEMA_VERSION = 2
+
+
+class _Struct(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
+    pass
+
+
+class _Version(_Struct, frozen=True, gc=False):
+    version: str = ""
+
+
+class _Os(_Struct, frozen=True, gc=False):
+    family: str = ""
+    name: str = ""
+    eosl: bool = msgspec.field(name="EOSL", default=False)
+
+
+class _ImageConfig(msgspec.Struct, frozen=True, gc=False):
+    architecture: str = ""
+    os: str = ""
+    variant: str = ""
+
+
+class _Metadata(_Struct, frozen=True, gc=False):
+    os: _Os | None = msgspec.field(name="OS", default=None)
+    repo_digests: tuple[str, ...] | None = None
+    image_config: _ImageConfig | None = None
+
+
+class _PkgIdentifier(_Struct, frozen=True, gc=False):
+    purl: str = msgspec.field(name="PURL", default="")
+
+
+class _Vulnerability(_Struct, frozen=True, gc=False):
+    vulnerability_id: str = msgspec.field(name="VulnerabilityID")
+    pkg_name: str = ""
+    pkg_path: str = ""
+    pkg_identifier: _PkgIdentifier | None = None
+    installed_version: str = ""
+    fixed_version: str = ""
+    severity_source: str = ""
+    primary_url: str = msgspec.field(name="PrimaryURL", default="")
+    title: str = ""
+    description: str = ""
+    severity: str = ""
+    vendor_severity: dict[str, int] | None = None
+    cvss: dict[str, dict[str, float | str]] | None = msgspec.field(name="CVSS", default=None)
+    references: tuple[str, ...] | None = None
+    published_date: str | None = None
+    last_modified_date: str | None = None
+
+
+class _Secret(_Struct, frozen=True, gc=False):
+    rule_id: str = msgspec.field(name="RuleID")
+    category: str = ""
+    severity: str = ""
+    title: str = ""
+    match: str = ""
+
+
+class _Result(_Struct, frozen=True, gc=False):
+    target: str = ""
+    class_: str = msgspec.field(name="Class", default="")
+    type: str = ""
+    packages: list[msgspec.Raw] | None = None  # only whether there are any
+    vulnerabilities: tuple[_Vulnerability, ...] | None = None
+    secrets: tuple[_Secret, ...] | None = None
+
+
+class _Report(_Struct, frozen=True, gc=False):
+    schema_version: int | None = None
+    artifact_name: str | None = None
+    trivy: _Version | None = None
+    metadata: _Metadata | None = None
+    results: tuple[_Result, ...] | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Report)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedImage:
+    """What was to be scanned. ``reference`` is what Trivy was told."""
+
+    reference: str
+    digest: str | None = None
+    platform: str | None = None
+
+
+def parse_findings(data: bytes | bytearray | memoryview, expected: ExpectedImage | None = None) -> Findings:
+    """Read a report; with ``expected`` make sure that it is of that image."""
+    report = _decode(bytes(data) if isinstance(data, memoryview) else data)
+    if expected is not None:
+        _verify(report, expected)
+    results = report.results or ()
+    metadata = report.metadata or _Metadata()
+    system = metadata.os or _Os()
+    return Findings(
+        os_family=system.family,
+        os_name=system.name,
+        eosl=system.eosl,
+        repo_digests=metadata.repo_digests or (),
+        vulnerabilities=tuple(_vulnerabilities(results)),
+        secrets=tuple(_secrets(results)),
+        scanner_version=report.trivy.version if report.trivy else "",
+        artifact_name=report.artifact_name or "",
+        has_packages=any(result.packages for result in results),
+    )
+
+
+def _decode(data: bytes | bytearray) -> _Report:
+    if not data.strip():
+        raise ParseError("Trivy's result is empty")
+    try:
+        report = _DECODER.decode(data)
+    except msgspec.ValidationError as error:
+        raise ParseError(f"the result is not Trivy's JSON: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        begins = bytes(data[:60]).decode("utf-8", "replace")
+        raise ParseError(f"the result is not JSON: {error}; it begins with {begins!r}") from None
+    if report.schema_version is None or report.artifact_name is None:
+        raise ParseError("the result is JSON, but not a report of Trivy")
+    if report.schema_version != SCHEMA_VERSION:
+        raise ParseError(
+            f"the result has schema version {report.schema_version}, supported is {SCHEMA_VERSION}"
+        )
+    return report
+
+
+def _verify(report: _Report, expected: ExpectedImage) -> None:
+    metadata = report.metadata or _Metadata()
+    name = report.artifact_name or ""
+    if expected.digest is not None:
+        ending = f"@{expected.digest}"
+        known = metadata.repo_digests or ()
+        if not name.endswith(ending) and not any(digest.endswith(ending) for digest in known):
+            raise WrongImageError(f"the result is of {name!r}, not of the digest {expected.digest}")
+        return  # a digest is exact; what the image itself says of its platform may be wrong
+    if name != expected.reference:
+        raise WrongImageError(f"the result is of {name!r}, not of {expected.reference!r}")
+    config = metadata.image_config
+    if expected.platform is None or config is None or not (config.os and config.architecture):
+        return
+    wanted = expected.platform.split("/")
+    if wanted[:2] != [config.os, config.architecture]:
+        wrong = WrongImageError(
+            f"the result is for {config.os}/{config.architecture}, not for {expected.platform}"
+        )
+        wrong.failure = failure(FailureClass.PLATFORM, str(wrong))
+        raise wrong
+
+
+def _vulnerabilities(results: tuple[_Result, ...]) -> Iterator[Vulnerability]:
+    for result in results:
+        for found in result.vulnerabilities or ():
+            cvss = found.cvss or {}
+            yield Vulnerability(
+                id=found.vulnerability_id,
+                package=found.pkg_name,
+                installed_version=found.installed_version,
+                fixed_version=found.fixed_version,
+                severity=choose_severity(found.vendor_severity or {}, found.severity_source, found.severity),
+                title=found.title,
+                description=found.description,
+                primary_link=found.primary_url,
+                links=found.references or (),
+                published=_date(found.published_date),
+                modified=_date(found.last_modified_date),
+                score=choose_score(cvss, found.severity_source),
+                purl=found.pkg_identifier.purl if found.pkg_identifier else "",
+                cvss=cvss,
+                target=result.target,
+                class_name=result.class_,
+                package_type=result.type,
+                package_path=found.pkg_path,
+            )
+
+
+def _secrets(results: tuple[_Result, ...]) -> Iterator[Secret]:
+    for result in results:
+        for found in result.secrets or ():
+            yield Secret(
+                target=result.target,
+                rule_id=found.rule_id,
+                title=found.title,
+                severity=Severity.parse(found.severity),
+                category=found.category,
+                match=found.match,
+            )
+
+
+def _date(text: str | None) -> str:
+    """RFC 3339 in UTC with whole seconds; "" for no date, Go's zero date, or what is no date."""
+    if not text:
+        return ""
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        return ""
+    if parsed.year <= 1 or parsed.tzinfo is None:
+        return ""
+    return parsed.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

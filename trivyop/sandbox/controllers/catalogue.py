@@ -11,7 +11,7 @@ from trivyop.kube.client import Api
 from trivyop.kube.resources import Resource
 from trivyop.sandbox.controllers.changes import Json, part, parts
 
-_AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+_AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,32 @@ class Catalogue:
 
 
 async def read_catalogue(api: Api) -> Catalogue:
-    """Ask the server, in two requests."""
+    """Ask the server, in two requests if it can tell of all groups at once."""
     verbs: dict[Resource, frozenset[str]] = {}
     for path in ("/api", "/apis"):
         document: Json = orjson.loads(await api.get_raw(path, accept=_AGGREGATED))
+        if document["kind"] != "APIGroupDiscoveryList":
+            return await _read_plainly(api)
         for group in parts(document, "items"):
             verbs |= _kinds(group)
+    return Catalogue(verbs)
+
+
+async def _read_plainly(api: Api) -> Catalogue:
+    groups: Json = orjson.loads(await api.get_raw("/apis"))
+    verbs: dict[Resource, frozenset[str]] = {}
+    versions = [version["groupVersion"] for group in parts(groups, "groups") for version in group["versions"]]
+    seen: set[tuple[str, str]] = set()
+    for api_version in ("v1", *versions):
+        group, _, version = api_version.rpartition("/")
+        path = f"/apis/{api_version}" if group else f"/api/{api_version}"
+        for entry in parts(orjson.loads(await api.get_raw(path)), "resources"):
+            plural: str = entry["name"]
+            if "/" in plural or (group, plural) in seen:
+                continue
+            seen.add((group, plural))
+            resource = Resource(group, version, plural, entry["kind"], namespaced=entry["namespaced"])
+            verbs[resource] = frozenset(entry.get("verbs") or ())
     return Catalogue(verbs)
 
 

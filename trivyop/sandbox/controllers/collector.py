@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from trivyop.errors import TransientError
+from trivyop.errors import TerminalError, TransientError
 from trivyop.kube.informer import Informer
 from trivyop.kube.resources import CRDS, ObjectKey, Resource
 from trivyop.sandbox.controllers.catalogue import Catalogue, read_catalogue
@@ -66,8 +66,8 @@ class GarbageCollector:
                 self._kinds_changed.clear()
                 try:
                     await self._refresh(group)
-                except TransientError as error:
-                    log.info("kinds_unknown", error=str(error))
+                except (TransientError, TerminalError) as error:
+                    log.warning("kinds_unknown", error=str(error))
                 timer = self._cluster.clock.call_later(_REFRESH_SECONDS, self._kinds_changed.set)
                 await self._kinds_changed.wait()
                 timer.cancel()

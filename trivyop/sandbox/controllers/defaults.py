@@ -16,9 +16,9 @@ from trivyop.sandbox.controllers.objects import Metadata
 ACCOUNT = "default"
 CERTIFICATE = "kube-root-ca.crt"
 _ABOUT = (
-    "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such "
-    "as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of "
-    "Kubernetes clusters."
+    "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints "
+    "such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across "
+    "distributions of Kubernetes clusters."
 )
 
 

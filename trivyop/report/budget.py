@@ -89,21 +89,24 @@ def fit(report: dict[str, Any], budget_bytes: int) -> dict[str, Any]:
 
 
 def _drop_rows(fitted: dict[str, Any], plan: _Plan, omitted: Omitted, budget_bytes: int) -> None:
-    """Keep as many rows as fit, the most important ones; one that is too big for itself costs only itself."""
+    """Keep the most important rows that fit; one that no report has room for costs only itself."""
     rows = plan.rows(fitted["report"])
     everything = list(rows)
     rows.clear()
     annotations = fitted["metadata"]["annotations"]
     annotations[keys.OMITTED] = str(omitted.with_findings(len(everything)))  # as long as this text gets
-    room = budget_bytes - size_of(fitted)
+    all_room = room = budget_bytes - size_of(fitted)
     kept: set[int] = set()
     for index in sorted(
         range(len(everything)), key=lambda index: (plan.importance(everything[index]), index)
     ):
         size = len(orjson.dumps(everything[index])) + 1  # and its comma
-        if size <= room:
-            room -= size
-            kept.add(index)
+        if size > all_room:
+            continue
+        if size > room:
+            break
+        room -= size
+        kept.add(index)
     rows.extend(row for index, row in enumerate(everything) if index in kept)
     annotations[keys.OMITTED] = str(omitted.with_findings(len(everything) - len(kept)))
 

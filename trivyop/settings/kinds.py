@@ -86,6 +86,9 @@ DNS_LABEL = _matching("name", "lower-case letters, digits and '-', at most 63 ch
 OBJECT_NAME = _matching(
     "name", "lower-case letters, digits, '-' and '.', at most 253 characters", _DNS_SUBDOMAIN, 253
 )
+FILE_NAME = _matching(
+    "file name", "a file name without directories", re.compile(r"[A-Za-z0-9._-]*[A-Za-z0-9_-]"), 255
+)
 ABSOLUTE_PATH = _matching("path", "an absolute path", re.compile(r"/[^\x00\n]*"), 4096)
 URL = _matching("URL", "http://host[:port][/path] or https://...", re.compile(r"https?://[^\s/?#]+\S*"), 2048)
 SECRET_URL: Kind[SecretText] = Kind(

@@ -155,7 +155,7 @@ class TrivySettings:
     )
     ignore_file_name: str = setting(
         "trivy.ignoreFileName",
-        kinds.TEXT,
+        kinds.FILE_NAME,
         ".trivyignore",
         "Name of the ignore file; `.trivyignore.yaml` for its YAML form.",
         sources=(Source.TRIVY_CONFIG,),

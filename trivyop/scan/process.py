@@ -1,0 +1,104 @@
+"""Running Trivy as a child process: with a deadline, bounded output, and nothing left behind.
+
+Promises: when ``run_program`` returns or raises, for cancellation too, the process is gone, and what it
+started. Beyond its limit, error output is dropped from the front, and other output is an error.
+Not here: what the exit code means (``failures.py``), which arguments to give (``localtrivy.py``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from trivyop.scan.failures import FailureClass, ScanError, failure
+
+ERROR_TAIL_BYTES = 4096
+OUTPUT_LIMIT_BYTES = 64 * 1024 * 1024
+_READ_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A process that ended by itself."""
+
+    exit_code: int  # 128 + signal when a signal ended it, as shells count
+    output: bytes
+    errors: str  # the last ``ERROR_TAIL_BYTES``
+
+
+async def run_program(
+    argv: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    directory: str,
+    timeout_seconds: float,
+    output_limit_bytes: int = OUTPUT_LIMIT_BYTES,
+) -> Completed:
+    """Run a program to its end in ``directory``, with no more environment than is given.
+
+    ``ScanError`` when it cannot be started, takes too long, or prints more than the limit. An exit code other
+    than 0 is the caller's to judge.
+    """
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            cwd=directory,
+            env=dict(environment),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # its own process group, to be killed as one
+        )
+    except OSError as error:
+        raise _error(FailureClass.SCANNER_IMAGE, f"cannot run {argv[0]}: {error.strerror}") from error
+    try:
+        async with asyncio.timeout(timeout_seconds), asyncio.TaskGroup() as group:
+            output = group.create_task(_read_all(process, output_limit_bytes), name="output")
+            errors = group.create_task(_read_tail(process.stderr), name="errors")
+            code = await process.wait()
+    except TimeoutError:
+        words = f"{argv[0]} took more than {timeout_seconds:g} s"
+        raise _error(FailureClass.TIMEOUT, words) from None
+    finally:
+        if process.returncode is None:
+            _kill_group(process)
+            await process.wait()
+    result = output.result()
+    if result is None:
+        raise _error(FailureClass.TOO_LARGE, f"{argv[0]} printed more than {output_limit_bytes} bytes")
+    return Completed(code if code >= 0 else 128 - code, result, errors.result())
+
+
+def _error(failure_class: FailureClass, message: str) -> ScanError:
+    error = ScanError(message)
+    error.failure = failure(failure_class, message)
+    return error
+
+
+async def _read_all(process: asyncio.subprocess.Process, limit: int) -> bytes | None:
+    """All that the process prints; None if that is more than ``limit``, and then it is killed."""
+    found = bytearray()
+    while process.stdout is not None and (chunk := await process.stdout.read(_READ_BYTES)):
+        found += chunk
+        if len(found) > limit:
+            _kill_group(process)
+            return None
+    return bytes(found)
+
+
+async def _read_tail(stream: asyncio.StreamReader | None) -> str:
+    tail = b""
+    while stream is not None and (chunk := await stream.read(_READ_BYTES)):
+        tail = (tail + chunk)[-ERROR_TAIL_BYTES:]
+    return tail.decode("utf-8", "replace")
+
+
+def _kill_group(process: asyncio.subprocess.Process) -> None:
+    """Kill the process and what it started; Trivy has nothing to save."""
+    if process.returncode is None:  # else its number may be somebody else's by now
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)

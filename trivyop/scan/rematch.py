@@ -1,0 +1,74 @@
+"""Matching again: what is in an image is known, what is wrong with it is asked anew, of a newer database.
+
+``trivy sbom`` runs as a child process over a bill of materials from an earlier scan; that takes a moment, and
+no access to the image.
+
+Promises: findings mean the same as those of a scan with the same settings; secrets in images are not among
+them, and neither are files' places if the bill of materials does not have them. Nothing is left on disk.
+Not here: whether a match is due, and the database (``database.py``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from trivyop.report.findings import Findings, Sbom
+from trivyop.scan.cyclonedx import as_document
+from trivyop.scan.database import DatabaseStore
+from trivyop.scan.failures import ScanError, classify
+from trivyop.scan.localtrivy import build_match_command, match_environment
+from trivyop.scan.podconfig import ScanVariant
+from trivyop.scan.process import run_program
+from trivyop.scan.trivy_json import parse_findings
+from trivyop.settings import Settings, TrivyMode
+
+_BOM = "bom.cdx.json"
+
+
+async def rematch(
+    sbom: Sbom, settings: Settings, database: DatabaseStore, variant: ScanVariant | None = None
+) -> Findings:
+    """Match ``sbom`` against the operator's database, or have the Trivy server do it.
+
+    Raises ``ScanError`` (``NoDatabaseError`` before there is a database).
+    """
+    if settings.trivy.mode is TrivyMode.CLIENT_SERVER:
+        return await _match(sbom, settings, variant or ScanVariant(), None)
+    with database.using() as cache_dir:
+        return await _match(sbom, settings, variant or ScanVariant(), str(cache_dir))
+
+
+async def _match(sbom: Sbom, settings: Settings, variant: ScanVariant, cache_dir: str | None) -> Findings:
+    with tempfile.TemporaryDirectory(prefix="trivyop-match-") as directory:
+        files = await asyncio.to_thread(_write_files, Path(directory), sbom, settings, variant)
+        done = await run_program(
+            build_match_command(settings, cache_dir=cache_dir or directory, bom=_BOM, files=files),
+            environment=match_environment(settings, home=directory, inherited=os.environ),
+            directory=directory,
+            timeout_seconds=settings.database.rematch_timeout_seconds,
+        )
+    if done.exit_code != 0:
+        error = ScanError(f"matching a bill of materials failed ({done.exit_code})")
+        error.failure = classify(exit_code=done.exit_code, stderr=done.errors)
+        raise error
+    return await asyncio.to_thread(parse_findings, done.output)
+
+
+def _write_files(directory: Path, sbom: Sbom, settings: Settings, variant: ScanVariant) -> Mapping[str, str]:
+    """The bill of materials, and the files that choose findings; returns the latter by their flags."""
+    trivy = settings.trivy
+    (directory / _BOM).write_bytes(as_document(sbom))
+    files: dict[str, str] = {}
+    for flag, name, content in (
+        ("--ignorefile", trivy.ignore_file_name, trivy.ignore_file),
+        ("--ignore-policy", "policy.rego", trivy.ignore_policies.get(variant.ignore_policy, "")),
+        ("--config", "trivy-config.yaml", trivy.config_file),
+    ):
+        if content:
+            (directory / name).write_text(content)
+            files[flag] = name
+    return files

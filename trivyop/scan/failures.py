@@ -147,7 +147,7 @@ _RULES: tuple[tuple[FailureClass, re.Pattern[str]], ...] = tuple(
     (failure_class, re.compile("|".join(patterns), re.IGNORECASE))
     for failure_class, patterns in (
         (FailureClass.RATE_LIMIT, (r"too ?many ?requests", r"rate.?limit", r"\b429\b")),
-        (FailureClass.DISK, (r"no space left on device", r"disk quota exceeded")),
+        (FailureClass.DISK, (r"no space left on device", r"disk quota exceeded", r"read-only file system")),
         (
             FailureClass.PLATFORM,
             (
@@ -182,6 +182,7 @@ _RULES: tuple[tuple[FailureClass, re.Pattern[str]], ...] = tuple(
                 r"authentication required",
                 r"no basic auth",
                 r"incorrect username",
+                r"\bunauthenticated\b",
             ),
         ),
         (
@@ -192,7 +193,11 @@ _RULES: tuple[tuple[FailureClass, re.Pattern[str]], ...] = tuple(
             FailureClass.TIMEOUT,
             (r"context deadline exceeded", r"provide a higher timeout", r"deadline ?exceeded"),
         ),
-        (FailureClass.OUT_OF_MEMORY, (r"oomkilled", r"out of memory", r"cannot allocate memory")),
+        (FailureClass.PARSE, (r"SBOM decode error",)),
+        (
+            FailureClass.OUT_OF_MEMORY,
+            (r"oomkilled", r"out of memory", r"cannot allocate memory", r"failed to reserve .*memory"),
+        ),
         (
             FailureClass.NETWORK,
             (
@@ -205,6 +210,9 @@ _RULES: tuple[tuple[FailureClass, re.Pattern[str]], ...] = tuple(
                 r"handshake timeout",
                 r"server misbehaving",
                 r"\bEOF\b",
+                r"invalid character .* looking for beginning of value",  # a web page instead of an answer
+                r"\bUNKNOWN: ",
+                r"\b(?:INTERNAL_ERROR|UNAVAILABLE)\b",
                 r"broken pipe",
                 r"proxyconnect",
                 r"\b50[0234]\b",
@@ -217,10 +225,8 @@ _RULES: tuple[tuple[FailureClass, re.Pattern[str]], ...] = tuple(
 )
 # What says that the trouble is with a database, whatever the trouble is; a full disk stays a full disk.
 _DATABASE = re.compile(
-    r"(?:vulnerability|java) db\b|trivy-(?:java-)?db|db (?:download|metadata|update) error|"
-    r"first run cannot skip|"
-    r"init(?:ialize)? (?:the )?(?:vulnerability |java )?db|failed to download|db error|db corrupted|"
-    r"old schema of the vulnerability db|artifact error: failed to download",
+    r"(?:vulnerability|java) db\b|\bDB schema|skip-(?:java-)?db-update|trivy-(?:java-)?db|"
+    r"failed to download artifact|first run cannot skip|failed to open db",
     re.IGNORECASE,
 )
 _NOT_DATABASE = frozenset({FailureClass.DISK, FailureClass.OUT_OF_MEMORY})

@@ -19,12 +19,26 @@ _LOG_LINE = re.compile(
 )
 _REMOTE = re.compile(r"^\s*\* remote error: (?P<said>.+?)\s*(?=^\s*\* |\Z)", re.MULTILINE | re.DOTALL)
 _LOCAL_SOURCE = re.compile(r"^\s*\* (?:docker|containerd|podman) error: .*$", re.MULTILINE)
-_SURROUNDINGS = re.compile(
-    r"^(?:(?:run error|image scan error|scan error|sbom scan error|init error|"
-    r"unable to initialize a(?:n image)? scan(?:ner| service)?|unable to initialize a scan service|"
-    r"unable to initialize artifact|unable to initialize container image|scan failed|failed analysis|"
-    r"unable to initialize the scanner|failed to initialize the scanner): )+"
+_STEPS = (
+    r"run error",
+    r"(?:image |sbom )?scan error",
+    r"init error",
+    r"unable to initialize (?:a scan service|artifact|container image|an? image scann?er)",
+    r"(?:failed|unable) to initialize the scanner",
+    r"scan failed",
+    r"failed analysis",
+    r"(?:analyze|pipeline|walk|post analysis) error",
+    r"failed to analyze layer \(sha256:[0-9a-f]{64}\)",
+    r"failed to (?:process the|analyze) file",
+    r"(?:DB|database) error",
+    r"OCI (?:artifact|repository|layer) error",
+    r"(?:oci )?download error",
+    r"copy error",
+    r"failed to download (?:vulnerability|Java) DB(?=: .*failed to download artifact)",
+    r"unable to get the image ID(?=: unable to get the image ID)",
 )
+_STEP = re.compile(rf"\b(?:{'|'.join(_STEPS)}): |\d+ errors? occurred:\s+\* ")
+_CRASH = re.compile(r"^(?:fatal error|panic|runtime): .*$", re.MULTILINE)
 
 
 def essence(output: str) -> str:
@@ -40,13 +54,21 @@ def essence(output: str) -> str:
         remote = _REMOTE.search(text)
         if remote is not None:
             return _one_line(remote["said"])
-        return _one_line(_SURROUNDINGS.sub("", _LOCAL_SOURCE.sub("", text).strip()))
+        return _one_line(_without_steps(_LOCAL_SOURCE.sub("", text)))
+    crash = _CRASH.search(text)
+    if crash is not None:
+        return _one_line(crash[0])
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     plain = [line for line in lines if not _LOG_LINE.match(line)]
     if plain:
-        return _one_line(_SURROUNDINGS.sub("", plain[-1].strip()))
+        return _one_line(_without_steps(plain[-1]))
     errors = [match["said"] for line in lines if "\tERROR\t" in line and (match := _LOG_LINE.match(line))]
     return _one_line(errors[-1]) if errors else ""
+
+
+def _without_steps(text: str) -> str:
+    """Leave out the steps on the way to the error; what is tried, on what, and the answer stay."""
+    return _STEP.sub("", text).strip()
 
 
 def _one_line(text: str) -> str:

@@ -9,16 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-
-class WorkloadRef(NamedTuple):
-    """One workload: the object that reports are attached to."""
-
-    kind: str
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.kind.lower()}/{self.namespace}/{self.name}"
+from trivyop.workload.owners import WorkloadRef
 
 
 class Use(NamedTuple):

@@ -60,11 +60,14 @@ def read_database_version(cache_dir: Path) -> DatabaseVersion | None:
         complete = (directory / "trivy.db").stat().st_size > 0
     except OSError:
         return None
+    return parse_database_version(data) if complete else None
+
+
+def parse_database_version(data: bytes) -> DatabaseVersion | None:
+    """Read Trivy's ``metadata.json``; None if it is none."""
     try:
         metadata = msgspec.json.decode(data, type=_Metadata)
     except msgspec.MsgspecError:
-        return None
-    if not complete:
         return None
     return DatabaseVersion(metadata.version, _utc(metadata.updated_at), _utc(metadata.next_update))
 

@@ -264,6 +264,7 @@ class _Containers:
             directory=_RESULTS,
             scan=build_image_command(settings, reference, request.platform, directory=_RESULTS),
             convert=convert,
+            database=f"{self._trivy.image_scan_cache_dir}/db/metadata.json",
         )
         return self._container(CONTAINER_NAME, ["/bin/sh", "-c", script], env, mounts)
 

@@ -59,4 +59,6 @@ class ScanJob(Object, frozen=True, gc=False, rename="camel", kw_only=True):
         return JobView(self.metadata.name, self.state, self.created)
 
     def _condition(self, type_: str) -> JobCondition | None:
-        return next((one for one in self.status.conditions if one.type == type_ and one.status == "True"), None)
+        return next(
+            (one for one in self.status.conditions if one.type == type_ and one.status == "True"), None
+        )

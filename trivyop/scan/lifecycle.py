@@ -51,7 +51,7 @@ class Demand:
 
     in_use: bool
     missing: bool = False  # a workload that runs the image lacks a current report
-    rescan_after: datetime | None = None  # a user wants a result newer than this
+    rescan_after: datetime | None = None  # a user wants the result of an attempt since then
     new: bool = False  # asked for by a change, not found at start-up
 
 
@@ -145,7 +145,7 @@ def next_step(
         return _unused(history, policy, now)
     if history.unused_since is not None:
         return MarkUnused(None)
-    if demand.rescan_after is not None and not _newer(history.last_attempt, demand.rescan_after):
+    if demand.rescan_after is not None and not _since(history.last_attempt, demand.rescan_after):
         return StartScan(Priority.USER)
     if history.last_success is None:
         return _never_succeeded(history, demand, means, now)
@@ -219,8 +219,8 @@ def _succeeded_once(history: History, demand: Demand, means: Means, policy: Poli
     return Rematch() if means.rematchable else StartScan(Priority.REFRESH)
 
 
-def _newer(time: datetime | None, than: datetime) -> bool:
-    return time is not None and time > than
+def _since(time: datetime | None, moment: datetime) -> bool:
+    return time is not None and time >= moment
 
 
 def _database_is_newer(history: History, policy: Policy) -> bool:

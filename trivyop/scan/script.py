@@ -12,7 +12,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from trivyop.scan.framing import BOM_PART, EMIT_FUNCTIONS, FAILURE_PART, RESULT_PART
+from trivyop.scan.framing import BOM_PART, DATABASE_PART, EMIT_FUNCTIONS, FAILURE_PART, RESULT_PART
 
 FAILURE_BYTES = 4096  # of Trivy's errors; the cause is in the last line
 TERMINATION_BYTES = 2048  # what a node keeps of a termination message that comes from a log
@@ -27,9 +27,23 @@ def bom_path(directory: str) -> str:
 
 
 def build_scan_script(
-    scan_id: str, *, directory: str, scan: Sequence[str], convert: Sequence[str] | None = None
+    scan_id: str,
+    *,
+    directory: str,
+    scan: Sequence[str],
+    convert: Sequence[str] | None = None,
+    database: str | None = None,
 ) -> str:
-    """Script that runs ``scan`` to write ``result_path``, then ``convert`` to write ``bom_path``."""
+    """Script that runs ``scan`` to write ``result_path``, then ``convert`` to write ``bom_path``.
+
+    ``database`` is the file in which Trivy says which database it used; it is sent along if it is there.
+    """
+    metadata = (
+        f"  if [ -r {shlex.quote(database)} ]; then\n    emit {DATABASE_PART} {shlex.quote(database)}\n"
+        "    parts=$((parts + 1))\n  fi\n"
+        if database
+        else ""
+    )
     results = [RESULT_PART] + ([BOM_PART] if convert is not None else [])
     sending = "\n".join(f'  emit {part} "$dir/{part}"' for part in results)
     converting = (
@@ -45,8 +59,9 @@ errors="$dir/errors.log"
 {shlex.join(scan)} >"$errors" 2>&1
 rc=$?
 {converting}if [ "$rc" -eq 0 ]; then
+  parts={len(results)}
 {sending}
-  emit_done {len(results)} 0
+{metadata}  emit_done "$parts" 0
 else
   tail -c {FAILURE_BYTES} "$errors" >"$dir/{FAILURE_PART}"
   emit {FAILURE_PART} "$dir/{FAILURE_PART}"

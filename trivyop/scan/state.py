@@ -24,7 +24,7 @@ from trivyop.scan.imagescan import (
     Summary,
 )
 from trivyop.scan.lifecycle import History
-from trivyop.scan.times import format_time, time_or_none
+from trivyop.scan.times import format_precise, format_time, time_or_none
 
 IN_USE = "InUse"
 SUCCEEDED = "Succeeded"
@@ -59,7 +59,7 @@ def started(status: ImageScanStatus, job: str, *, now: datetime) -> ImageScanSta
         phase=Phase.RUNNING,
         job=job,
         attempts=status.attempts + 1,
-        last_attempt=format_time(now),
+        last_attempt=format_precise(now),
         next_retry="",
     )
 
@@ -73,7 +73,6 @@ def succeeded(
     findings: Findings,
     secrets: int,
     database: Database | None,
-    next_refresh: datetime | None,
     now: datetime,
 ) -> ImageScanStatus:
     """There is a new result. `secrets` counts them also where the findings are of packages only."""
@@ -85,10 +84,9 @@ def succeeded(
             reason="",
             message="",
             consecutive_failures=0,
-            last_attempt=format_time(now) if source is ResultSource.REMATCH else status.last_attempt,
+            last_attempt=format_precise(now) if source is ResultSource.REMATCH else status.last_attempt,
             last_success=format_time(now),
             next_retry="",
-            next_refresh=format_time(next_refresh),
             digest=digest,
             scanner=Scanner(version=findings.scanner_version),
             database=database,
@@ -110,7 +108,6 @@ def adopted(
     counts: SeverityCounts | None,
     secrets: int,
     scanned_at: datetime,
-    next_refresh: datetime | None,
     now: datetime,
 ) -> ImageScanStatus:
     """Reports that were there before say what a scan found at `scanned_at`."""
@@ -120,7 +117,6 @@ def adopted(
             phase=Phase.SUCCEEDED,
             last_attempt=format_time(scanned_at),
             last_success=format_time(scanned_at),
-            next_refresh=format_time(next_refresh),
             digest=digest,
             settings_hash=settings_hash,
             source=ResultSource.ADOPTED,
@@ -142,7 +138,7 @@ def failed(
             reason=failure.failure_class.value,
             message=failure.message,
             consecutive_failures=status.consecutive_failures + 1,
-            last_attempt=status.last_attempt or format_time(now),
+            last_attempt=status.last_attempt or format_precise(now),
             next_retry=format_time(retry_at),
         ),
         Condition(
@@ -153,6 +149,11 @@ def failed(
         ),
         now,
     )
+
+
+def with_refresh(status: ImageScanStatus, due: datetime | None) -> ImageScanStatus:
+    """Its result is fresh until then; None: for ever."""
+    return replace(status, next_refresh=format_time(due))
 
 
 def unused(status: ImageScanStatus, since: datetime | None, *, now: datetime) -> ImageScanStatus:

@@ -1,4 +1,7 @@
-"""Times as the API writes them: RFC 3339, UTC, to the second; "" where there is none."""
+"""Times as the API writes them: RFC 3339 in UTC; "" where there is none.
+
+To the second, except where two things within a second have to be told apart.
+"""
 
 from __future__ import annotations
 
@@ -24,3 +27,8 @@ def time_or_none(text: str) -> datetime | None:
 def format_time(time: datetime | None) -> str:
     """Write a time; "" for None."""
     return "" if time is None else time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def format_precise(time: datetime) -> str:
+    """Write a time to the microsecond."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,187 @@
+"""The rules of an image's scan, one by one, and the laws that hold over all of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trivyop.control.queue import Priority
+from trivyop.scan.lifecycle import (
+    Adopt,
+    Collect,
+    Demand,
+    Forget,
+    History,
+    JobState,
+    JobView,
+    MarkUnused,
+    Means,
+    Policy,
+    Project,
+    Reap,
+    Rematch,
+    StartScan,
+    Wait,
+    next_step,
+)
+
+NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+POLICY = Policy(
+    settings_hash="s1",
+    report_ttl=24 * HOUR,
+    forget_after=120 * HOUR,
+    job_patience=timedelta(minutes=6),
+    keep_jobs=False,
+)
+WANTED = Demand(in_use=True)
+NOTHING = Means()
+FRESH = History(last_attempt=NOON - HOUR, last_success=NOON - HOUR, handled_job="j1", settings_hash="s1")
+FAILED = History(last_attempt=NOON - HOUR, failed=True, next_retry=NOON + HOUR, handled_job="j1")
+RUNNING = JobView("j2", JobState.RUNNING, NOON - timedelta(minutes=1))
+
+
+def step(history=FRESH, demand=WANTED, means=NOTHING, job=None, policy=POLICY, now=NOON):
+    return next_step(history, demand, means, job, policy, now=now)
+
+
+def test_first_scan_of_a_change_comes_before_the_backlog() -> None:
+    assert step(History(), replace(WANTED, new=True)) == StartScan(Priority.USER)
+    assert step(History()) == StartScan(Priority.BACKLOG)
+
+
+def test_reports_that_are_there_already_are_adopted_instead_of_scanned() -> None:
+    assert step(History(), means=Means(adoptable=True)) == Adopt()
+
+
+def test_running_job_is_left_alone_until_its_patience_ends() -> None:
+    assert step(job=RUNNING) == Wait(300)
+    assert step(job=RUNNING, now=NOON + timedelta(minutes=5)) == Reap("j2", overdue=True)
+
+
+def test_finished_job_is_collected_once_and_then_reaped() -> None:
+    finished = replace(RUNNING, state=JobState.FINISHED)
+    assert step(job=finished) == Collect("j2")
+    assert step(replace(FRESH, handled_job="j2"), job=finished) == Reap("j2")
+
+
+def test_kept_job_does_not_stand_in_the_way_of_the_next_scan() -> None:
+    """With a time to live of its own, a handled Job stays; a rescan starts beside it."""
+    kept = replace(RUNNING, name="j1", state=JobState.FINISHED)
+    policy = replace(POLICY, keep_jobs=True)
+    assert step(demand=replace(WANTED, rescan_after=NOON), job=kept, policy=policy) == StartScan(Priority.USER)
+
+
+def test_job_of_an_image_that_nothing_runs_any_more_is_reaped() -> None:
+    assert step(demand=Demand(in_use=False), job=RUNNING) == Reap("j2")
+
+
+def test_unused_image_is_kept_for_the_cache_time_then_forgotten() -> None:
+    unused = Demand(in_use=False)
+    assert step(demand=unused) == MarkUnused(NOON)
+    marked = replace(FRESH, unused_since=NOON)
+    assert step(marked, unused, now=NOON + HOUR) == Wait(119 * 3600)
+    assert step(marked, unused, now=NOON + 120 * HOUR) == Forget()
+    assert step(marked) == MarkUnused(None)
+
+
+def test_unused_image_that_was_never_scanned_is_forgotten_at_once() -> None:
+    assert step(History(), Demand(in_use=False)) == Forget()
+    assert step(FAILED, Demand(in_use=False)) == Forget()
+
+
+def test_deleted_report_asks_for_one_new_scan() -> None:
+    asked = replace(WANTED, missing=True, rescan_after=NOON)
+    sources = Means(sources=True, rematchable=True)
+    assert step(demand=asked, means=sources) == StartScan(Priority.USER)
+    assert step(replace(FRESH, last_attempt=NOON + HOUR), asked, sources) == Project()
+
+
+def test_missing_reports_come_from_those_of_others_and_else_from_a_scan() -> None:
+    missing = replace(WANTED, missing=True)
+    assert step(demand=missing, means=Means(sources=True)) == Project()
+    assert step(demand=missing) == StartScan(Priority.USER)
+
+
+def test_failed_scan_waits_for_its_retry() -> None:
+    assert step(FAILED) == Wait(3600)
+    assert step(FAILED, now=NOON + HOUR) == StartScan(Priority.RETRY)
+    assert step(replace(FAILED, next_retry=None)) == Wait()
+
+
+def test_failed_scan_is_tried_at_once_when_a_user_asks() -> None:
+    assert step(FAILED, replace(WANTED, rescan_after=NOON)) == StartScan(Priority.USER)
+
+
+def test_failed_refresh_keeps_serving_old_results() -> None:
+    history = replace(FAILED, last_success=NOON - 30 * HOUR, settings_hash="s1")
+    assert step(history, replace(WANTED, missing=True), Means(sources=True)) == Project()
+    assert step(history) == Wait(3600)
+
+
+def test_old_result_is_rematched_if_possible_and_else_scanned() -> None:
+    tomorrow = NOON + 23 * HOUR
+    assert step(now=tomorrow - HOUR) == Wait(3600)
+    assert step(now=tomorrow, means=Means(rematchable=True)) == Rematch()
+    assert step(now=tomorrow) == StartScan(Priority.REFRESH)
+    assert step(now=tomorrow, policy=replace(POLICY, report_ttl=None)) == Wait()
+
+
+def test_newer_database_makes_a_result_due() -> None:
+    history = replace(FRESH, database_updated=NOON - 6 * HOUR)
+    means = Means(rematchable=True)
+    newer = replace(POLICY, database_updated=NOON)
+    assert step(history, means=means, policy=newer) == Rematch()
+    assert step(replace(history, database_updated=NOON), means=means, policy=newer) == Wait(23 * 3600)
+
+
+def test_changed_settings_ask_for_a_scan_not_for_a_rematch() -> None:
+    policy = replace(POLICY, settings_hash="s2")
+    assert step(policy=policy, means=Means(sources=True, rematchable=True)) == StartScan(Priority.REFRESH)
+
+
+times = st.none() | st.integers(-200, 200).map(lambda hours: NOON + hours * HOUR)
+histories = st.builds(
+    History,
+    last_attempt=times,
+    last_success=times,
+    next_retry=times,
+    failed=st.booleans(),
+    handled_job=st.sampled_from(["", "j1", "j2"]),
+    settings_hash=st.sampled_from(["s1", "s2"]),
+    database_updated=times,
+    unused_since=times,
+)
+demands = st.builds(
+    Demand, in_use=st.booleans(), missing=st.booleans(), rescan_after=times, new=st.booleans()
+)
+means = st.builds(Means, sources=st.booleans(), adoptable=st.booleans(), rematchable=st.booleans())
+jobs = st.none() | st.builds(
+    JobView, name=st.sampled_from(["j1", "j2"]), state=st.sampled_from(JobState), created=times.filter(bool)
+)
+
+
+@given(histories, demands, means, jobs, st.booleans())
+def test_never_two_jobs_at_once_and_never_one_for_nobody(history, demand, means, job, keep) -> None:
+    """A scan starts only for an image in use, and only beside a Job that is handled and kept."""
+    answer = step(history, demand, means, job, replace(POLICY, keep_jobs=keep))
+    if isinstance(answer, StartScan | Rematch | Project | Adopt):
+        assert demand.in_use
+        assert job is None or (keep and job.name == history.handled_job and job.state is JobState.FINISHED)
+
+
+@given(histories, demands, means, jobs)
+def test_every_wait_ends_in_the_future(history, demand, means, job) -> None:
+    answer = step(history, demand, means, job)
+    if isinstance(answer, Wait) and answer.seconds is not None:
+        assert answer.seconds > 0
+
+
+@pytest.mark.parametrize("seconds", [0, -5])
+def test_retry_that_is_due_starts(seconds: int) -> None:
+    history = replace(FAILED, next_retry=NOON + timedelta(seconds=seconds))
+    assert step(history) == StartScan(Priority.RETRY)

@@ -1,0 +1,270 @@
+"""Delivery: bring the result of one scan to every container that needs it.
+
+Fresh results are built into reports; where a result is there already, in another workload's reports, those
+are made over. Findings are in memory only while this runs, and writes are bounded in number at a time.
+
+Promises: one report that the server refuses holds up no other; a transient error does, after the others were
+tried, so that the caller comes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+from trivyop.control.clock import Clock
+from trivyop.controllers.reports import Refusal, Reports
+from trivyop.controllers.results import ScanResult
+from trivyop.controllers.targets import Target, pinned
+from trivyop.controllers.view import View
+from trivyop.errors import ConflictError
+from trivyop.kube.events import ObjectReference
+from trivyop.kube.resources import (
+    CLUSTERSBOMREPORTS,
+    EXPOSEDSECRETREPORTS,
+    SBOMREPORTS,
+    VULNERABILITYREPORTS,
+    ObjectKey,
+    Resource,
+)
+from trivyop.report.findings import Sbom
+from trivyop.report.names import cluster_sbom_name
+from trivyop.report.options import ReportOptions
+from trivyop.report.projection import reproject
+from trivyop.report.sbom import build_cluster_sbom_report, build_sbom_report
+from trivyop.report.secret import build_secret_report
+from trivyop.report.stored import StoredReport
+from trivyop.report.summary import SeverityCounts
+from trivyop.report.vulnerability import build_vulnerability_report
+from trivyop.scan.times import time_or_none
+from trivyop.settings.values import Settings
+from trivyop.workload.images import ImageKey
+from trivyop.workload.resolve import Workload
+
+_WRITES_AT_ONCE = 16
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Adoptable:
+    """What reports that are there tell about an image."""
+
+    vulnerabilities: SeverityCounts | None
+    secrets: int
+    scanned_at: datetime
+
+
+class Delivery:
+    """Writes reports for targets. `image` is always the image that was scanned, with its digest."""
+
+    def __init__(
+        self, view: View, reports: Reports, *, settings: Settings, options: ReportOptions, clock: Clock
+    ) -> None:
+        self._view = view
+        self._reports = reports
+        self._options = options
+        self._clock = clock
+        operator = settings.operator
+        enabled = {
+            VULNERABILITYREPORTS: operator.vulnerability_scanner_enabled,
+            EXPOSEDSECRETREPORTS: operator.exposed_secret_scanner_enabled,
+            SBOMREPORTS: operator.sbom_generation_enabled,
+        }
+        self.kinds = tuple(kind for kind in view.report_kinds if enabled[kind])
+        self._keeps_boms = (
+            operator.cluster_sbom_cache_enabled
+            and operator.sbom_generation_enabled
+            and CLUSTERSBOMREPORTS not in view.missing
+        )
+        self._shared = operator.share_scans_across_namespaces
+
+    # what is there
+
+    def is_missing(self, target: Target, image: ImageKey, settings_hash: str) -> bool:
+        """Whether the target lacks a current report of any kind."""
+        return not image.digest or any(self._lacks(kind, target, image, settings_hash) for kind in self.kinds)
+
+    def _lacks(self, kind: Resource, target: Target, image: ImageKey, settings_hash: str) -> bool:
+        container = target.container.container
+        return not self._reports.is_current(kind, target.workload, container, image, settings_hash)
+
+    def has_sources(self, image: ImageKey, settings_hash: str, namespace: str) -> bool:
+        """Whether reports of every kind are there to make others from; `namespace` limits where."""
+        return all(self._source(kind, image, settings_hash, namespace) for kind in self.kinds)
+
+    def _source(
+        self, kind: Resource, image: ImageKey, settings_hash: str, namespace: str
+    ) -> StoredReport | None:
+        return next(self._reports.sources(kind, image, settings_hash, namespace=namespace), None)
+
+    def adoptable(self, image: ImageKey, settings_hash: str, namespace: str) -> Adoptable | None:
+        """What the reports that are there say, or None if some are not, or do not say since when."""
+        counts: SeverityCounts | None = None
+        secrets = 0
+        oldest: datetime | None = None
+        for kind in self.kinds:
+            source = self._source(kind, image, settings_hash, namespace)
+            scanned_at = time_or_none(source.scanned_at) if source else None
+            if source is None or scanned_at is None:
+                return None
+            oldest = scanned_at if oldest is None else min(oldest, scanned_at)
+            if kind is VULNERABILITYREPORTS:
+                counts = SeverityCounts.parse(source.summary)
+            if kind is EXPOSEDSECRETREPORTS:
+                found = SeverityCounts.parse(source.summary)
+                secrets = sum(found.by_severity.values()) if found else 0
+        return None if oldest is None else Adoptable(counts, secrets, oldest)
+
+    def bill_of_materials(self, image: ImageKey) -> StoredReport | None:
+        """The bill of materials kept for the image, if it is whole."""
+        if not (self._keeps_boms and image.digest and VULNERABILITYREPORTS in self.kinds):
+            return None
+        stored = self._reports.get(CLUSTERSBOMREPORTS, ObjectKey("", cluster_sbom_name(image)))
+        return stored if stored is not None and stored.complete else None
+
+    async def read_bill_of_materials(self, image: ImageKey) -> Sbom | None:
+        """Read the kept bill of materials; None if it is gone."""
+        report = await self._reports.read(CLUSTERSBOMREPORTS, ObjectKey("", cluster_sbom_name(image)))
+        return None if report is None else report["report"]["components"]
+
+    async def delete_bill_of_materials(self, image: ImageKey) -> None:
+        """Delete the kept bill of materials, if there is one."""
+        if not self._keeps_boms or not image.digest:
+            return
+        stored = self._reports.get(CLUSTERSBOMREPORTS, ObjectKey("", cluster_sbom_name(image)))
+        if stored is not None:
+            await self._reports.delete(CLUSTERSBOMREPORTS, stored)
+
+    @staticmethod
+    def reference(workload: Workload) -> ObjectReference:
+        """The workload as Events refer to it."""
+        return ObjectReference(workload.api_version, workload.kind, workload.key, workload.uid)
+
+    # what is made
+
+    async def deliver(
+        self, targets: Iterable[Target], image: ImageKey, result: ScanResult, settings_hash: str
+    ) -> list[Refusal]:
+        """Write all reports of all targets from a fresh result; answers with what the server refused."""
+        refusals: list[Refusal] = []
+        targets = list(targets)
+        options = replace(self._options, settings_hash=settings_hash)
+        now = self._clock.now()
+        if self._keeps_boms and result.sbom is not None and image.digest and targets:
+            report = build_cluster_sbom_report(
+                image,
+                pinned(targets[0].container, image.digest, image.platform or ""),
+                result.sbom,
+                options,
+                scanner_version=result.findings.scanner_version,
+                now=now,
+            )
+            refused = await self._reports.write_object(CLUSTERSBOMREPORTS, report)
+            refusals += [refused] if refused else []
+        refusals += await self._write_all(
+            (kind, target, self._builder(kind, target, image, result, options, now))
+            for target in targets
+            for kind in self.kinds
+        )
+        return refusals
+
+    async def deliver_matched(
+        self, targets: Iterable[Target], image: ImageKey, result: ScanResult, settings_hash: str
+    ) -> list[Refusal]:
+        """Write the vulnerability reports of all targets; matching anew tells nothing about the other kinds."""
+        options = replace(self._options, settings_hash=settings_hash)
+        now = self._clock.now()
+        kind = VULNERABILITYREPORTS
+        return await self._write_all(
+            (kind, target, self._builder(kind, target, image, result, options, now)) for target in targets
+        )
+
+    async def project(
+        self, targets: Iterable[Target], image: ImageKey, settings_hash: str, namespace: str
+    ) -> list[Refusal]:
+        """Make the reports that targets lack from those of others; ``ConflictError`` if those are gone."""
+        refusals: list[Refusal] = []
+        options = replace(self._options, settings_hash=settings_hash)
+        for kind in self.kinds:
+            lacking = [target for target in targets if self._lacks(kind, target, image, settings_hash)]
+            if not lacking:
+                continue
+            source = self._source(kind, image, settings_hash, namespace)
+            report = None if source is None else await self._reports.read(kind, source.key)
+            if report is None:
+                raise ConflictError(f"no {kind.kind} of {image.digest} to make others from")
+            refusals += await self._write_all(
+                (kind, target, _projector(report, target, image, options)) for target in lacking
+            )
+        return refusals
+
+    def _builder(
+        self,
+        kind: Resource,
+        target: Target,
+        image: ImageKey,
+        result: ScanResult,
+        options: ReportOptions,
+        now: datetime,
+    ) -> Callable[[str], dict[str, Any]]:
+        workload = target.workload
+        container = pinned(target.container, image.digest, image.platform or "")
+        findings = result.findings
+
+        def build(name: str) -> dict[str, Any]:
+            if kind is VULNERABILITYREPORTS:
+                return build_vulnerability_report(workload, container, findings, options, now=now, name=name)
+            if kind is EXPOSEDSECRETREPORTS:
+                return build_secret_report(workload, container, findings, options, now=now, name=name)
+            return build_sbom_report(
+                workload,
+                container,
+                result.sbom or {},
+                options,
+                scanner_version=findings.scanner_version,
+                scanned_digest=image.digest,
+                now=now,
+                name=name,
+            )
+
+        return build
+
+    async def _write_all(
+        self, work: Iterable[tuple[Resource, Target, Callable[[str], dict[str, Any]]]]
+    ) -> list[Refusal]:
+        async def write(item: tuple[Resource, Target, Callable[[str], dict[str, Any]]]) -> Refusal | None:
+            kind, target, build = item
+            return await self._reports.write(kind, target.workload, target.container.container, build)
+
+        return [refusal for refusal in await _each(iter(work), write) if refusal is not None]
+
+
+def _projector(
+    report: Mapping[str, Any], target: Target, image: ImageKey, options: ReportOptions
+) -> Callable[[str], dict[str, Any]]:
+    container = pinned(target.container, image.digest, image.platform or "")
+    return lambda name: reproject(report, target.workload, container, options, name=name)
+
+
+async def _each(items: Iterator[Any], do: Callable[[Any], Awaitable[T]]) -> list[T]:
+    """Do all, a few at a time; the first error is raised when all others are done."""
+    results: list[T] = []
+    errors: list[Exception] = []
+
+    async def serve() -> None:
+        for item in items:  # shared: each takes the next
+            try:
+                results.append(await do(item))
+            except Exception as error:  # noqa: BLE001 - raised below
+                errors.append(error)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(_WRITES_AT_ONCE):
+            group.create_task(serve())
+    if errors:
+        raise errors[0]
+    return results

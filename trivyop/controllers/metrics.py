@@ -1,0 +1,134 @@
+"""Metrics of scans and reports: what Prometheus is told of them.
+
+Label values come from code, never from objects, and start at 0. What can be counted in a store is counted
+there at each scrape, so that no series outlives what it counts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from trivyop.controllers.usage import Usage
+from trivyop.controllers.view import REPORT_KINDS, View
+from trivyop.kube.resources import CLUSTERSBOMREPORTS
+from trivyop.scan.failures import FailureClass
+from trivyop.scan.imagescan import Phase, ResultSource
+from trivyop.scan.slots import Slots
+
+_KINDS = tuple(resource.kind for resource in (*REPORT_KINDS, CLUSTERSBOMREPORTS))
+_SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
+_BYTES = tuple(4096 * 4**step for step in range(6))  # 4 KiB to 4 MiB
+
+
+class ReportMetrics:
+    """What happens to reports."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.writes = Counter(
+            "trivyop_report_writes_total",
+            "Reports by what became of writing them: written, unchanged, refused, gone (with its namespace).",
+            ["kind", "result"],
+            registry=registry,
+        )
+        self.deleted = Counter(
+            "trivyop_report_deletes_total", "Reports deleted by the operator.", ["kind"], registry=registry
+        )
+        self.bytes = Histogram(
+            "trivyop_report_bytes", "Size of reports as sent.", ["kind"], buckets=_BYTES, registry=registry
+        )
+        self.truncations = Counter(
+            "trivyop_report_truncations_total",
+            "Reports written with something left out for their size.",
+            ["kind"],
+            registry=registry,
+        )
+        for kind in _KINDS:
+            self.deleted.labels(kind)
+            self.bytes.labels(kind)
+            self.truncations.labels(kind)
+            for result in ("written", "unchanged", "refused", "gone"):
+                self.writes.labels(kind, result)
+
+    def wrote(self, kind: str, size: int, *, truncated: bool) -> None:
+        self.writes.labels(kind, "written").inc()
+        self.bytes.labels(kind).observe(size)
+        if truncated:
+            self.truncations.labels(kind).inc()
+
+
+class ScanMetrics:
+    """What happens to scans."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.results = Counter(
+            "trivyop_scan_results_total",
+            "Results by where they came from: Scan, Rematch, Adopted.",
+            ["source"],
+            registry=registry,
+        )
+        self.failures = Counter(
+            "trivyop_scan_failures_total", "Failed attempts by class.", ["class"], registry=registry
+        )
+        self.jobs = Counter("trivyop_scan_jobs_total", "Scan Jobs created.", registry=registry)
+        self.duration = Histogram(
+            "trivyop_scan_duration_seconds",
+            "From the creation of a scan Job until its reports are written.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.database_updated = Gauge(
+            "trivyop_database_updated_timestamp_seconds",
+            "When the vulnerability database that the operator matches with was made; 0 without one.",
+            registry=registry,
+        )
+        for source in ResultSource:
+            self.results.labels(source.value)
+        for failure_class in FailureClass:
+            self.failures.labels(failure_class.value)
+
+
+class ScanCollector(Collector):
+    """Gauges that are read from the stores at each scrape."""
+
+    def __init__(self, registry: CollectorRegistry, view: View, usage: Usage, slots: Slots) -> None:
+        self._view = view
+        self._usage = usage
+        self._slots = slots
+        registry.register(self)
+
+    def describe(self) -> Iterable[Metric]:
+        return self._families()
+
+    def collect(self) -> Iterator[Metric]:
+        phases, per_phase, per_kind, slots, waiting, used, covered = self._families()
+        tally = Tally(scan.status.phase for scan in self._view.scans.values())
+        for phase in Phase:
+            per_phase.add_metric([phase.value], tally[phase])
+        for resource in REPORT_KINDS:
+            per_kind.add_metric([resource.kind], len(self._view.reports[resource]))
+        per_kind.add_metric([CLUSTERSBOMREPORTS.kind], len(self._view.cluster_sboms))
+        slots.add_metric([], self._slots.limit)
+        waiting.add_metric([], self._slots.waiting)
+        phases.add_metric([], len(self._slots))
+        names = self._usage.scans()
+        scanned = {scan.metadata.name for scan in self._view.scans.values() if scan.status.last_success}
+        used.add_metric([], len(names))
+        covered.add_metric([], sum(name in scanned for name in names))
+        return iter((phases, per_phase, per_kind, slots, waiting, used, covered))
+
+    @staticmethod
+    def _families() -> tuple[GaugeMetricFamily, ...]:
+        return (
+            GaugeMetricFamily("trivyop_scan_jobs_running", "Slots that scans hold."),
+            GaugeMetricFamily("trivyop_scans", "ImageScans by phase.", labels=["phase"]),
+            GaugeMetricFamily("trivyop_reports", "Reports in the cluster.", labels=["kind"]),
+            GaugeMetricFamily("trivyop_scan_slots", "Scan Jobs that may run at once."),
+            GaugeMetricFamily("trivyop_scans_waiting", "Scans that wait for a slot."),
+            GaugeMetricFamily("trivyop_images_in_use", "Images that workloads run."),
+            GaugeMetricFamily("trivyop_images_scanned", "Images that workloads run and that have a result."),
+        )

@@ -1,0 +1,60 @@
+"""Mirror: one kind as the operator sees it, over all namespaces it looks at.
+
+With no target namespaces that is one informer for the whole cluster; with some, one informer for each, so
+that permissions in those namespaces are enough. Readers see one store either way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, TypeVar
+
+from trivyop.kube.informer import Informer
+from trivyop.kube.resources import ObjectKey, Resource
+
+V = TypeVar("V")
+Handler = Callable[[ObjectKey, V | None, V | None], None]
+
+
+class Mirror(Generic[V]):
+    """Read side of one kind; `informers` by namespace, "" for all namespaces."""
+
+    def __init__(self, resource: Resource, informers: dict[str, Informer[V]]) -> None:
+        self.resource = resource
+        self._informers = informers
+
+    @property
+    def informers(self) -> Sequence[Informer[V]]:
+        return tuple(self._informers.values())
+
+    @property
+    def problem(self) -> str | None:
+        """Why the kind can not be watched now, or None."""
+        return next((one.problem for one in self._informers.values() if one.problem), None)
+
+    @property
+    def synced(self) -> bool:
+        """Whether all that can be listed has been; what may not be read does not hold the others up."""
+        return all(one.synced or one.problem for one in self._informers.values())
+
+    def add_handler(self, handler: Handler[V]) -> None:
+        for informer in self._informers.values():
+            informer.add_handler(handler)
+
+    def get(self, key: ObjectKey) -> V | None:
+        informer = self._informers.get("") or self._informers.get(key.namespace)
+        return None if informer is None else informer.store.get(key)
+
+    def by_index(self, index: str, value: str) -> list[V]:
+        return [found for one in self._informers.values() for found in one.store.by_index(index, value)]
+
+    def values(self) -> Iterator[V]:
+        for informer in self._informers.values():
+            yield from informer.store.values()
+
+    def keys(self) -> Iterator[ObjectKey]:
+        for informer in self._informers.values():
+            yield from informer.store.keys()
+
+    def __len__(self) -> int:
+        return sum(len(informer.store) for informer in self._informers.values())

@@ -1,0 +1,259 @@
+"""Reports in the cluster: which one a container has, whether it is current, and how one is written.
+
+Writes are server-side applies under our field manager; a report that says nothing new is not written, one
+that is too large for the server is reduced further, one of the Go operator is replaced as a whole. What was
+written counts from the moment it was, before the informer tells of it.
+
+Promises: the report of one container is never written over that of another; what the server refuses for good
+is not sent again for an hour, and `refusals` says why.
+Not here: what reports say (`trivyop.report`), and when they are due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import structlog
+
+from trivyop.control.clock import Clock
+from trivyop.controllers.metrics import ReportMetrics
+from trivyop.controllers.view import BY_DIGEST, BY_OWNER, View
+from trivyop.errors import NotFoundError, TerminalError, TooLargeError
+from trivyop.kube.client import Api
+from trivyop.kube.objects import Object, ObjectMeta
+from trivyop.kube.resources import CLUSTERSBOMREPORTS, ObjectKey, Resource
+from trivyop.report import keys
+from trivyop.report.budget import size_of
+from trivyop.report.content import seal
+from trivyop.report.names import long_report_name, report_names
+from trivyop.report.stored import StoredReport
+from trivyop.workload.images import ImageKey
+from trivyop.workload.owners import WorkloadKind, WorkloadRef
+from trivyop.workload.resolve import Workload
+
+log = structlog.get_logger(__name__)
+
+_REFUSED_FOR = timedelta(hours=1)
+_SMALLER = 3  # how often a report that the server finds too large is halved
+
+Build = Callable[[str], dict[str, Any]]
+"""Builds a report of the given name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A report that the server does not take."""
+
+    resource: Resource
+    key: ObjectKey
+    error: TerminalError
+    until: datetime
+
+
+class Reports:
+    """The reports of all containers; reads from the view, writes to the API."""
+
+    def __init__(
+        self, api: Api, view: View, *, budget_bytes: int, clock: Clock, metrics: ReportMetrics
+    ) -> None:
+        self._api = api
+        self._view = view
+        self._budget_bytes = budget_bytes
+        self._clock = clock
+        self._metrics = metrics
+        self._ahead: dict[
+            tuple[Resource, ObjectKey], StoredReport
+        ] = {}  # written, not told by the informer yet
+        self._refusals: dict[tuple[Resource, ObjectKey], Refusal] = {}
+        self._deleting: set[str] = set()  # uids
+        for resource, mirror in [*view.reports.items(), (CLUSTERSBOMREPORTS, view.cluster_sboms)]:
+            mirror.add_handler(self._told_of(resource))
+
+    def _told_of(
+        self, resource: Resource
+    ) -> Callable[[ObjectKey, StoredReport | None, StoredReport | None], None]:
+        def told(key: ObjectKey, _old: StoredReport | None, _new: StoredReport | None) -> None:
+            self._ahead.pop((resource, key), None)
+
+        return told
+
+    # what there is
+
+    def get(self, resource: Resource, key: ObjectKey) -> StoredReport | None:
+        """The report of that name, as last written or told."""
+        ahead = self._ahead.get((resource, key))
+        if ahead is not None:
+            return ahead
+        mirror = self._view.cluster_sboms if resource is CLUSTERSBOMREPORTS else self._view.reports[resource]
+        return mirror.get(key)
+
+    def find(self, resource: Resource, workload: Workload, container: str) -> StoredReport | None:
+        """The report of a container, whether it is current or not."""
+        for name in self._names(workload, container):
+            found = self.get(resource, ObjectKey(workload.key.namespace, name))
+            if found is not None and _is_of(found, workload, container):
+                return found
+        return None
+
+    def of_owner(self, workload: WorkloadRef) -> Iterator[tuple[Resource, StoredReport]]:
+        """All reports that say they are about that workload, also superfluous ones."""
+        for resource in self._view.report_kinds:
+            for report in self._view.reports[resource].by_index(BY_OWNER, str(workload)):
+                yield resource, report
+
+    def sources(
+        self, resource: Resource, image: ImageKey, settings_hash: str, *, namespace: str = ""
+    ) -> Iterator[StoredReport]:
+        """Reports of that image made with those settings, complete ones first."""
+        found = self._view.reports[resource].by_index(BY_DIGEST, image.digest)
+        fitting = [
+            report
+            for report in found
+            if report.platform == (image.platform or "")
+            and report.settings_hash == settings_hash
+            and namespace in ("", report.key.namespace)
+        ]
+        return iter(sorted(fitting, key=lambda report: not report.complete))
+
+    def is_current(
+        self,
+        resource: Resource,
+        workload: Workload,
+        container: str,
+        image: ImageKey,
+        settings_hash: str,
+    ) -> bool:
+        """Whether the container has its report of that kind, of that image, made with those settings."""
+        report = self.find(resource, workload, container)
+        if report is None:
+            return self._refused(resource, workload, container)
+        return (
+            report.spec_hash == workload.spec_hash
+            and report.owner_uid == workload.uid
+            and report.digest == image.digest
+            and report.platform == (image.platform or "")
+            and report.settings_hash == settings_hash
+        ) or self._refused(resource, workload, container)
+
+    def _refused(self, resource: Resource, workload: Workload, container: str) -> bool:
+        """Whether writing it again soon would only be refused again."""
+        for name in self._names(workload, container):
+            refusal = self._refusals.get((resource, ObjectKey(workload.key.namespace, name)))
+            if refusal is not None and refusal.until > self._clock.now():
+                return True
+        return False
+
+    @staticmethod
+    def _names(workload: Workload, container: str) -> tuple[str, ...]:
+        """The usual name of a container's report, and the one it has if that is taken."""
+        containers = {container, *(other.container for other in workload.containers)}
+        usual = report_names(workload.kind, workload.key.name, containers)[container]
+        return (usual, long_report_name(workload.kind, workload.key.name, container))
+
+    # what is made
+
+    async def write(
+        self, resource: Resource, workload: Workload, container: str, build: Build
+    ) -> Refusal | None:
+        """Write a container's report, if it says anything new; answers with a refusal if there was one.
+
+        A namespace that is gone counts as written: its workload is gone, too. Raises ``TransientError``.
+        """
+        name = self._free_name(resource, workload, container)
+        return await self.write_object(resource, build(name))
+
+    def _free_name(self, resource: Resource, workload: Workload, container: str) -> str:
+        usual, other = self._names(workload, container)
+        holder = self.get(resource, ObjectKey(workload.key.namespace, usual))
+        return usual if holder is None or _is_of(holder, workload, container) else other
+
+    async def write_object(self, resource: Resource, report: dict[str, Any]) -> Refusal | None:
+        """Write a built report of any kind; as `write`."""
+        meta = report["metadata"]
+        key = ObjectKey(meta.get("namespace", ""), meta["name"])
+        before = self.get(resource, key)
+        if before is not None and before.content_hash == meta["annotations"][keys.CONTENT_HASH]:
+            self._metrics.writes.labels(resource.kind, "unchanged").inc()
+            return None
+        try:
+            report = await self._send(resource, key, report, before)
+        except NotFoundError:
+            self._metrics.writes.labels(resource.kind, "gone").inc()
+            return None
+        except TerminalError as error:
+            self._metrics.writes.labels(resource.kind, "refused").inc()
+            refusal = Refusal(resource, key, error, self._clock.now() + _REFUSED_FOR)
+            self._refusals[resource, key] = refusal
+            log.warning("report_refused", kind=resource.kind, report=str(key), error=str(error))
+            return refusal
+        self._refusals.pop((resource, key), None)
+        self._metrics.wrote(resource.kind, size_of(report), truncated=keys.OMITTED in meta["annotations"])
+        return None
+
+    async def _send(
+        self, resource: Resource, key: ObjectKey, report: dict[str, Any], before: StoredReport | None
+    ) -> dict[str, Any]:
+        budget = min(self._budget_bytes, size_of(report))
+        for _ in range(_SMALLER):
+            try:
+                return await self._put(resource, key, report, before)
+            except TooLargeError as error:
+                budget //= 2
+                log.warning(
+                    "report_too_large",
+                    kind=resource.kind,
+                    report=str(key),
+                    next_bytes=budget,
+                    error=str(error),
+                )
+                report = seal(report, budget)
+        return await self._put(resource, key, report, before)
+
+    async def _put(
+        self, resource: Resource, key: ObjectKey, report: dict[str, Any], before: StoredReport | None
+    ) -> dict[str, Any]:
+        if before is not None and not before.content_hash:
+            answer = await self._replace(resource, key, report)
+        else:
+            answer = await self._api.apply(resource, report)
+        stored = msgspec.convert(answer["metadata"], ObjectMeta)
+        self._ahead[resource, key] = StoredReport.parse(Object(metadata=stored))
+        return report
+
+    async def _replace(self, resource: Resource, key: ObjectKey, report: dict[str, Any]) -> dict[str, Any]:
+        """Put ours in the place of a report that another program wrote, leaving none of its fields behind."""
+        there = await self._api.get(resource, key, metadata_only=True)
+        if there is None:
+            return await self._api.apply(resource, report)
+        log.info("report_adopted", kind=resource.kind, report=str(key))
+        version = {"resourceVersion": there.metadata.resource_version}
+        return await self._api.replace(
+            resource, key, {**report, "metadata": {**report["metadata"], **version}}
+        )
+
+    async def delete(self, resource: Resource, report: StoredReport) -> None:
+        """Delete a report that has no place any more; `deleted_by_us` then knows of it."""
+        self._deleting.add(report.uid)
+        if await self._api.delete(resource, report.key, uid=report.uid):
+            self._metrics.deleted.labels(resource.kind).inc()
+            log.info("report_deleted", kind=resource.kind, report=str(report.key))
+
+    def deleted_by_us(self, uid: str) -> bool:
+        """Whether a report that is gone was deleted here; answers once."""
+        if uid in self._deleting:
+            self._deleting.discard(uid)
+            return True
+        return False
+
+    async def read(self, resource: Resource, key: ObjectKey) -> Mapping[str, Any] | None:
+        """The whole report, findings included; None if it is gone."""
+        return await self._api.get_dict(resource, key)
+
+
+def _is_of(report: StoredReport, workload: Workload, container: str) -> bool:
+    owner = WorkloadRef(WorkloadKind(workload.kind), workload.key)
+    return report.owner == str(owner) and report.container == container

@@ -1,0 +1,237 @@
+"""Results: what a finished scan Job has to say, read from its pod.
+
+The log is read as a stream into files, verified, and only then parsed, off the event loop. When there is no
+result, everything that Kubernetes and Trivy tell is put together into one failure.
+
+Promises: a result is whole and of the image that was asked for, or there is none; findings of one scan are in
+memory at a time per call.
+Not here: what a transmission looks like (`scan.framing`), what failures mean (`scan.failures`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import IO
+
+import msgspec
+import structlog
+
+from trivyop.kube.client import Api
+from trivyop.kube.objects import Object
+from trivyop.kube.resources import PODS, ObjectKey
+from trivyop.report.findings import Findings, Sbom
+from trivyop.scan.command import image_reference
+from trivyop.scan.cyclonedx import parse_bom
+from trivyop.scan.database import DatabaseVersion, parse_database_version
+from trivyop.scan.failures import Failure, FailureClass, FramingError, classify, failure
+from trivyop.scan.framing import (
+    BOM_PART,
+    DATABASE_PART,
+    FAILURE_PART,
+    RESULT_PART,
+    FrameReader,
+    Transmission,
+    spooled_sink,
+)
+from trivyop.scan.imagescan import ImageScan
+from trivyop.scan.job import (
+    ATTEMPT_ANNOTATION,
+    CONTAINER_NAME,
+    DATABASE_CONTAINER_NAME,
+    LOGIN_CONTAINER_NAME,
+    scan_id,
+)
+from trivyop.scan.jobs import ScanJob
+from trivyop.scan.trivy_json import ExpectedImage, parse_findings
+from trivyop.settings import Settings
+from trivyop.workload.images import ImageName
+
+log = structlog.get_logger(__name__)
+
+_JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
+
+
+@dataclass(frozen=True, slots=True)
+class ScanResult:
+    """What a scan, or matching anew, found."""
+
+    findings: Findings
+    sbom: Sbom | None = None
+    database: DatabaseVersion | None = None
+
+
+class _Terminated(msgspec.Struct, frozen=True, rename="camel"):
+    exit_code: int = 0
+    reason: str = ""
+    message: str = ""
+
+
+class _Waiting(msgspec.Struct, frozen=True):
+    reason: str = ""
+    message: str = ""
+
+
+class _State(msgspec.Struct, frozen=True):
+    terminated: _Terminated | None = None
+    waiting: _Waiting | None = None
+
+
+class _ContainerStatus(msgspec.Struct, frozen=True, rename="camel"):
+    name: str
+    state: _State = _State()
+
+
+class _PodStatus(msgspec.Struct, frozen=True, rename="camel"):
+    reason: str = ""
+    message: str = ""
+    init_container_statuses: tuple[_ContainerStatus, ...] = ()
+    container_statuses: tuple[_ContainerStatus, ...] = ()
+
+
+class ScanPod(Object, frozen=True, rename="camel", kw_only=True):
+    """The pod of a scan Job."""
+
+    status: _PodStatus = _PodStatus()
+
+
+class Results:
+    """Reads the results of scan Jobs."""
+
+    def __init__(self, api: Api, settings: Settings) -> None:
+        self._api = api
+        self._settings = settings
+
+    async def read(self, scan: ImageScan, job: ScanJob) -> ScanResult | Failure:
+        """Read what `job`, which has finished, found for `scan`.
+
+        Raises ``ScanError`` for a result that is damaged or not of this image, ``TransientError`` when the
+        API could not be asked.
+        """
+        pod = await self._pod_of(job)
+        condition = job.failed
+        if pod is None:
+            if condition is not None:
+                return classify(reason=condition.reason, message=condition.message)
+            return failure(FailureClass.INTERRUPTED, "the scan pod was gone before its result was read")
+        explained = _explain_start(pod)
+        if explained is not None:
+            return explained
+        ended = _terminated(pod.status.container_statuses, CONTAINER_NAME)
+        if ended is None:
+            return self._never_ended(pod, job)
+        return await self._read_log(scan, job, pod, ended)
+
+    async def _pod_of(self, job: ScanJob) -> ScanPod | None:
+        listing = await self._api.list(
+            PODS,
+            type=ScanPod,
+            namespace=job.metadata.namespace,
+            label_selector=f"{_JOB_NAME_LABEL}={job.metadata.name}",
+        )
+        newest = sorted(listing.items, key=lambda pod: pod.metadata.creation_timestamp)
+        return newest[-1] if newest else None
+
+    @staticmethod
+    def _never_ended(pod: ScanPod, job: ScanJob) -> Failure:
+        waiting = next(
+            (one.state.waiting for one in pod.status.container_statuses if one.state.waiting), None
+        )
+        if waiting is not None and waiting.reason not in ("", "PodInitializing", "ContainerCreating"):
+            return classify(reason=waiting.reason, message=waiting.message)
+        if pod.status.reason:
+            return classify(reason=pod.status.reason, message=pod.status.message)
+        condition = job.failed
+        if condition is not None:
+            return classify(reason=condition.reason, message=condition.message)
+        return failure(FailureClass.INTERRUPTED, "the scan pod ended without running its container")
+
+    async def _read_log(
+        self, scan: ImageScan, job: ScanJob, pod: ScanPod, ended: _Terminated
+    ) -> ScanResult | Failure:
+        attempt = int((job.metadata.annotations or {}).get(ATTEMPT_ANNOTATION, "0"))
+        with ExitStack() as stack:
+            sinks: dict[str, IO[bytes]] = {}
+
+            def open_sink(part: str) -> IO[bytes]:
+                sinks[part] = stack.enter_context(spooled_sink(part))
+                return sinks[part]
+
+            reader = FrameReader(
+                scan_id(scan.metadata.name, attempt, scan.metadata.uid),
+                open_sink,
+                max_bytes=self._settings.scan_job.log_result_limit_bytes,
+            )
+            try:
+                transmission = await self._transmission(pod.key, reader)
+            except FramingError as error:
+                if ended.exit_code == 0:
+                    raise
+                said = ended.message or reader.log_tail
+                return classify(
+                    exit_code=ended.exit_code, reason=_told(ended), stderr=said, message=str(error)
+                )
+            if transmission.exit_code != 0:
+                return classify(
+                    exit_code=transmission.exit_code,
+                    reason=_told(ended),
+                    stderr=_content(sinks[FAILURE_PART]).decode("utf-8", "replace"),
+                    message=ended.message,
+                )
+            return await asyncio.to_thread(_parse, self._expected(scan), sinks)
+
+    def _expected(self, scan: ImageScan) -> ExpectedImage:
+        digest = scan.spec.digest or None
+        reference = image_reference(ImageName.parse(scan.spec.image), digest, self._settings.trivy)
+        return ExpectedImage(reference, digest, scan.spec.platform or None)
+
+    async def _transmission(self, pod: ObjectKey, reader: FrameReader) -> Transmission:
+        async with self._api.logs(pod, CONTAINER_NAME) as chunks:
+            async for chunk in chunks:
+                reader.feed(chunk)
+        return reader.finish()
+
+
+def _parse(expected: ExpectedImage, sinks: Mapping[str, IO[bytes]]) -> ScanResult:
+    """Parse the parts of a successful transmission; runs in a thread."""
+    findings = parse_findings(_content(sinks[RESULT_PART]), expected)
+    bom, database = sinks.get(BOM_PART), sinks.get(DATABASE_PART)
+    return ScanResult(
+        findings,
+        parse_bom(_content(bom), scanner_version=findings.scanner_version) if bom is not None else None,
+        parse_database_version(_content(database)) if database is not None else None,
+    )
+
+
+def _content(sink: IO[bytes]) -> bytes:
+    sink.seek(0)
+    return sink.read()
+
+
+def _explain_start(pod: ScanPod) -> Failure | None:
+    """Why the scan itself never began: an init container that failed or cannot start."""
+    for status in pod.status.init_container_statuses:
+        database_step = status.name in (DATABASE_CONTAINER_NAME, LOGIN_CONTAINER_NAME)
+        ended = status.state.terminated
+        if ended is not None and ended.exit_code != 0:
+            return classify(
+                exit_code=ended.exit_code,
+                reason=_told(ended),
+                stderr=ended.message,
+                database_step=database_step,
+            )
+        waiting = status.state.waiting
+        if waiting is not None and waiting.reason not in ("", "PodInitializing", "ContainerCreating"):
+            return classify(reason=waiting.reason, message=waiting.message)
+    return None
+
+
+def _terminated(statuses: tuple[_ContainerStatus, ...], name: str) -> _Terminated | None:
+    return next((one.state.terminated for one in statuses if one.name == name), None)
+
+
+def _told(ended: _Terminated) -> str:
+    """The reason of a termination where it says more than that there was one."""
+    return "" if ended.reason in ("Error", "Completed") else ended.reason

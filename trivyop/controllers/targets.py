@@ -1,0 +1,137 @@
+"""Targets: what to scan for a container, and for whom a scan is.
+
+A container whose digest a node has told is scanned by digest. Before that it waits a little, because most
+containers start within seconds; then the reference is scanned as written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from trivyop.controllers.usage import Usage, Use
+from trivyop.controllers.view import View
+from trivyop.scan.imagescan import (
+    MAX_REQUESTED_BY,
+    ImageScanSpec,
+    Requester,
+    image_scan_name,
+    image_scan_name_by_reference,
+)
+from trivyop.scan.podconfig import ScanVariant, scan_variant
+from trivyop.settings.values import Settings
+from trivyop.workload.images import ContainerImage, ImageName, ImageRefError
+from trivyop.workload.owners import WorkloadKind, WorkloadRef
+from trivyop.workload.resolve import Reason, Skipped, Workload, resolve
+from trivyop.workload.selection import Selection
+
+DIGEST_PATIENCE_SECONDS = 30.0  # a node pulls most images in less; a scan of the tag is the second best
+
+# The node cannot pull the image, so no digest will come; the scan will say why, better than the node does.
+_HOPELESS = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One container of one workload, as the scan that it needs sees it."""
+
+    workload: Workload
+    container: ContainerImage
+    variant: ScanVariant
+
+
+class Targets:
+    """Answers from the view, the settings and the usage."""
+
+    def __init__(self, view: View, usage: Usage, settings: Settings, selection: Selection) -> None:
+        self._view = view
+        self._usage = usage
+        self._settings = settings
+        self._selection = selection
+        self._shared = settings.operator.share_scans_across_namespaces
+
+    def resolve(self, ref: WorkloadRef) -> Workload | Skipped | None:
+        return resolve(ref.kind, ref.key, self._view.listers, self._selection)
+
+    def of(self, scan: str) -> list[Target]:
+        """The containers that need `scan` now."""
+        return [target for use in self._usage.of(scan) if (target := self._target(use)) is not None]
+
+    def of_workload(self, scan: str, ref: WorkloadRef) -> list[Target]:
+        """Those of one workload."""
+        uses = (Use(ref, name) for name, need in self._usage.scans_of(ref).items() if need == scan)
+        return [target for use in uses if (target := self._target(use)) is not None]
+
+    def _target(self, use: Use) -> Target | None:
+        workload = self.resolve(use.workload)
+        if not isinstance(workload, Workload):
+            return None
+        for container in workload.containers:
+            if container.container == use.container:
+                return Target(workload, container, self.variant(workload))
+        return None
+
+    def variant(self, workload: Workload) -> ScanVariant:
+        """How the images of a workload are to be scanned."""
+        return scan_variant(
+            self._settings,
+            namespace=workload.key.namespace,
+            name=workload.key.name,
+            annotations=workload.annotations,
+        )
+
+    def scan_name(self, workload: Workload, container: ContainerImage) -> str:
+        """The scan that a container needs, as things are now."""
+        platform = container.platform or self._view.sole_platform()
+        namespace = None if self._shared else workload.key.namespace
+        variant = self.variant(workload).key
+        if container.digest is not None:
+            return image_scan_name(container.digest, platform, namespace, variant=variant)
+        return image_scan_name_by_reference(_name_of(container.image), platform, namespace, variant=variant)
+
+    def spec(self, targets: list[Target]) -> ImageScanSpec:
+        """What the ImageScan of these (at least one) says; they all need the same one."""
+        first = targets[0]
+        return ImageScanSpec(
+            image=first.container.image,
+            digest=first.container.digest or "",
+            platform=first.container.platform or self._view.sole_platform() or "",
+            namespace="" if self._shared else first.workload.key.namespace,
+            requested_by=tuple(
+                Requester(
+                    kind=target.workload.kind,
+                    namespace=target.workload.key.namespace,
+                    name=target.workload.key.name,
+                    container=target.container.container,
+                )
+                for target in targets[:MAX_REQUESTED_BY]
+            ),
+            requesters=len(targets),
+        )
+
+
+def digest_may_come(workload: Workload, container: ContainerImage) -> bool:
+    """Whether it is worth waiting for a node to tell the digest."""
+    if container.digest is not None or container.waiting_reason in _HOPELESS:
+        return False
+    never_ran = workload.kind == WorkloadKind.CRON_JOB and not workload.node_name
+    return not never_ran
+
+
+def pinned(container: ContainerImage, digest: str, platform: str) -> ContainerImage:
+    """The container with the image that was scanned for it."""
+    return replace(container, digest=digest or container.digest, platform=platform or container.platform)
+
+
+def keeps_reports(skipped: Skipped) -> bool:
+    """Whether the reports of a workload that is not scanned still say something true about it."""
+    return skipped.reason in (Reason.NO_PODS, Reason.TERMINATING)
+
+
+def _name_of(image: str) -> ImageName:
+    """The image's name; one that cannot be read stands for itself, and its scan fails saying so."""
+    try:
+        return ImageName.parse(image)
+    except ImageRefError:
+        return ImageName("", image, None, None)

@@ -1,0 +1,207 @@
+"""View: everything the reconcilers read, mirrored by informers.
+
+Promises: one informer per kind (and target namespace), shared by all readers; a kind that the server does
+not have, or that may not be read, leaves its mirror empty and is named in `missing` and `problems`.
+Not here: what follows from a change; see the reconcilers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+import structlog
+
+from trivyop.control.clock import Clock
+from trivyop.controllers.mirror import Mirror
+from trivyop.kube.client import Api
+from trivyop.kube.discovery import Discovery
+from trivyop.kube.informer import Informer, InformerMetrics
+from trivyop.kube.objects import Object
+from trivyop.kube.resources import (
+    CLUSTERSBOMREPORTS,
+    EXPOSEDSECRETREPORTS,
+    IMAGESCANS,
+    JOBS,
+    NODES,
+    SBOMREPORTS,
+    VULNERABILITYREPORTS,
+    Resource,
+)
+from trivyop.report.stored import StoredReport
+from trivyop.scan.imagescan import ImageScan
+from trivyop.scan.jobs import SCAN_JOB_SELECTOR, ScanJob
+from trivyop.workload.objects import (
+    CronJob,
+    DaemonSet,
+    Job,
+    Node,
+    Pod,
+    ReplicaSet,
+    ReplicationController,
+    Slim,
+    StatefulSet,
+)
+from trivyop.workload.owners import BY_CONTROLLER, WorkloadKind, controller_uids
+from trivyop.workload.resolve import Listers
+
+log = structlog.get_logger(__name__)
+
+BY_OWNER = "owner"
+"""Index of reports: from `str(WorkloadRef)` to the reports about that workload."""
+BY_DIGEST = "digest"
+"""Index of reports: from the digest of an image to the reports about it."""
+BY_SCAN = "scan"
+"""Index of scan Jobs: from the name of an ImageScan to its Jobs."""
+
+REPORT_KINDS = (VULNERABILITYREPORTS, EXPOSEDSECRETREPORTS, SBOMREPORTS)
+
+_STRUCTS: Mapping[WorkloadKind, type[Any]] = {
+    WorkloadKind.POD: Pod,
+    WorkloadKind.REPLICA_SET: ReplicaSet,
+    WorkloadKind.REPLICATION_CONTROLLER: ReplicationController,
+    WorkloadKind.STATEFUL_SET: StatefulSet,
+    WorkloadKind.DAEMON_SET: DaemonSet,
+    WorkloadKind.JOB: Job,
+    WorkloadKind.CRON_JOB: CronJob,
+}
+
+V = TypeVar("V")
+
+
+class View:
+    """The mirrors, by what they hold. Build it once the server's kinds are known, then `run` it."""
+
+    def __init__(
+        self,
+        api: Api,
+        discovery: Discovery,
+        *,
+        operator_namespace: str,
+        watched_namespaces: Iterable[str],
+        jobs_everywhere: bool = False,
+        clock: Clock,
+        metrics: InformerMetrics | None = None,
+    ) -> None:
+        self._api = api
+        self._discovery = discovery
+        self._clock = clock
+        self._metrics = metrics
+        self._informers: dict[str, Informer[Any]] = {}
+        self.missing: list[Resource] = []
+        watched = tuple(watched_namespaces)
+        slim = Slim()
+
+        self.workloads: dict[WorkloadKind, Mirror[Any]] = {
+            kind: self._mirror(
+                kind.resource, struct, watched, transform=slim, indexes={BY_CONTROLLER: controller_uids}
+            )
+            for kind, struct in _STRUCTS.items()
+        }
+        self.nodes: Mirror[Node] = self._mirror(NODES, Node, ("",), transform=slim)
+        self.reports: dict[Resource, Mirror[StoredReport]] = {
+            resource: self._mirror(
+                resource,
+                Object,
+                watched,
+                transform=StoredReport.parse,
+                metadata_only=True,
+                indexes={BY_OWNER: lambda report: (report.owner,), BY_DIGEST: _digests},
+            )
+            for resource in REPORT_KINDS
+        }
+        self.cluster_sboms: Mirror[StoredReport] = self._mirror(
+            CLUSTERSBOMREPORTS,
+            Object,
+            ("",),
+            transform=StoredReport.parse,
+            metadata_only=True,
+            indexes={BY_DIGEST: _digests},
+        )
+        self.scans: Mirror[ImageScan] = self._mirror(IMAGESCANS, ImageScan, (operator_namespace,))
+        self.scan_jobs: Mirror[ScanJob] = self._mirror(
+            JOBS,
+            ScanJob,
+            watched if jobs_everywhere else (operator_namespace,),
+            label_selector=SCAN_JOB_SELECTOR,
+            indexes={BY_SCAN: lambda job: (job.scan,)},
+            called="scan-jobs",
+        )
+        self.listers = Listers(
+            pods=self.workloads[WorkloadKind.POD],
+            replica_sets=self.workloads[WorkloadKind.REPLICA_SET],
+            replication_controllers=self.workloads[WorkloadKind.REPLICATION_CONTROLLER],
+            stateful_sets=self.workloads[WorkloadKind.STATEFUL_SET],
+            daemon_sets=self.workloads[WorkloadKind.DAEMON_SET],
+            jobs=self.workloads[WorkloadKind.JOB],
+            cron_jobs=self.workloads[WorkloadKind.CRON_JOB],
+            nodes=self.nodes,
+        )
+
+    def _mirror(
+        self,
+        resource: Resource,
+        struct: type[Any],
+        namespaces: Iterable[str],
+        *,
+        transform: Callable[[Any], V] | None = None,
+        metadata_only: bool = False,
+        label_selector: str = "",
+        indexes: Mapping[str, Callable[[V], Iterable[str]]] | None = None,
+        called: str = "",
+    ) -> Mirror[V]:
+        if not self._discovery.serves(resource):
+            self.missing.append(resource)
+            return Mirror(resource, {})
+        informers: dict[str, Informer[V]] = {}
+        for namespace in namespaces:
+            name = (called or resource.plural) + (f"/{namespace}" if namespace else "")
+            informers[namespace] = self._informers[name] = Informer(
+                self._api,
+                resource,
+                struct,
+                namespace=namespace,
+                label_selector=label_selector,
+                metadata_only=metadata_only,
+                transform=transform,
+                indexes=indexes or {},
+                clock=self._clock,
+                metrics=self._metrics,
+            )
+        return Mirror(resource, informers)
+
+    @property
+    def report_kinds(self) -> tuple[Resource, ...]:
+        """The report kinds that can be written here."""
+        return tuple(kind for kind in REPORT_KINDS if kind not in self.missing)
+
+    @property
+    def waiting_for(self) -> list[str]:
+        """The informers whose first list is not complete, and that no refusal explains."""
+        return [name for name, one in self._informers.items() if not one.synced and not one.problem]
+
+    def problems(self) -> dict[str, str]:
+        """What may not be read or is not there, by informer."""
+        return {name: one.problem for name, one in self._informers.items() if one.problem}
+
+    def sole_platform(self) -> str | None:
+        """The platform of the nodes, if they all have the same; what a scan assumes when no pod tells."""
+        platforms = {node.platform for node in self.nodes.values() if node.platform}
+        return platforms.pop() if len(platforms) == 1 else None
+
+    async def run(self) -> None:
+        """Run all informers until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for name, informer in self._informers.items():
+                group.create_task(informer.run(), name=f"informer/{name}")
+
+    async def wait_synced(self) -> bool:
+        """Wait until every informer has its first list, or a refusal that says why it has none; then True."""
+        for informer in self._informers.values():
+            await informer.wait_settled()
+        return True
+
+
+def _digests(report: StoredReport) -> Iterable[str]:
+    return (report.digest,) if report.digest else ()

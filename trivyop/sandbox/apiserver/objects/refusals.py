@@ -39,6 +39,7 @@ class Refused(Exception):  # noqa: N818  # it is an answer, not a failure of our
         self.reason = reason
         self.message = message
         self.details = details
+        self.warnings: tuple[str, ...] = ()  # a refusal may come with warnings, too
 
     @property
     def status(self) -> dict[str, Any]:
@@ -70,7 +71,8 @@ def internal_error(message: str) -> Refused:
 def invalid(kind: str, group: str, name: str, errors: Sequence[FieldError]) -> Refused:
     """The 422 of validation. One error stands alone in the message, several in brackets."""
     qualified = f"{kind}.{group}" if group else kind
-    words = str(errors[0]) if len(errors) == 1 else f"[{', '.join(map(str, errors))}]"
+    said = list(dict.fromkeys(map(str, errors)))
+    words = said[0] if len(said) == 1 else f"[{', '.join(said)}]"
     details: dict[str, Any] = {}
     if name:
         details["name"] = name

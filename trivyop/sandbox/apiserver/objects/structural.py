@@ -39,6 +39,8 @@ def _prune_object(schema: Schema, value: dict[str, Any], unknown: list[str], pat
         if child is not None:
             if isinstance(item, (dict, list)):
                 out[name] = prune(child, item, unknown, f"{path}.{name}" if path else name)
+            elif type(item) is float and child.type == "integer" and item.is_integer():
+                out[name] = int(item)  # 2.0 is how some clients write 2
             else:
                 out[name] = item
         elif schema.preserve_unknown:

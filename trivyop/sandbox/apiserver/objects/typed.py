@@ -74,7 +74,7 @@ def zero(schema: Schema) -> Any:
 
 def _struct(schema: Schema, value: Any, unknown: list[str]) -> dict[str, Any]:
     if type(value) is not dict:
-        raise TypeMismatch(_name(value), f"v1.{schema.go}")
+        raise TypeMismatch(json_name(value), f"v1.{schema.go}")
     properties, pointers, always = schema.properties, schema.pointers, schema.always
     fields = cast("dict[str, Any]", value)
     out: dict[str, Any] = {}
@@ -112,7 +112,7 @@ def _prefix(unknown: list[str], start: int, name: str) -> None:
 
 def _list(schema: Schema, value: Any, unknown: list[str]) -> list[Any]:
     if type(value) is not list:
-        raise TypeMismatch(_name(value), "[]" + _go(schema.items))
+        raise TypeMismatch(json_name(value), "[]" + _go(schema.items))
     items = schema.items
     if items is None:
         return cast("list[Any]", value)
@@ -128,7 +128,7 @@ def _list(schema: Schema, value: Any, unknown: list[str]) -> list[Any]:
 def _map(schema: Schema, value: Any, unknown: list[str]) -> dict[str, Any]:
     values = schema.additional
     if type(value) is not dict:
-        raise TypeMismatch(_name(value), "map[string]" + _go(values))
+        raise TypeMismatch(json_name(value), "map[string]" + _go(values))
     entries = cast("dict[str, Any]", value)
     if values is None:
         return entries
@@ -147,18 +147,18 @@ def _scalar(schema: Schema, value: Any) -> Any:
         return _string(schema, value)
     if kind == "boolean":
         if value is not True and value is not False:
-            raise TypeMismatch(_name(value), "bool")
+            raise TypeMismatch(json_name(value), "bool")
         return value
     if kind == "integer":
         return _integer(schema, value)
     if kind == "number":
         if type(value) not in (int, float):
-            raise TypeMismatch(_name(value), "float64")
+            raise TypeMismatch(json_name(value), "float64")
         return value
     if schema.int_or_string:
         if type(value) is str or type(value) is int:
             return value
-        raise TypeMismatch(_name(value), "intstr.IntOrString")
+        raise TypeMismatch(json_name(value), "intstr.IntOrString")
     return value
 
 
@@ -166,7 +166,7 @@ def _string(schema: Schema, value: Any) -> str:
     if type(value) is not str:
         if schema.format == "quantity" and type(value) in (int, float):
             return canonical_quantity(str(value))
-        raise TypeMismatch(_name(value), _go(schema))
+        raise TypeMismatch(json_name(value), _go(schema))
     if not schema.format:
         return value
     if schema.format == "byte":
@@ -194,10 +194,10 @@ def _integer(schema: Schema, value: Any) -> int:
         if value.is_integer() and -limit <= value < limit:
             return int(value)
         raise TypeMismatch(f"number {value:g}", schema.format)
-    raise TypeMismatch(_name(value), schema.format)
+    raise TypeMismatch(json_name(value), schema.format)
 
 
-def _name(value: Any) -> str:
+def json_name(value: Any) -> str:
     """What Go calls the type of a JSON value."""
     if isinstance(value, bool):
         return "bool"

@@ -99,7 +99,7 @@ class Tables:
             struct = (bool(child.go) or child.format in _STRUCT_FORMATS) and not kind.startswith("*")
             if mark == "!" or (struct and mark != "?"):
                 always.add(name)
-            if kind.startswith("*"):
+            if kind.startswith("*") or kind == "any":
                 pointers.add(name)
         schema.always = frozenset(always)
         schema.pointers = frozenset(pointers)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from trivyop.sandbox.apiserver import deletes
+from trivyop.sandbox.apiserver import deletes, status
 from trivyop.sandbox.apiserver.interim import crd
 from trivyop.sandbox.apiserver.writes import now
 
@@ -30,10 +30,17 @@ class Definitions:
     def __init__(self, kinds: Kinds) -> None:
         self._kinds = kinds
         self._served = kinds.get(GROUP, "v1", "customresourcedefinitions")
+        self._terminating: set[str] = set()
 
     def start(self) -> None:
         """Watch the definitions."""
         self._served.bucket.watchers.add(self._changed)
+
+    def admit(self, group: str, plural: str, name: str) -> None:
+        """Refuse a new object of a kind whose definition is being deleted."""
+        if f"{plural}.{group}" in self._terminating:
+            why = "create not allowed while custom resource definition is terminating"
+            raise status.forbidden(group, plural, name, why)
 
     def _changed(self, change: Change) -> None:
         state = change.new or change.gone
@@ -45,10 +52,12 @@ class Definitions:
         plural, _, group = name.partition(".")
         stored = self._served.bucket.get("", name)
         if stored is None:
+            self._terminating.discard(name)
             self._kinds.replace_custom(group, plural, [])
             return
         definition = self._served.obj(stored)
         if definition["metadata"].get("deletionTimestamp"):
+            self._terminating.add(name)
             self._terminate(definition)
             return
         settled = crd.established(definition, now())
@@ -57,19 +66,28 @@ class Definitions:
         self._kinds.replace_custom(group, plural, crd.kinds_of(settled))
 
     def _terminate(self, definition: Obj) -> None:
+        """Delete the objects; when none is left, the definition may go."""
         spec, metadata = definition["spec"], definition["metadata"]
-        version = next(v["name"] for v in spec["versions"] if v["served"])
-        served = self._kinds.find(spec["group"], version, spec["names"]["plural"])
-        left = 0
+        bucket_of = (spec["group"], spec["names"]["plural"])
+        served = next((s for s in self._kinds if (s.kind.group, s.kind.plural) == bucket_of), None)
         if served is not None:
             for stored in list(served.bucket):
-                _, gone = deletes.delete_one(served, stored, {}, dry_run=False)
-                left += not gone
-        finalizers = metadata.get("finalizers", [])
-        if not left and deletes.CRD_CLEANUP in finalizers:
-            metadata["finalizers"] = [f for f in finalizers if f != deletes.CRD_CLEANUP]
-            live = self._served.bucket.get("", metadata["name"])
-            if live and deletes.finished(self._served, definition):
-                self._served.bucket.remove(live, definition)
-            else:
-                self._served.put(definition)
+                if b'"deletionTimestamp"' not in stored.body:
+                    deletes.delete_one(served, stored, {})
+            if len(served.bucket):
+                served.bucket.watchers.add(self._last_one)
+                return
+            served.bucket.watchers.discard(self._last_one)
+        finalizers = [f for f in metadata.get("finalizers", []) if f != deletes.CRD_CLEANUP]
+        live = self._served.bucket.get("", metadata["name"])
+        if live is None:
+            return
+        if not finalizers:
+            self._served.bucket.remove(live)
+        elif finalizers != metadata.get("finalizers"):
+            self._served.put(definition | {"metadata": metadata | {"finalizers": finalizers}})
+
+    def _last_one(self, change: Change) -> None:
+        if change.new is None:
+            for name in self._terminating:
+                asyncio.get_running_loop().call_soon(self.settle, name)

@@ -1,68 +1,110 @@
-"""Dispatch: all of the server but its sockets; from an authenticated request to the handler that answers it."""
+"""Dispatch: from an authenticated request to the handler that answers it; all of the server but its sockets."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from trivyop.sandbox.apiserver import deletes, reads, status
-from trivyop.sandbox.apiserver.authn import ANONYMOUS, Authenticator, User
+from trivyop.sandbox.apiserver import bootstrap, deletes, discovery, reads, reviews, scale, status, tokens
+from trivyop.sandbox.apiserver.authn import Authenticator, User
+from trivyop.sandbox.apiserver.authz import Access, Authorizer
 from trivyop.sandbox.apiserver.crds import Definitions
-from trivyop.sandbox.apiserver.discovery import Discovery
+from trivyop.sandbox.apiserver.impersonation import impersonated
 from trivyop.sandbox.apiserver.kinds import Kinds, Served
 from trivyop.sandbox.apiserver.namespaces import Namespaces
+from trivyop.sandbox.apiserver.pages import Pages
+from trivyop.sandbox.apiserver.pods import Pods
+from trivyop.sandbox.apiserver.reviews import Reviews
 from trivyop.sandbox.apiserver.storage import Storage
 from trivyop.sandbox.apiserver.watches import Watch
-from trivyop.sandbox.apiserver.writes import Writes
+from trivyop.sandbox.apiserver.writes import Writes, now
 
 if TYPE_CHECKING:
-    from trivyop.sandbox.apiserver.request import Reply, Request
+    from collections.abc import Mapping
+
+    from multidict import CIMultiDictProxy
+
+    from trivyop.sandbox.apiserver.faults import Faults
+    from trivyop.sandbox.apiserver.request import Reply, Request, Streamed
     from trivyop.sandbox.apiserver.routing import RequestInfo
+    from trivyop.sandbox.apiserver.storage import Stored
     from trivyop.sandbox.pki import Pki
 
 
 class Dispatch:
     """Storage, kinds and handlers, wired together."""
 
-    def __init__(self, pki: Pki) -> None:
+    def __init__(self, pki: Pki, faults: Faults) -> None:
         self.storage = Storage()
         self.kinds = Kinds(self.storage)
         self.authenticator = Authenticator(pki.signing_key, self.kinds)
-        self.namespaces = Namespaces(self.kinds, pki.ca_pem.decode())
-        self._writes = Writes(self.namespaces)
+        self.authorizer = Authorizer(self.kinds)
+        self._namespaces = Namespaces(self.kinds, pki.ca_pem.decode())
         self._definitions = Definitions(self.kinds)
-        self._discovery = Discovery(self.kinds)
+        self._writes = Writes(self._namespaces, self._definitions)
+        self._pages = Pages(self.kinds, faults)
+        self._pods = Pods(self.kinds, pki)
+        self._reviews = Reviews(self.authenticator, self.authorizer)
 
     def start(self) -> None:
         """Fill in what a fresh cluster has."""
-        self.namespaces.start()
+        self.authorizer.start()
+        bootstrap.make_roles(self.kinds, now())
+        self._namespaces.start()
         self._definitions.start()
 
-    def who(self, headers: Mapping[str, str], certificate: Mapping[str, Any] | None) -> User:
-        """Return the user behind a request."""
+    async def close(self) -> None:
+        """Hang up on the kubelets."""
+        await self._pods.close()
+
+    def who(self, headers: CIMultiDictProxy[str], certificate: Mapping[str, Any] | None) -> User:
+        """Return who sends a request; raises the 401 of a bad credential."""
         return self.authenticator.authenticate(headers.get("Authorization"), certificate)
 
-    def authorize(self, user: User, info: RequestInfo) -> None:
-        """Refuse what the user may not do."""
-        if user == ANONYMOUS and info.resource:
-            raise status.forbidden(
-                info.group, info.resource, info.name, f'User "{user.name}" cannot {info.verb}'
-            )
+    def authorize(self, user: User, headers: CIMultiDictProxy[str], info: RequestInfo) -> User:
+        """Return whom a request is done as; raises the 403 if they may not."""
+        user = impersonated(user, headers, info, self.authorizer)
+        self.authorizer.check(user, Access.of(info))
+        return user
 
-    async def handle(self, request: Request) -> Reply | Watch:
+    async def handle(self, request: Request) -> Reply | Streamed:
         """Answer a request that is allowed."""
         info = request.info
         if not info.resource:
-            return self._discovery.handle(request)
+            return self._pages.handle(request)
+        if (info.group, info.resource) in reviews.KINDS and info.version == "v1":
+            if info.verb != "create":
+                raise status.method_not_allowed()
+            return self._reviews.create(request)
         served = self.kinds.find(info.group, info.version, info.resource)
         if served is None:
+            raise self._no_such_resource(info)
+        if served.kind.namespaced != bool(info.namespace) and info.resource != "namespaces":
+            self._check_scope(info, served)
+        if info.rest:
             raise status.no_such_path()
-        return await self._handle(request, served)
+        if info.subresource:
+            return await self._subresource(request, served)
+        return await self._object(request, served)
 
-    async def _handle(self, request: Request, served: Served) -> Reply | Watch:
-        info = request.info
-        if info.subresource and info.subresource not in served.kind.subresources:
+    def _no_such_resource(self, info: RequestInfo) -> status.Refused:
+        known = self.kinds.groups().get(info.group)
+        if known is None or any(s.kind.custom for s in self.kinds if s.kind.group == info.group):
+            return status.page_not_found()
+        return status.no_such_path()
+
+    @staticmethod
+    def _check_scope(info: RequestInfo, served: Served) -> None:
+        """Refuse a path without the namespace it needs, or with one it can not have."""
+        if not served.kind.namespaced or info.name:
             raise status.no_such_path()
+        if info.verb not in ("list", "watch"):
+            raise status.method_not_allowed()
+
+    async def _object(self, request: Request, served: Served) -> Reply | Streamed:
+        info = request.info
+        needs_name = info.verb in ("get", "update", "patch", "delete")
+        if info.verb not in served.kind.verbs or bool(info.name) != needs_name:
+            raise status.method_not_allowed()
         match info.verb:
             case "get":
                 return await reads.get(request, served, self.storage.rv)
@@ -72,13 +114,42 @@ class Dispatch:
                 return Watch(request, served, self.storage)
             case "create":
                 return self._writes.create(request, served)
-            case "update" if info.name:
+            case "update":
                 return self._writes.update(request, served)
-            case "patch" if info.name:
+            case "patch":
                 return self._writes.patch(request, served)
             case "delete":
                 return deletes.delete(request, served)
-            case "deletecollection":
-                return deletes.delete_collection(request, served, self.storage.rv)
             case _:
-                raise status.method_not_allowed()
+                return deletes.delete_collection(request, served, self.storage.rv)
+
+    async def _subresource(self, request: Request, served: Served) -> Reply | Streamed:
+        info = request.info
+        if not discovery.serves(served.kind, info.subresource, info.verb):
+            raise status.method_not_allowed()
+        match info.subresource:
+            case "log":
+                return await self._pods.log(request, served)
+            case "binding":
+                return self._pods.bind(request, served)
+            case "eviction":
+                return self._pods.evict(request, served)
+            case "token":
+                return tokens.create_token(request, served, self.kinds, self.authenticator)
+            case "scale" if info.verb == "get":
+                return scale.get(served, self._stored(info, served))
+            case "scale":
+                return scale.change(request, served, self._stored(info, served))
+            case _ if info.verb == "get":
+                return await reads.get(request, served, self.storage.rv)
+            case _ if info.verb == "update":
+                return self._writes.update(request, served)
+            case _:
+                return self._writes.patch(request, served)
+
+    @staticmethod
+    def _stored(info: RequestInfo, served: Served) -> Stored:
+        stored = served.bucket.get(info.namespace if served.kind.namespaced else "", info.name)
+        if stored is None:
+            raise status.not_found(info.group, info.resource, info.name)
+        return stored

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from trivyop.sandbox.apiserver.objects import tables
+from trivyop.sandbox.apiserver.objects.refusals import Refused
 
 if TYPE_CHECKING:
     from trivyop.sandbox.apiserver.kinds import Served
@@ -40,6 +41,7 @@ class Form:
 
     style: Style = Style.OBJECT
     include: str = "Metadata"  # of table rows: None, Metadata, Object
+    as_list: bool = False  # whether the metadata of a list, or of one object, was asked for
 
 
 WHOLE = Form()
@@ -61,7 +63,9 @@ def one(served: Served, stored: Stored, form: Form) -> bytes:
         case Style.OBJECT:
             return whole(served, stored)
         case Style.PARTIAL:
-            return orjson.dumps(tables.partial(decoded(served, stored)))
+            if form.as_list:
+                raise _mismatch(served, "PartialObjectMetadataList", "is not a list", "")
+            return _partial(served, stored)
         case Style.TABLE:
             return _table(served, [stored], {"resourceVersion": str(stored.rv)}, form)
 
@@ -73,11 +77,27 @@ def many(served: Served, items: Sequence[Stored], metadata: Obj, form: Form) -> 
             listed = [whole(served, s) if served.kind.custom else served.body(s) for s in items]
             kind = served.list_prefix
         case Style.PARTIAL:
-            listed = [orjson.dumps(tables.partial(decoded(served, s))) for s in items]
+            if not form.as_list:
+                raise _mismatch(served, "PartialObjectMetadata", "is a list", "List")
+            listed = [_partial(served, s) for s in items]
             kind = b'{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1",'
         case Style.TABLE:
             return _table(served, items, metadata, form)
-    return kind + b'"metadata":' + orjson.dumps(metadata) + b',"items":[' + b",".join(listed) + b"]}"
+    head = kind + b'"metadata":' + orjson.dumps(metadata)
+    if not listed and form.style is Style.PARTIAL:
+        return head + b',"items":null}'
+    return head + b',"items":[' + b",".join(listed) + b"]}"
+
+
+def _partial(served: Served, stored: Stored) -> bytes:
+    return orjson.dumps(tables.partial(decoded(served, stored)))
+
+
+def _mismatch(served: Served, asked: str, what: str, suffix: str) -> Refused:
+    package = "unstructured" if served.kind.custom else served.kind.group.partition(".")[0] or "core"
+    name = "Unstructured" if served.kind.custom else served.kind.kind
+    message = f"you requested {asked}, but the requested object {what} (*{package}.{name}{suffix})"
+    return Refused(406, "NotAcceptable", message)
 
 
 def _table(served: Served, items: Sequence[Stored], metadata: Obj, form: Form) -> bytes:
@@ -98,7 +118,7 @@ def event(type_: str, served: Served, stored: Stored, form: Form, *, columns: bo
             columns=columns,
         )
         return line(type_, orjson.dumps(table))
-    return line(type_, one(served, stored, form))
+    return line(type_, _partial(served, stored) if form.style is Style.PARTIAL else whole(served, stored))
 
 
 def shared_event(
@@ -115,3 +135,19 @@ def shared_event(
 def line(type_: str, obj: bytes) -> bytes:
     """Encode a watch event around an encoded object."""
     return b'{"type":"' + type_.encode() + b'","object":' + obj + b"}\n"
+
+
+def bookmark(served: Served, rv: int, form: Form, annotations: dict[str, str] | None = None) -> bytes:
+    """Encode a bookmark: an object that is nothing but a resource version."""
+    metadata: Obj = {"resourceVersion": str(rv)}
+    if annotations:
+        metadata["annotations"] = annotations
+    match form.style:
+        case Style.OBJECT:
+            obj: Obj = {"kind": served.kind.kind, "apiVersion": served.kind.api_version, "metadata": metadata}
+        case Style.PARTIAL:
+            obj = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
+        case Style.TABLE:
+            obj = {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
+            obj |= {"columnDefinitions": None, "rows": []}
+    return line("BOOKMARK", orjson.dumps(obj))

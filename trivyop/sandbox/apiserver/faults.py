@@ -9,9 +9,17 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from trivyop.sandbox.apiserver import status
+from trivyop.sandbox.apiserver.request import Reply
+
+if TYPE_CHECKING:
+    from trivyop.sandbox.apiserver.request import Request
+
+
+FAULTS_PATH = "/sandbox/faults"
 
 
 @dataclass(slots=True)
@@ -78,6 +86,34 @@ class Faults:
                 await asyncio.Event().wait()
             if rule.code:
                 raise _refusal(rule)
+
+    def handle(self, request: Request) -> Reply:
+        """Answer GET (the rules), POST (add a rule, or ``{"do": ...}`` at once) and DELETE (clear) over HTTP."""
+        match request.info.verb:
+            case "get":
+                return Reply.json([asdict(rule) for rule in self.rules])
+            case "create":
+                wish = request.decoded()
+                match wish:
+                    case {"do": "drop_watches"}:
+                        self.drop_watches()
+                    case {"do": "forget_history"}:
+                        self.forget_history()
+                    case _:
+                        self.add(_rule(wish))
+                return Reply.json({}, 201)
+            case "delete":
+                self.clear()
+                return Reply.json({})
+            case _:
+                raise status.method_not_allowed()
+
+
+def _rule(wish: dict[str, Any]) -> Rule:
+    try:
+        return Rule(**wish)
+    except TypeError as error:
+        raise status.bad_request(str(error)) from None
 
 
 def _refusal(rule: Rule) -> status.Refused:

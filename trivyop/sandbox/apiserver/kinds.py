@@ -6,14 +6,15 @@ Not here: what a kind's objects look like (``objects``), and when a definition i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from trivyop.sandbox.apiserver import fields
+from trivyop.sandbox.apiserver import events, fields
 from trivyop.sandbox.apiserver.interim import KINDS
+from trivyop.sandbox.apiserver.objects.refusals import Refused
 
 if TYPE_CHECKING:
     from trivyop.sandbox.apiserver.objects.kinds import Kind
@@ -50,12 +51,15 @@ class Served:
         return {"kind": self.kind.kind, "apiVersion": self.kind.api_version, **body}
 
     def put(self, obj: Obj) -> Stored:
-        """Store an object of this version."""
-        return self.bucket.put(self.to_storage(obj) if self.to_storage else obj)
+        """Store an object of this version; raises the 500 of one that is too large."""
+        try:
+            return self.bucket.put(self.to_storage(obj) if self.to_storage else obj)
+        except ValueError as error:
+            raise Refused(500, "", str(error)) from None
 
-    def preview(self, obj: Obj) -> Stored:
-        """Encode an object of this version as if it was stored."""
-        return self.bucket.preview(self.to_storage(obj) if self.to_storage else obj)
+    def preview(self, obj: Obj, rv: int) -> Stored:
+        """Encode an object of this version as if it was stored; ``rv`` 0 means that it never was."""
+        return self.bucket.preview(self.to_storage(obj) if self.to_storage else obj, rv)
 
     @property
     def field_names(self) -> frozenset[str]:
@@ -70,6 +74,7 @@ class Kinds:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._served: dict[tuple[str, str, str], Served] = {}
+        self.version = 0  # counts changes of what is served
         for kind in KINDS.values():
             self.add(kind)
 
@@ -95,20 +100,26 @@ class Kinds:
 
     def add(self, kind: Kind) -> Served:
         """Serve a kind, in place of an older definition of the same name."""
-        served = Served(kind, self._bucket(kind.group, kind.plural))
+        if (kind.group, kind.plural) == ("events.k8s.io", "events"):
+            bucket = self._bucket("", "events")
+            served = Served(kind, bucket, from_storage=events.from_core, to_storage=events.to_core)
+        else:
+            served = Served(kind, self._bucket(kind.group, kind.plural))
         self._served[kind.group, kind.version, kind.plural] = served
+        self.version += 1
         return served
 
-    def replace_custom(self, group: str, plural: str, kinds: Iterable[Kind]) -> None:
+    def replace_custom(self, group: str, plural: str, kinds: Sequence[Kind]) -> None:
         """Serve these versions of a custom resource and no others."""
-        for name in [
-            n for n, s in self._served.items() if s.kind.custom and n[0] == group and n[2] == plural
-        ]:
-            del self._served[name]
+        served = {(kind.group, kind.version, kind.plural) for kind in kinds}
+        for name, old in tuple(self._served.items()):
+            if old.kind.custom and (name[0], name[2]) == (group, plural) and name not in served:
+                del self._served[name]
+                self.version += 1
+                if not kinds:
+                    old.bucket.close_watches()
         for kind in kinds:
             self.add(kind)
 
     def _bucket(self, group: str, plural: str) -> Bucket:
-        if (group, plural) == ("events.k8s.io", "events"):
-            group = ""
         return self._storage.bucket(group, plural, fields.fields_of(group, plural))

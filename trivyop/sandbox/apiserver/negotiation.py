@@ -1,6 +1,8 @@
 """Negotiation: which form of an answer a client accepts, and which form of a body the server takes.
 
-Promises: as Kubernetes reads ``Accept``: the first range that fits wins, ``as=`` asks for a transformed form.
+Promises: as Kubernetes reads ``Accept``: the most wanted range that fits wins, ``as=`` asks for a transformed form.
+Not here: answers in protobuf. JSON is preferred to it however the client ranks them; a client that
+accepts nothing else gets JSON in a protobuf envelope that says so.
 """
 
 from __future__ import annotations
@@ -15,10 +17,10 @@ JSON = "application/json"
 YAML = "application/yaml"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 _TYPES = (JSON, YAML, PROTOBUF)
-_STYLES = {
-    "Table": Style.TABLE,
-    "PartialObjectMetadata": Style.PARTIAL,
-    "PartialObjectMetadataList": Style.PARTIAL,
+_FORMS = {
+    "Table": (Style.TABLE, False),
+    "PartialObjectMetadata": (Style.PARTIAL, False),
+    "PartialObjectMetadataList": (Style.PARTIAL, True),
 }
 
 
@@ -34,30 +36,36 @@ def accepted(accept: str, query: Mapping[str, str]) -> Accepted:
     """Choose among what ``accept`` allows; raises the 406 if nothing fits."""
     if accept in ("", "*/*", JSON):
         return Accepted()
+    last_resort: Accepted | None = None
     refused_form = False
     for media_type, parameters in _ranges(accept):
-        chosen = _chosen(media_type)
-        if chosen is None:
+        chosen = JSON if media_type in ("*/*", "application/*") else media_type
+        if chosen not in _TYPES:
             continue
-        wanted = parameters.get("as")
-        if wanted is None:
-            return Accepted(chosen)
-        style = _STYLES.get(wanted)
-        if style and _known_version(style, parameters):
-            return Accepted(chosen, Form(style, query.get("includeObject") or "Metadata"))
-        refused_form = True
-    if refused_form:
-        raise Refused(
-            406, "NotAcceptable", f"only the following media types are accepted: {', '.join(_TYPES)}"
-        )
-    streams = [f"{JSON};stream=watch", f"{PROTOBUF};stream=watch"]
-    available = ", ".join([*_TYPES, *streams])
-    raise Refused(406, "NotAcceptable", f"406: Not Acceptable\n\nAvailable representations: {available}", {})
+        form = _form(parameters, query)
+        if form is None:
+            refused_form = True
+        elif chosen == PROTOBUF:
+            last_resort = last_resort or Accepted(chosen, form)
+        else:
+            return Accepted(chosen, form)
+    if last_resort:
+        return last_resort
+    raise _not_acceptable(refused_form=refused_form)
 
 
-def _known_version(style: Style, parameters: Mapping[str, str]) -> bool:
-    versions = ("v1", "v1beta1") if style is Style.TABLE else ("v1", "v1beta1")
-    return parameters.get("g") == "meta.k8s.io" and parameters.get("v") in versions
+def _form(parameters: Mapping[str, str], query: Mapping[str, str]) -> Form | None:
+    wanted = parameters.get("as")
+    if wanted is None:
+        return Form()
+    if (
+        wanted not in _FORMS
+        or parameters.get("g") != "meta.k8s.io"
+        or parameters.get("v") not in ("v1", "v1beta1")
+    ):
+        return None
+    style, as_list = _FORMS[wanted]
+    return Form(style, query.get("includeObject") or "Metadata", as_list=as_list)
 
 
 def _ranges(accept: str) -> Iterator[tuple[str, dict[str, str]]]:
@@ -76,7 +84,10 @@ def _ranges(accept: str) -> Iterator[tuple[str, dict[str, str]]]:
         yield media_type, parameters
 
 
-def _chosen(media_type: str) -> str | None:
-    if media_type in ("*/*", "application/*"):
-        return JSON
-    return media_type if media_type in _TYPES else None
+def _not_acceptable(*, refused_form: bool) -> Refused:
+    if refused_form:
+        message = f"only the following media types are accepted: {', '.join(_TYPES)}"
+        return Refused(406, "NotAcceptable", message)
+    available = ", ".join([*_TYPES, f"{JSON};stream=watch", f"{PROTOBUF};stream=watch"])
+    message = f"406: Not Acceptable\n\nAvailable representations: {available}"
+    return Refused(406, "NotAcceptable", message, {})

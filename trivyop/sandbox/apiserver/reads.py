@@ -59,7 +59,9 @@ class Selection:
     def of(cls, request: Request, served: Served) -> Selection:
         """Read the selection off a request; raises the 400 of a malformed selector."""
         labels = parse_labels(request.query.get("labelSelector", ""))
-        fields = parse_fields(request.query.get("fieldSelector", ""), served.field_names)
+        fields = parse_fields(
+            request.query.get("fieldSelector", ""), served.field_names, custom=served.kind.custom
+        )
         if aliases := ALIASES.get((served.kind.group, served.kind.plural)):
             fields = tuple(Requirement(aliases.get(f.key, f.key), f.operator, f.values) for f in fields)
         namespace = request.info.namespace if served.kind.namespaced else ""
@@ -85,8 +87,7 @@ async def list_(request: Request, served: Served, current_rv: int) -> Reply:
     """GET of a collection."""
     selection = Selection.of(request, served)
     query = request.query
-    if error := list_options_error(query):
-        raise error
+    check_list_options(query)
     limit = parse_limit(query.get("limit", ""))
     namespace, bucket = selection.namespace, served.bucket
 
@@ -150,49 +151,40 @@ def parse_limit(text: str) -> int:
         raise status.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
 
 
-def list_options_error(query: Mapping[str, str], *, watch: bool = False) -> Refused | None:
-    """Return the 422 of parameters that do not go together."""
+def check_list_options(query: Mapping[str, str], *, watch: bool = False) -> None:
+    """Raise the 422 of parameters that do not go together."""
     rv, match = query.get("resourceVersion", ""), query.get("resourceVersionMatch", "")
-    initial = query.get("sendInitialEvents")
-    kind, field, reason, why = "", "", "Forbidden", ""
-    if initial is not None and not watch:
-        field, why = "sendInitialEvents", "sendInitialEvents is forbidden for list"
-    elif watch and initial is not None and match != "NotOlderThan":
-        field, why = (
-            "resourceVersionMatch",
-            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+    initial = "sendInitialEvents" in query
+    rules = "sendInitialEvents" if initial and not watch else "resourceVersionMatch"
+    found: list[str] = []
+    if watch and initial:
+        if match != "NotOlderThan":
+            found.append(
+                _FORBIDDEN + "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+            )
+        if match not in ("", "NotOlderThan"):
+            found.append(f'Unsupported value: "{match}": supported values: "NotOlderThan"')
+    elif watch and match:
+        found.append(
+            _FORBIDDEN + "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
         )
-    elif watch and initial is None and match:
-        field, why = (
-            "resourceVersionMatch",
-            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-        )
-    elif match and not rv and not watch:
-        field, why = (
-            "resourceVersionMatch",
-            "resourceVersionMatch is forbidden unless resourceVersion is provided",
-        )
+    elif initial:
+        found.append(_FORBIDDEN + "sendInitialEvents is forbidden for list")
+    elif match and not rv:
+        found.append(_FORBIDDEN + "resourceVersionMatch is forbidden unless resourceVersion is provided")
     elif match not in ("", "Exact", "NotOlderThan"):
-        field, reason = "resourceVersionMatch", "NotSupported"
-        kind = f'Unsupported value: "{match}": supported values: "Exact", "NotOlderThan", ""'
+        found.append(f'Unsupported value: "{match}": supported values: "Exact", "NotOlderThan", ""')
     elif match == "Exact" and rv == "0":
-        field, why = (
-            "resourceVersionMatch",
-            'resourceVersionMatch "exact" is forbidden for resourceVersion "0"',
+        found.append(_FORBIDDEN + 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"')
+    if found:
+        reasons = (
+            "FieldValueForbidden" if why.startswith(_FORBIDDEN) else "FieldValueNotSupported" for why in found
         )
-    if not field:
-        return None
-    message = kind or f"Forbidden: {why}"
-    return status.Refused(
-        422,
-        "Invalid",
-        f'ListOptions.meta.k8s.io "" is invalid: {field}: {message}',
-        {
-            "group": "meta.k8s.io",
-            "kind": "ListOptions",
-            "causes": [{"reason": f"FieldValue{reason}", "message": message, "field": field}],
-        },
-    )
+        errors = [status.FieldError(reason, rules, why) for reason, why in zip(reasons, found, strict=True)]
+        raise status.invalid("ListOptions", "meta.k8s.io", "", errors)
+
+
+_FORBIDDEN = "Forbidden: "
 
 
 async def _not_yet(rv: int, current_rv: int) -> None:

@@ -5,6 +5,7 @@ Promises: verbs, resources and names as authorization sees them; the same rules 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ _VERBS = {
     "GET": "get",
     "HEAD": "get",
 }
+_NAME_SELECTED = re.compile(r"metadata\.name==?([^,=!]+)")
 _NAMESPACE_SUBRESOURCES = ("status", "finalize")
 
 
@@ -32,6 +34,7 @@ class RequestInfo:
     subresource: str = ""
     name: str = ""
     rest: tuple[str, ...] = ()  # what follows the subresource
+    selected_name: str = ""  # the one name that a list or watch is narrowed to, for rules on resource names
 
 
 def parse(method: str, path: str, query: Mapping[str, str]) -> RequestInfo:
@@ -51,13 +54,25 @@ def parse(method: str, path: str, query: Mapping[str, str]) -> RequestInfo:
         namespace, rest = rest[1], rest[2:]
     elif rest[0] == "namespaces" and len(rest) > 1:
         namespace = rest[1]  # a namespace is in itself, to RBAC
-    resource, name, subresource, *more = [*rest, "", "", ""][: max(3, len(rest))]
+    resource, name, subresource, *more = [*rest, "", ""][: max(3, len(rest))]
 
     if verb == "get" and not name:
         verb = "watch" if _true(query.get("watch")) else "list"
     elif verb == "delete" and not name:
         verb = "deletecollection"
-    return RequestInfo(verb, path, group, version, namespace, resource, subresource, name, tuple(more))
+    only = _NAME_SELECTED.fullmatch(query.get("fieldSelector", "")) if not name else None
+    return RequestInfo(
+        verb,
+        path,
+        group,
+        version,
+        namespace,
+        resource,
+        subresource,
+        name,
+        tuple(more),
+        only[1] if only else "",
+    )
 
 
 def _true(value: str | None) -> bool:

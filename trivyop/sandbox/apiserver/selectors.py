@@ -7,12 +7,14 @@ Not here: which fields a kind can be selected by (``fields``).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from trivyop.sandbox.apiserver.objects.refusals import Refused, bad_request
 
 _TOKEN = re.compile(r"\s*(==|!=|[=,()!<>]|[^\s=,()!<>]+)")
+_SIGNS = ("", "=", "==", "!=", ",", "(", ")", "<", ">", "!")
 _NAME = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 _DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _BAD_KEY = (
@@ -63,6 +65,16 @@ def matches(selector: Selector, labels: Mapping[str, str]) -> bool:
     return all(requirement.holds(labels) for requirement in selector)
 
 
+def selector_of(label_selector: Mapping[str, Any]) -> Selector:
+    """Read a ``LabelSelector`` as objects hold it."""
+    operators = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "!"}
+    labels: Mapping[str, str] = label_selector.get("matchLabels") or {}
+    found = [Requirement(key, "=", (value,)) for key, value in labels.items()]
+    for term in label_selector.get("matchExpressions") or ():
+        found.append(Requirement(term["key"], operators[term["operator"]], tuple(term.get("values") or ())))
+    return tuple(found)
+
+
 def parse_labels(text: str) -> Selector:
     """Read a label selector; raises the 400 of one that is malformed."""
     if not text.strip():
@@ -86,9 +98,9 @@ class _LabelParser:
                     return tuple(found)
                 case ",":
                     if self._peek() == "":
-                        raise _malformed("found '', expected: identifier after ','")
+                        raise bad_request("found '', expected: identifier after ','")
                 case token:
-                    raise _malformed(f"found '{token}', expected: ',' or 'end of string'")
+                    raise bad_request(f"found '{token}', expected: ',' or 'end of string'")
 
     def _peek(self) -> str:
         return self._tokens[self._at] if self._at < len(self._tokens) else ""
@@ -103,6 +115,8 @@ class _LabelParser:
             self._next()
             key = self._key()
             return Requirement(key, "!")
+        if (token := self._peek()) in _SIGNS:
+            raise bad_request(f"found '{token}', expected: !, identifier, or 'end of string'")
         key = self._key()
         match self._peek():
             case "" | ",":
@@ -125,10 +139,10 @@ class _LabelParser:
 
     def _key(self) -> str:
         token = self._next()
-        if token in ("", "=", "==", "!=", ",", "(", ")", "<", ">", "!"):
+        if token in _SIGNS:
             raise _malformed(f"found '{token}', expected: !, identifier, or 'end of string'")
         prefix, slash, name = token.rpartition("/")
-        if slash and not _DOMAIN.fullmatch(prefix) or not _NAME.fullmatch(name):
+        if (slash and not _DOMAIN.fullmatch(prefix)) or not _NAME.fullmatch(name):
             raise _malformed(f'<nil>: Invalid value: "{token}": {_BAD_KEY}')
         return token
 
@@ -170,9 +184,8 @@ def _malformed(why: str) -> Refused:
     return bad_request(f"unable to parse requirement: {why}")
 
 
-def parse_fields(text: str, supported: Callable[[str], bool] | Collection[str]) -> Selector:
+def parse_fields(text: str, supported: Collection[str], *, custom: bool = False) -> Selector:
     """Read a field selector; raises the 400 of one that is malformed or names an unknown field."""
-    knows = supported if callable(supported) else supported.__contains__
     found: list[Requirement] = []
     for term in _split_terms(text):
         if not term:
@@ -183,10 +196,16 @@ def parse_fields(text: str, supported: Callable[[str], bool] | Collection[str]) 
                 break
         else:
             raise bad_request(f"invalid selector: '{text}'; can't understand '{term}'")
-        if not knows(key):
-            raise bad_request(f"field label not supported: {key}")
+        if key not in supported:
+            raise bad_request(_unknown_field(key, supported, custom=custom))
         found.append(Requirement(key, "!=" if operator == "!=" else "=", (_unescape(value),)))
     return tuple(found)
+
+
+def _unknown_field(key: str, supported: Collection[str], *, custom: bool) -> str:
+    if not custom and set(supported) == {"metadata.name", "metadata.namespace"}:  # none of its own
+        return f'"{key}" is not a known field selector: only "metadata.name", "metadata.namespace"'
+    return f"field label not supported: {key}"
 
 
 def _split_terms(text: str) -> list[str]:

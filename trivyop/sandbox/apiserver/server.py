@@ -9,7 +9,6 @@ Not here: controllers and the kubelet, which are clients of it as in a real clus
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections import deque
 from collections.abc import Mapping
@@ -17,15 +16,17 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import unquote
 
+import structlog
 from aiohttp import ClientConnectionError, web
 
-from trivyop.sandbox.apiserver import negotiation, routing, status
+from trivyop.sandbox.apiserver import routing, status
+from trivyop.sandbox.apiserver.authn import User
 from trivyop.sandbox.apiserver.dispatch import Dispatch
-from trivyop.sandbox.apiserver.authn import User, service_account
-from trivyop.sandbox.apiserver.faults import Faults
-from trivyop.sandbox.apiserver.request import Reply, Request, refused
-from trivyop.sandbox.apiserver.watches import Watch
+from trivyop.sandbox.apiserver.faults import FAULTS_PATH, Faults
+from trivyop.sandbox.apiserver.request import Reply, Request, Streamed, refused
 from trivyop.sandbox.pki import Pki
+
+_log = structlog.get_logger(__name__)
 
 _BODY_BYTES = 3 << 20
 _LOG_LENGTH = 10_000
@@ -57,9 +58,9 @@ class ApiServer:
         self.pki = pki or Pki.create()
         self.faults = faults or Faults()
         self.requests: deque[LoggedRequest] = deque(maxlen=_LOG_LENGTH)
-        self.dispatch = Dispatch(self.pki)
+        self.dispatch = Dispatch(self.pki, self.faults)
         self.admin_token = self.dispatch.authenticator.admin_token
-        self._watches: set[Watch] = set()
+        self._open: set[Streamed] = set()
         self._runner: web.ServerRunner | None = None
 
     @property
@@ -79,6 +80,7 @@ class ApiServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._hang_up()
+        await self.dispatch.close()
 
     async def restart(self) -> None:
         """Drop every connection and listen again, at the same port with the same data."""
@@ -103,9 +105,9 @@ class ApiServer:
             self._runner = None
 
     def drop_watches(self) -> None:
-        """End every watch that is open."""
-        for watch in tuple(self._watches):
-            watch.close()
+        """End every watch (and log) that is open."""
+        for stream in tuple(self._open):
+            stream.close()
 
     def kubeconfig(self, user: str = "admin", groups: tuple[str, ...] = ()) -> dict[str, Any]:
         """Build a kubeconfig.
@@ -153,37 +155,42 @@ class ApiServer:
             query = dict(http.rel_url.query)
             info = routing.parse(http.method, unquote(http.rel_url.raw_path), query)
             user = self.dispatch.who(http.headers, _peer_certificate(http))
-            await self.faults.meet(user.name, http.headers.get("User-Agent", ""), info.verb, info.resource)
-            self.dispatch.authorize(user, info)
+            if http.path != FAULTS_PATH:
+                agent = http.headers.get("User-Agent", "")
+                await self.faults.meet(user.name, agent, info.verb, info.resource)
+            user = self.dispatch.authorize(user, http.headers, info)
             body = await _read(http)
-            accepted = negotiation.accepted(http.headers.get("Accept", ""), query)
-            request = Request(info, query, http.headers, body, user, accepted)
+            request = Request(info, query, http.headers, body, user)
             answer = await self.dispatch.handle(request)
-            if isinstance(answer, Watch):
-                code = 200
-                return await self._stream(http, request, answer)
-            code = answer.code
-            return _response(answer)
+            code = answer.code if isinstance(answer, Reply) else 200
+            if isinstance(answer, Reply):
+                return _response(answer)
+            return await self._stream(http, answer)
         except status.Refused as error:
             code = error.code
             return _response(refused(error))
+        except Exception as error:  # a bug of ours: the client shall know, and others go on
+            _log.exception("request_crashed", method=http.method, path=http.path)
+            code = 500
+            return _response(refused(status.internal(repr(error))))
         finally:
-            self.requests.append(LoggedRequest(http.method, http.path, http.query_string, user.name, code))
+            line = LoggedRequest(http.method, http.path, http.query_string, user.name, code)
+            self.requests.append(line)
 
-    async def _stream(self, http: web.BaseRequest, request: Request, watch: Watch) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": request.accepted.media_type})
+    async def _stream(self, http: web.BaseRequest, answer: Streamed) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": answer.media_type})
         response.enable_chunked_encoding()
-        self._watches.add(watch)
+        self._open.add(answer)
         try:
             await response.prepare(http)
-            async for piece in watch.lines():
+            async for piece in answer.pieces():
                 await response.write(piece)
             await response.write_eof()
         except (ConnectionError, ClientConnectionError):
             pass  # the client went away
         finally:
-            watch.close()
-            self._watches.discard(watch)
+            answer.close()
+            self._open.discard(answer)
         return response
 
 
@@ -203,12 +210,8 @@ def _peer_certificate(http: web.BaseRequest) -> Mapping[str, Any] | None:
 
 
 def _response(reply: Reply) -> web.Response:
-    response = web.Response(
-        status=reply.code, body=reply.body, headers={"Content-Type": reply.media_type, **reply.headers}
-    )
+    headers = {"Content-Type": reply.media_type} if reply.media_type else {}
+    response = web.Response(status=reply.code, body=reply.body or None, headers=headers | dict(reply.headers))
     for warning in reply.warnings:
         response.headers.add("Warning", f'299 - "{warning}"')
     return response
-
-
-__all__ = ["ApiServer", "LoggedRequest", "service_account"]

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trivyop.sandbox.apiserver.objects.refusals import Refused, bad_request, invalid
+from trivyop.sandbox.apiserver.objects.refusals import FieldError, Refused, bad_request, invalid
 
-__all__ = ["Refused", "RefusedWithHeaders", "bad_request", "invalid"]
+__all__ = ["FieldError", "Refused", "RefusedWithHeaders", "bad_request", "invalid"]
 
 Cause = Mapping[str, str]
 
@@ -39,6 +39,13 @@ class RefusedWithHeaders(Refused):
         return super().status | {"metadata": self._metadata}
 
 
+class NoSuchPage(Refused):
+    """A path that leads nowhere; answered in plain text."""
+
+    def __init__(self) -> None:
+        super().__init__(404, "NotFound", "404 page not found\n")
+
+
 def deleted(name: str, group: str, plural: str, uid: str) -> dict[str, Any]:
     """Build the answer to a delete that took effect at once."""
     return {
@@ -53,6 +60,11 @@ def deleted(name: str, group: str, plural: str, uid: str) -> dict[str, Any]:
 def qualified(group: str, plural: str) -> str:
     """Return a resource as messages name it: ``deployments.apps``, ``pods``."""
     return f"{plural}.{group}" if group else plural
+
+
+def page_not_found() -> NoSuchPage:
+    """404 where not even the group is known, in plain text."""
+    return NoSuchPage()
 
 
 def unauthorized() -> Refused:
@@ -109,7 +121,7 @@ def expired(message: str, *, continue_token: str = "") -> Refused:
 
 def too_large(message: str) -> Refused:
     """413."""
-    return Refused(413, "RequestEntityTooLarge", message)
+    return Refused(413, "RequestEntityTooLarge", f"Request entity too large: {message}")
 
 
 def too_many_requests(retry_after: int) -> Refused:

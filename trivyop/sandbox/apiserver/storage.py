@@ -24,6 +24,7 @@ Fields = Callable[[Obj], Mapping[str, str]]
 
 HISTORY_CHANGES = 20_000  # per bucket
 HISTORY_BYTES = 64 << 20  # per bucket; reports can be large
+OBJECT_BYTES = 1536 << 10  # what etcd takes
 
 
 class Stored:
@@ -32,8 +33,10 @@ class Stored:
     __slots__ = ("body", "fields", "key", "labels", "name", "namespace", "rv", "uid")
 
     def __init__(self, obj: Obj, rv: int, fields: Fields) -> None:
-        """Encode ``obj`` with resource version ``rv``; ``kind`` and ``apiVersion`` in it are ignored."""
+        """Encode ``obj`` with resource version ``rv`` (0: none); ``kind`` and ``apiVersion`` are left out."""
         metadata: dict[str, Any] = obj["metadata"] | {"resourceVersion": str(rv)}
+        if not rv:
+            del metadata["resourceVersion"]
         body = {k: v for k, v in obj.items() if k not in ("kind", "apiVersion", "metadata")}
         self.body = orjson.dumps({"metadata": metadata, **body})
         self.rv = rv
@@ -80,6 +83,7 @@ class Bucket:
         self._history_bytes = 0
         self._floor = storage.rv  # changes up to here are forgotten
         self.watchers: set[Watcher] = set()
+        self.closers: set[Callable[[], None]] = set()  # what ends the watches of clients
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -135,8 +139,11 @@ class Bucket:
         return newer
 
     def put(self, obj: Obj) -> Stored:
-        """Store a new object or a new revision of one."""
-        stored = Stored(obj, self._storage.next_rv(), self._fields)
+        """Store a new object or a new revision of one; raises ``ValueError`` if it is too large."""
+        stored = Stored(obj, self._storage.rv + 1, self._fields)
+        if len(stored.body) > OBJECT_BYTES:
+            raise ValueError("etcdserver: request is too large")
+        self._storage.next_rv()
         old = self._objects.get(stored.key)
         if old is None:
             insort(self._order, stored.key)
@@ -144,15 +151,20 @@ class Bucket:
         self._record(Change(stored.rv, old, stored))
         return stored
 
-    def preview(self, obj: Obj) -> Stored:
-        """Encode as ``put`` would, without storing."""
-        return Stored(obj, self._storage.rv, self._fields)
+    def preview(self, obj: Obj, rv: int) -> Stored:
+        """Encode as ``put`` would, without storing; ``rv`` 0 means none."""
+        return Stored(obj, rv, self._fields)
 
-    def remove(self, stored: Stored, last: Obj | None = None) -> Stored:
-        """Remove an object; returns its last state (``last`` if given) at the revision of the removal."""
+    def close_watches(self) -> None:
+        """End all watches of clients."""
+        for close in tuple(self.closers):
+            close()
+
+    def remove(self, stored: Stored) -> Stored:
+        """Remove an object; returns its last state at the revision of the removal."""
         del self._objects[stored.key]
         del self._order[bisect_left(self._order, stored.key)]
-        gone = Stored(last or stored.obj(), self._storage.next_rv(), self._fields)
+        gone = Stored(stored.obj(), self._storage.next_rv(), self._fields)
         self._record(Change(gone.rv, stored, None, gone))
         return gone
 

@@ -20,7 +20,7 @@ import orjson
 
 from trivyop.sandbox.apiserver import encoding, status
 from trivyop.sandbox.apiserver.encoding import Style
-from trivyop.sandbox.apiserver.reads import Selection, list_options_error, parse_rv, rv_error
+from trivyop.sandbox.apiserver.reads import Selection, check_list_options, parse_rv, rv_error
 from trivyop.sandbox.apiserver.storage import Change, Stored
 
 if TYPE_CHECKING:
@@ -36,17 +36,17 @@ _TRUE = ("true", "1", "t", "T", "TRUE", "True")
 
 
 class Watch:
-    """One watch; ``lines`` yields what to send, several events in a piece. Close it when done."""
+    """One watch; ``pieces`` yields what to send, several events in a piece. Close it when done."""
 
     def __init__(self, request: Request, served: Served, storage: Storage) -> None:
         """Check the parameters and subscribe; from here on no change is missed."""
         query = request.query
-        if error := list_options_error(query, watch=True):
-            raise error
+        check_list_options(query, watch=True)
         rv = query.get("resourceVersion", "")
         if rv and not (rv.isascii() and rv.isdigit()):
             raise status.Refused(500, "", rv_error(rv))
         self._selection = Selection.of(request, served)
+        self.media_type = request.accepted.media_type
         self._served = served
         self._storage = storage
         self._form = request.accepted.form
@@ -71,6 +71,7 @@ class Watch:
             self._sent_rv = max(self._start, self._storage.rv)
         self._skip_to = self._start  # a watch may start in the future
         bucket.watchers.add(self._offer)
+        bucket.closers.add(self.close)
 
     def _offer(self, change: Change) -> None:
         if change.rv > self._skip_to:
@@ -81,9 +82,10 @@ class Watch:
         """End the stream after what it sent last."""
         self._closed = True
         self._served.bucket.watchers.discard(self._offer)
+        self._served.bucket.closers.discard(self.close)
         self._wake.set()
 
-    async def lines(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncIterator[bytes]:
         """Yield encoded events until the watch times out or is closed."""
         loop = asyncio.get_running_loop()
         if self._expired:
@@ -99,11 +101,13 @@ class Watch:
             yield self._bookmark(_INITIAL_EVENTS_END)
         end = loop.time() + self._seconds
         next_bookmark = loop.time() + BOOKMARK_SECONDS
-        while not self._closed:
+        while True:
             if piece := self._drain():
                 yield piece
                 await asyncio.sleep(0)
                 continue
+            if self._closed:
+                return
             self._wake.clear()
             until = min(end, next_bookmark) if self._bookmarks else end
             try:
@@ -156,12 +160,7 @@ class Watch:
         """Encode how far the watch has come: the newest revision, since all changes up to it are sent."""
         if not self._pending:
             self._sent_rv = max(self._sent_rv, self._storage.rv)
-        metadata: dict[str, object] = {"resourceVersion": str(self._sent_rv), "creationTimestamp": None}
-        if annotations:
-            metadata["annotations"] = annotations
-        kind = self._served.kind
-        obj = {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": metadata}
-        return encoding.line("BOOKMARK", orjson.dumps(obj))
+        return encoding.bookmark(self._served, self._sent_rv, self._form, annotations)
 
 
 def _timeout(text: str) -> float:

@@ -18,6 +18,7 @@ from trivyop.sandbox.apiserver.interim import writing
 from trivyop.sandbox.apiserver.request import Reply, Request
 
 if TYPE_CHECKING:
+    from trivyop.sandbox.apiserver.crds import Definitions
     from trivyop.sandbox.apiserver.kinds import Served
     from trivyop.sandbox.apiserver.namespaces import Namespaces
     from trivyop.sandbox.apiserver.storage import Stored
@@ -37,8 +38,9 @@ _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # no vowels: no words
 class Writes:
     """The handlers of POST, PUT and PATCH."""
 
-    def __init__(self, namespaces: Namespaces) -> None:
+    def __init__(self, namespaces: Namespaces, definitions: Definitions) -> None:
         self._namespaces = namespaces
+        self._definitions = definitions
 
     def create(self, request: Request, served: Served) -> Reply:
         """POST to a collection."""
@@ -79,10 +81,12 @@ class Writes:
         namespace, name = metadata.get("namespace", ""), metadata["name"]
         if namespace:
             self._namespaces.admit(info.group, info.resource, namespace, name)
+        if served.kind.custom:
+            self._definitions.admit(info.group, info.resource, name)
         if served.bucket.get(namespace, name):
             raise status.already_exists(info.group, info.resource, name)
         if request.dry_run:
-            return _reply(request, served, served.preview(written.obj), written, 201)
+            return _reply(request, served, served.preview(written.obj, 0), written, 201)
         return _reply(request, served, served.put(written.obj), written, 201)
 
     def _store(
@@ -95,10 +99,11 @@ class Writes:
     ) -> Reply:
         if written.obj is before:
             return _reply(request, served, live, written, 200)
-        if request.dry_run:
-            return _reply(request, served, served.preview(written.obj), written, 200)
-        if deletes.finished(served, written.obj):
-            return _reply(request, served, served.bucket.remove(live, written.obj), written, 200)
+        done = deletes.finished(served, written.obj)
+        if done or request.dry_run:
+            if not request.dry_run:
+                served.bucket.remove(live)  # watchers see it as it was: with its last finalizer
+            return _reply(request, served, served.preview(written.obj, live.rv), written, 200)
         return _reply(request, served, served.put(written.obj), written, 200)
 
 

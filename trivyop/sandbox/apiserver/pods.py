@@ -1,0 +1,224 @@
+"""Pods' subresources: logs from the kubelet, binding to a node, eviction.
+
+Promises: logs are read from the kubelet of the Pod's node as the real server does: over HTTPS verified with
+the cluster's CA, with a client certificate, at the port the Node names.
+Not here: exec, attach, port forwarding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from yarl import URL
+
+from trivyop.sandbox.apiserver import deletes, status
+from trivyop.sandbox.apiserver.request import Reply, Streamed
+from trivyop.sandbox.apiserver.selectors import matches, selector_of
+from trivyop.sandbox.apiserver.writes import now
+
+if TYPE_CHECKING:
+    from trivyop.sandbox.apiserver.kinds import Kinds, Served
+    from trivyop.sandbox.apiserver.request import Request
+    from trivyop.sandbox.apiserver.storage import Stored
+    from trivyop.sandbox.pki import Pki
+
+Obj = dict[str, Any]
+
+_NUMBERS = {"limitBytes": 1, "sinceSeconds": 1, "tailLines": 0}  # the least allowed
+_PASSED_ON = (*_NUMBERS, "follow", "previous", "sinceTime", "timestamps", "stream")
+_ADDRESSES = ("InternalIP", "Hostname", "ExternalIP")
+_SUCCESS: Obj = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+
+class Pods:
+    """The handlers; ``close`` hangs up on the kubelets."""
+
+    def __init__(self, kinds: Kinds, pki: Pki) -> None:
+        self._kinds = kinds
+        self._pki = pki
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """End the connections to kubelets."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _pod(self, request: Request, served: Served) -> tuple[Stored, Obj]:
+        info = request.info
+        stored = served.bucket.get(info.namespace, info.name)
+        if stored is None:
+            raise status.not_found("", "pods", info.name)
+        return stored, served.obj(stored)
+
+    async def log(self, request: Request, served: Served) -> Reply | Streamed:
+        """GET of a container's log."""
+        query, name = request.query, request.info.name
+        _check_log_options(name, query)
+        _, pod = self._pod(request, served)
+        container = _container(pod, query.get("container", ""))
+        node_name = pod["spec"].get("nodeName", "")
+        if not node_name:
+            return Reply(204, b"", media_type="")
+        node = self._kinds.get("", "v1", "nodes").bucket.get("", node_name)
+        if node is None:
+            raise status.not_found("", "pods", node_name)
+        path = f"/containerLogs/{request.info.namespace}/{name}/{container}"
+        passed_on = {key: query[key] for key in _PASSED_ON if key in query}
+        return await self._fetch(_kubelet_url(node.obj()).with_path(path).with_query(passed_on))
+
+    async def _fetch(self, url: URL) -> Reply | Streamed:
+        if self._session is None:
+            tls = self._pki.client_context("kube-apiserver-kubelet-client", ["system:masters"])
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=tls, limit=0), timeout=aiohttp.ClientTimeout(connect=10)
+            )
+        try:
+            response = await self._session.get(url)
+        except aiohttp.ClientError as error:
+            raise status.Refused(500, "InternalError", f"Internal error occurred: {error}") from None
+        if response.status == 200:
+            return LogStream(response)
+        async with response:
+            text = (await response.text()).strip()
+        if response.status == 400:
+            raise status.bad_request(text)
+        raise status.Refused(response.status, "NotFound" if response.status == 404 else "", text)
+
+    def bind(self, request: Request, served: Served) -> Reply:
+        """POST of a Binding: the scheduler's decision."""
+        body = request.decoded()
+        target: Obj = body.get("target") or {}
+        if not target.get("name"):
+            raise status.Refused(500, "", "target.name: Required value")
+        _, pod = self._pod(request, served)
+        spec, name = pod["spec"], request.info.name
+        if bound := spec.get("nodeName"):
+            raise status.conflict(
+                "", "pods/binding", name, f'pod {name} is already assigned to node "{bound}"'
+            )
+        spec["nodeName"] = target["name"]
+        conditions = pod.setdefault("status", {}).setdefault("conditions", [])
+        conditions[:] = [c for c in conditions if c["type"] != "PodScheduled"]
+        generation = pod["metadata"].get("generation")
+        seen = {"observedGeneration": generation} if generation else {}
+        conditions.append(
+            {
+                "type": "PodScheduled",
+                **seen,
+                "status": "True",
+                "lastProbeTime": None,
+                "lastTransitionTime": now(),
+            }
+        )
+        if not request.dry_run:
+            served.put(pod)
+        return Reply.json(_SUCCESS, 201)
+
+    def evict(self, request: Request, served: Served) -> Reply:
+        """POST of an Eviction: a delete that disruption budgets may refuse."""
+        body = request.decoded()
+        wanted = (body.get("metadata") or {}).get("name")
+        if wanted and wanted != request.info.name:
+            raise status.bad_request("name in URL does not match name in Eviction object")
+        stored, pod = self._pod(request, served)
+        options: Obj = body.get("deleteOptions") or {}
+        if pod.get("status", {}).get("phase") in ("Running", "Pending"):
+            self._spend_budget(stored, dry_run=bool(options.get("dryRun")) or request.dry_run)
+        deletes.delete_one(served, stored, options | ({"dryRun": ["All"]} if request.dry_run else {}))
+        return Reply.json(_SUCCESS, 201)
+
+    def _spend_budget(self, pod: Stored, *, dry_run: bool) -> None:
+        budgets = self._kinds.get("policy", "v1", "poddisruptionbudgets")
+        for stored in budgets.bucket.list(pod.namespace):
+            budget = budgets.obj(stored)
+            selector = budget["spec"].get("selector")
+            if selector is None or not matches(selector_of(selector), pod.labels):
+                continue
+            state = budget.get("status", {})
+            if state.get("disruptionsAllowed", 0) < 1:
+                raise _over_budget(stored.name, state)
+            if not dry_run:
+                state["disruptionsAllowed"] -= 1
+                state.setdefault("disruptedPods", {})[pod.name] = now()
+                budgets.put(budget)
+
+
+class LogStream:
+    """A log on its way from the kubelet to the client."""
+
+    media_type = "text/plain"
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield the log as it comes."""
+        async for chunk in self._response.content.iter_any():
+            yield chunk
+
+    def close(self) -> None:
+        """Hang up on the kubelet."""
+        self._response.close()
+
+
+def _check_log_options(name: str, query: Mapping[str, str]) -> None:
+    errors: list[status.FieldError] = []
+    for option, least in _NUMBERS.items():
+        if (text := query.get(option)) is None:
+            continue
+        try:
+            number = int(text)
+        except ValueError:
+            raise status.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+        if number < least:
+            why = f"must be greater than or equal to {least}" if least == 0 else "must be greater than 0"
+            errors.append(status.FieldError("FieldValueInvalid", option, f"Invalid value: {number}: {why}"))
+    if "sinceSeconds" in query and "sinceTime" in query:
+        why = "Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified"
+        errors.append(status.FieldError("FieldValueForbidden", "[]", why))
+    if errors:
+        raise status.invalid("PodLogOptions", "", name, errors)
+
+
+def _container(pod: Obj, wanted: str) -> str:
+    spec, name = pod["spec"], pod["metadata"]["name"]
+    regular = [container["name"] for container in spec["containers"]]
+    init = [container["name"] for container in spec.get("initContainers") or ()]
+    ephemeral = [container["name"] for container in spec.get("ephemeralContainers") or ()]
+    names = [*init, *regular, *ephemeral]
+    if wanted:
+        if wanted not in names:
+            raise status.bad_request(f"container {wanted} is not valid for pod {name}")
+        return wanted
+    annotated = (pod["metadata"].get("annotations") or {}).get("kubectl.kubernetes.io/default-container")
+    if annotated in regular:
+        return annotated
+    if len(names) > 1:
+        choice = f"[{' '.join(names)}]"
+        raise status.bad_request(
+            f"a container name must be specified for pod {name}, choose one of: {choice}"
+        )
+    return names[0]
+
+
+def _kubelet_url(node: Obj) -> URL:
+    state = node.get("status", {})
+    addresses = {a["type"]: a["address"] for a in state.get("addresses") or ()}
+    address = next((addresses[kind] for kind in _ADDRESSES if kind in addresses), node["metadata"]["name"])
+    port = state.get("daemonEndpoints", {}).get("kubeletEndpoint", {}).get("Port") or 10250
+    return URL.build(scheme="https", host=address, port=port)
+
+
+def _over_budget(name: str, state: Obj) -> status.Refused:
+    desired, current = state.get("desiredHealthy", 0), state.get("currentHealthy", 0)
+    message = f"The disruption budget {name} needs {desired} healthy pods and has {current} currently"
+    cause = {"reason": "DisruptionBudget", "message": message}
+    return status.Refused(
+        429,
+        "TooManyRequests",
+        "Cannot evict pod as it would violate the pod's disruption budget.",
+        {"causes": [cause]},
+    )

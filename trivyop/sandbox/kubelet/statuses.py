@@ -108,6 +108,7 @@ class PodFacts:
     host_ip: str
     pod_ip: str = ""
     conditions: Sequence[Mapping[str, Any]] = ()  # those that were there
+    stopped: bool = False  # its processes were ended, and will not start again
     ended: tuple[str, str] | None = None  # reason and message, if the Pod as a whole was ended
 
 
@@ -115,6 +116,8 @@ def phase_of(facts: PodFacts, init: Sequence[Container], main: Sequence[Containe
     """The phase that these container states make."""
     if facts.ended is not None:
         return "Failed"
+    if facts.stopped:
+        return "Succeeded" if all(c.succeeded for c in main) else "Failed"
     ends = [c.state for c in main if isinstance(c.state, Terminated)]
     failed_init = any(isinstance(c.state, Terminated) and c.state.exit_code for c in init)
     if facts.restart_policy == "Never" and failed_init:

@@ -1,0 +1,70 @@
+"""Machine: what a node gives to every Pod that it runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from trivyop.control.clock import Clock
+from trivyop.kube.client import Api
+from trivyop.kube.resources import SERVICEACCOUNTS
+from trivyop.sandbox.controllers.changes import rfc3339
+from trivyop.sandbox.kubelet.faults import Faults
+from trivyop.sandbox.kubelet.images import ImageResolver
+from trivyop.sandbox.kubelet.logs import MAX_BYTES
+
+HOST_IP = "127.0.0.1"
+SERVICE_ACCOUNT_DIR = "/var/run/secrets/kubernetes.io/serviceaccount"
+SERVICE_ACCOUNT_VARIABLE = "TRIVYOP_SERVICEACCOUNT_DIR"
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One node's means."""
+
+    api: Api
+    clock: Clock
+    images: ImageResolver
+    root: Path
+    platform: str = "linux/amd64"
+    api_url: str = ""  # for Pods that speak to the API server
+    faults: Faults = field(default_factory=Faults)
+    max_log_bytes: int = MAX_BYTES
+
+    def stamp(self) -> str:
+        """Now, as the API writes times."""
+        return rfc3339(self.clock.now().astimezone(UTC))
+
+    def base_environment(self) -> dict[str, str]:
+        """What every process here starts with."""
+        programs = [str(Path(sys.executable).parent), "/usr/local/sbin", "/usr/local/bin", "/usr/sbin"]
+        environment = {
+            "PATH": os.pathsep.join([*programs, "/usr/bin", "/sbin", "/bin"]),
+            "LANG": "C.UTF-8",
+        }
+        if self.api_url:
+            url = urlsplit(self.api_url)
+            host, port = url.hostname or "", str(url.port or 443)
+            environment |= {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
+            environment |= {"KUBERNETES_SERVICE_PORT_HTTPS": port, "KUBERNETES_PORT": f"tcp://{host}:{port}"}
+        return environment
+
+    def programs(self) -> Mapping[str, str]:
+        """Programs where images have them, and where they are here: for Pods that copy them."""
+        here = Path(sys.executable).parent
+        found = {f"/usr/local/bin/{name}": here / name for name in ("trivy", "trivyop")}
+        return {path: str(target) for path, target in found.items() if target.exists()}
+
+    async def token(self, namespace: str, account: str, audience: str, seconds: int) -> str:
+        """A token of a service account."""
+        spec = {"audiences": [audience] if audience else [], "expirationSeconds": max(600, seconds)}
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        answer = await self.api.create(
+            SERVICEACCOUNTS, request, namespace=namespace, name=account, subresource="token"
+        )
+        return str(answer["status"]["token"])

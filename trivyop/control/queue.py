@@ -22,6 +22,8 @@ from collections.abc import Hashable
 from enum import IntEnum
 from typing import Generic, Protocol, Self, TypeVar
 
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
 from trivyop.control.backoff import half_jitter
 from trivyop.control.clock import Clock, Timer
 
@@ -51,6 +53,62 @@ class QueueObserver(Protocol):
     def finished(self, worked_seconds: float) -> None: ...
 
     def retried(self) -> None: ...
+
+
+class QueueMetrics:
+    """What work queues tell Prometheus; ``of`` is the observer of one queue."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.depth = Gauge(
+            "trivyop_workqueue_depth", "Keys ready to be served.", ["queue"], registry=registry
+        )
+        self.adds = Counter(
+            "trivyop_workqueue_adds_total", "Keys that became ready.", ["queue"], registry=registry
+        )
+        self.retries = Counter(
+            "trivyop_workqueue_retries_total", "Keys put off by a back-off.", ["queue"], registry=registry
+        )
+        self.wait = Histogram(
+            "trivyop_workqueue_wait_seconds",
+            "From ready to served.",
+            ["queue"],
+            buckets=(0.001, 0.01, 0.1, 0.5, 1, 5, 15, 60, 300, 1800, 7200),
+            registry=registry,
+        )
+        self.work = Histogram(
+            "trivyop_workqueue_work_seconds",
+            "From served to done.",
+            ["queue"],
+            buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60),
+            registry=registry,
+        )
+
+    def of(self, name: str) -> QueueObserver:
+        """The observer of the queue called ``name``."""
+        return _NamedQueueMetrics(self, name)
+
+
+class _NamedQueueMetrics:
+    def __init__(self, metrics: QueueMetrics, name: str) -> None:
+        self._depth = metrics.depth.labels(name)
+        self._adds = metrics.adds.labels(name)
+        self._retries = metrics.retries.labels(name)
+        self._wait = metrics.wait.labels(name)
+        self._work = metrics.work.labels(name)
+
+    def added(self, depth: int) -> None:
+        self._adds.inc()
+        self._depth.set(depth)
+
+    def served(self, depth: int, waited_seconds: float) -> None:
+        self._depth.set(depth)
+        self._wait.observe(waited_seconds)
+
+    def finished(self, worked_seconds: float) -> None:
+        self._work.observe(worked_seconds)
+
+    def retried(self) -> None:
+        self._retries.inc()
 
 
 class WorkQueue(Generic[K]):

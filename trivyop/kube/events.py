@@ -10,8 +10,10 @@ Not here: what is worth telling.
 
 from __future__ import annotations
 
+import re
 import socket
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
@@ -34,6 +36,7 @@ _SERIES = timedelta(minutes=10)  # how long a repetition counts as the same even
 _REPEAT_SECONDS = 10.0  # repetitions of an event are sent at most this often
 _MAX_NOTE_BYTES = 1024  # the API's own limit
 _MAX_TRIES = 5
+_UNFIT = re.compile(r"[^a-z0-9.-]")  # RBAC names hold colons, names of events must not
 
 
 class EventMetrics:
@@ -167,10 +170,8 @@ class EventRecorder:
                 self._count("sent")
                 return
             series.sent = False  # the server lets events go after an hour
-        try:
+        with suppress(AlreadyExistsError):  # an earlier try of this very event arrived after all
             await self._api.create(EVENTS, self._body(told, series, namespace))
-        except AlreadyExistsError:
-            pass  # an earlier try of this very event arrived after all
         series.sent = True
         self._complained = False
         self._count("sent")
@@ -201,10 +202,11 @@ class EventRecorder:
         }
 
     def _name(self, regarding: ObjectReference, now: datetime) -> str:
-        """A name like those of kubectl's and the kubelet's events: the object's, and the time in hexadecimal."""
+        """A name as other components give them: the object's name, and the time in hexadecimal."""
         self._numbers += 1
         suffix = f"{int(now.timestamp() * 1e6):x}{self._numbers % 0x1000:03x}"
-        return f"{regarding.key.name[: 252 - len(suffix)]}.{suffix}"
+        stem = _UNFIT.sub("-", regarding.key.name.lower())[: 252 - len(suffix)].rstrip("-.")
+        return f"{stem}.{suffix}"
 
     def _drop(self) -> None:
         if not self.dropped:

@@ -1,0 +1,9 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import asyncio
+
+# Python 3.11 makes an event loop for whoever first asks for the current one. pytest-asyncio asks, and nobody
+# closes what it gets; some later test then fails with its ResourceWarning. So: there is none to ask for.
+asyncio.set_event_loop(None)

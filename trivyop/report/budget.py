@@ -111,7 +111,7 @@ def _drop_rows(fitted: dict[str, Any], plan: _Plan, omitted: Omitted, budget_byt
     annotations[keys.OMITTED] = str(omitted.with_findings(len(everything) - len(kept)))
 
 
-# --- what each kind of report can do without -----------------------------------------------------------
+# what each kind of report can do without
 
 
 @dataclass(frozen=True, slots=True)

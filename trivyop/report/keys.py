@@ -10,7 +10,7 @@ from typing import Final
 
 from trivyop.workload import selection
 
-# --- known to users -----------------------------------------------------------------------------------
+# known to users
 
 MANAGED_BY: Final = selection.MANAGED_BY  # what carries it is not scanned
 MANAGED_BY_VALUE: Final = selection.MANAGED_BY_VALUE
@@ -24,7 +24,7 @@ IMAGE_ID: Final = "resource-image-id"  # on ClusterSbomReports
 SBOM_TYPE: Final = "trivy-operator.aquasecurity.github.io/sbom-type"
 REPORT_TTL: Final = "trivy-operator.aquasecurity.github.io/report-ttl"  # a Go duration: "24h0m0s"
 
-# --- ours: annotations, so that watching metadata alone is enough -------------------------------------
+# ours: annotations, so that watching metadata alone is enough
 
 IMAGE_DIGEST: Final = "trivyop.dev/image-digest"  # the digest that runs and was scanned: "sha256:..."
 PLATFORM: Final = "trivyop.dev/platform"  # "linux/arm64"; absent when no node told it

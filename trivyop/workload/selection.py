@@ -12,6 +12,7 @@ from enum import StrEnum, auto
 from typing import Self
 
 from trivyop.workload.globs import Glob
+from trivyop.workload.images import ImageName, ImageRefError
 from trivyop.workload.owners import WorkloadKind
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -79,8 +80,18 @@ class Selection:
     skip_init_containers: bool = False
 
     def excludes_image(self, image: str) -> bool:
-        """Whether the image string of a container, as its pod spec has it, matches an exclusion."""
-        return any(glob.matches(image) for glob in self.excluded_images)
+        """Whether an exclusion matches an image, as its pod spec writes it or by its full name."""
+        names = _spellings(image) if self.excluded_images else ()
+        return any(glob.matches(name) for glob in self.excluded_images for name in names)
+
+
+def _spellings(image: str) -> tuple[str, ...]:
+    """The image as written, and its full name; Docker Hub's in both ways it is known."""
+    try:
+        full = str(ImageName.parse(image))
+    except ImageRefError:
+        return (image,)
+    return image, full, full.removeprefix("index.")
 
 
 def parse_image_globs(patterns: Iterable[str]) -> tuple[Glob, ...]:

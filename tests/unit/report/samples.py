@@ -125,7 +125,7 @@ SBOM: dict[str, Any] = {
     ],
 }
 
-# --- generated ------------------------------------------------------------------------------------------
+# generated
 
 TEXTS = st.text(max_size=30)
 SCORES = st.none() | st.floats(min_value=0, max_value=10, allow_nan=False)

@@ -30,6 +30,7 @@ from trivyop.kube.resources import ObjectKey
 from trivyop.report import keys
 from trivyop.report.content import content_hash
 from trivyop.report.findings import Findings, Secret, Severity, choose_score, choose_severity
+from trivyop.report.names import long_report_name
 from trivyop.report.options import AdditionalField, ReportOptions
 from trivyop.report.projection import reproject
 from trivyop.report.sbom import build_cluster_sbom_report, build_sbom_report
@@ -193,6 +194,14 @@ def test_secret_of_unknown_severity_counts_as_low() -> None:
     assert report["report"]["summary"]["lowCount"] == 1
 
 
+def test_report_takes_another_name_where_its_own_is_taken() -> None:
+    name = long_report_name("ReplicaSet", "web-7b8c", "web")
+
+    report = build_vulnerability_report(WEB, NGINX, FINDINGS, PLAIN, now=NOON, name=name)
+
+    assert report["metadata"]["name"] == name
+
+
 def test_clean_image_has_reports_too() -> None:
     """Clean and never scanned can be told apart."""
     clean = Findings(scanner_version="0.76.0")
@@ -313,7 +322,7 @@ def test_api_server_takes_and_keeps_all_of_every_report(
         check_accepted(reproject(report, WEB, NGINX, options))
 
 
-# --- content hash ---------------------------------------------------------------------------------------
+# content hash
 
 
 def test_content_hash_does_not_change_with_time() -> None:
@@ -364,7 +373,7 @@ def test_content_hash_changes_with_everything_else(other: dict[str, object]) -> 
     assert content_hash(report) != content_hash(other)
 
 
-# --- projection -----------------------------------------------------------------------------------------
+# projection
 
 
 @given(MANY_FINDINGS, st.booleans())
@@ -413,7 +422,7 @@ def test_report_of_the_go_operator_can_be_projected() -> None:
     assert annotations[keys.OS] == "debian/12.4/eosl"
 
 
-# --- choices --------------------------------------------------------------------------------------------
+# choices
 
 
 @pytest.mark.parametrize(

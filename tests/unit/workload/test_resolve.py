@@ -35,7 +35,7 @@ def replica_set(name: str, revision: int, images: dict[str, str] = WEB, **more: 
     )
 
 
-# --- which object ---------------------------------------------------------------------------------------
+# which object
 
 
 def test_pod_of_a_replica_set_is_scanned_as_its_replica_set() -> None:
@@ -158,7 +158,7 @@ def test_object_that_does_not_exist_is_none() -> None:
     assert World().resolve(WorkloadKind.POD, "gone") is None
 
 
-# --- what settings and metadata say against it ----------------------------------------------------------
+# what settings and metadata say against it
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_init_containers_are_left_out_when_settings_say_so() -> None:
     ]
 
 
-# --- what it runs ---------------------------------------------------------------------------------------
+# what it runs
 
 
 def test_digest_and_platform_come_from_the_newest_pod_that_has_them() -> None:
@@ -345,7 +345,7 @@ def test_answer_does_not_depend_on_the_order_of_pods() -> None:
     assert answers[0] == answers[1]
 
 
-# --- which workload an event is about -------------------------------------------------------------------
+# which workload an event is about
 
 
 def test_event_of_a_pod_leads_to_what_it_is_scanned_as() -> None:

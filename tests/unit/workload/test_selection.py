@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trivyop.workload.selection import InstallMode, Namespaces, parse_image_globs
+from trivyop.workload.selection import InstallMode, Namespaces, Selection, parse_image_globs
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,20 @@ def test_malformed_namespace_pattern_is_refused() -> None:
 def test_blank_patterns_are_ignored() -> None:
     """A trailing comma in a setting is no pattern."""
     assert [str(glob) for glob in parse_image_globs([" docker.io/*/* ", "", " "])] == ["docker.io/*/*"]
+
+
+@pytest.mark.parametrize("image", ["nginx", "nginx:1", "docker.io/library/nginx", "library/nginx:1"])
+@pytest.mark.parametrize("pattern", ["docker.io/*/nginx*", "index.docker.io/library/*"])
+def test_image_is_excluded_by_its_full_name_however_it_is_written(image: str, pattern: str) -> None:
+    selection = Selection(Namespaces.parse("trivy-system"), excluded_images=parse_image_globs([pattern]))
+
+    assert selection.excludes_image(image)
+
+
+@pytest.mark.parametrize("image", ["quay.io/a/nginx:1", "NOT:an:image"])
+def test_other_images_are_not_excluded(image: str) -> None:
+    selection = Selection(
+        Namespaces.parse("trivy-system"), excluded_images=parse_image_globs(["docker.io/*/*"])
+    )
+
+    assert not selection.excludes_image(image)

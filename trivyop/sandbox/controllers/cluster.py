@@ -7,7 +7,7 @@ differs, and only over the version it was computed from. Fan-outs are bounded.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 from trivyop.control.clock import Clock
@@ -74,16 +74,23 @@ class Cluster:
         return cast("Informer[T]", self._informers[resource])
 
     async def write_status(
-        self, resource: Resource, before: Workload, status: Json, *, resource_version: str = ""
+        self,
+        resource: Resource,
+        before: Workload,
+        status: Json,
+        annotations: Mapping[str, str] | None = None,
     ) -> None:
         """Make the status of ``before`` be ``status``; ``ConflictError`` if it has changed since.
 
-        ``resource_version`` is that of our own latest write, if there was one since ``before`` was read.
+        ``annotations`` go along with it: written by themselves they would count as a new generation.
         """
         patch = merge_patch(before.status, status)
-        if patch:
-            version = resource_version or before.metadata.resource_version
-            meta = {"uid": before.metadata.uid, "resourceVersion": version}
+        have = before.metadata.annotations or {}
+        changed = {name: text for name, text in (annotations or {}).items() if have.get(name) != text}
+        if patch or changed:
+            meta: Json = {"uid": before.metadata.uid, "resourceVersion": before.metadata.resource_version}
+            if changed:
+                meta["annotations"] = changed
             body = {"metadata": meta, "status": patch}
             await self.api.patch(resource, before.metadata.key, body, subresource="status")
 

@@ -46,9 +46,9 @@ class Deployments:
             for replica_set in rollout.to_clean_up(deployment, old):
                 meta = replica_set.metadata
                 await self._cluster.api.delete(REPLICASETS, meta.key, uid=meta.uid)
-        version = await self._annotate(deployment, revision)
         status = rollout.build_status(deployment, new, sets, rfc3339(self._cluster.clock.now()))
-        await self._cluster.write_status(DEPLOYMENTS, deployment, status, resource_version=version)
+        annotations = {rollout.REVISION: str(revision)}
+        await self._cluster.write_status(DEPLOYMENTS, deployment, status, annotations)
         return None
 
     async def _create(self, deployment: Workload, old: Sequence[Workload], revision: int) -> None:
@@ -95,20 +95,6 @@ class Deployments:
             rollout.MAXIMUM: str(rollout.max_replicas(deployment)),
             rollout.REVISION: str(revision),
         }
-
-    async def _annotate(self, deployment: Workload, revision: int) -> str:
-        """Give the Deployment its revision; returns its resource version."""
-        meta = deployment.metadata
-        if rollout.revision(deployment) == revision:
-            return meta.resource_version
-        patch = {
-            "metadata": {
-                "resourceVersion": meta.resource_version,
-                "annotations": {rollout.REVISION: str(revision)},
-            }
-        }
-        patched = await self._cluster.api.patch(DEPLOYMENTS, meta.key, patch)
-        return patched["metadata"]["resourceVersion"] if patched else meta.resource_version
 
     def _seen(self, key: ObjectKey, old: Workload | None, new: Workload | None) -> None:  # noqa: ARG002
         for replica_set in (old, new):

@@ -45,7 +45,8 @@ def finish_time(job: Workload) -> datetime | None:
     """When the Job became Complete or Failed."""
     for condition in job.conditions:
         if condition.get("type") in ("Complete", "Failed") and condition.get("status") == "True":
-            return parse_time(condition["lastTransitionTime"])
+            moment = condition.get("lastTransitionTime")
+            return parse_time(moment) if moment else None
     return None
 
 

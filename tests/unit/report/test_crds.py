@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.unit.report.crds import check_accepted, definitions
+from trivyop.scan.imagescan import ImageScanSpec, ImageScanStatus
 
 KINDS = {
     "VulnerabilityReport": ("vulnerabilityreports", ["vuln", "vulns"], "Namespaced"),
@@ -155,3 +157,15 @@ def test_a_full_image_scan_is_accepted() -> None:
             },
         }
     )
+
+
+@pytest.mark.parametrize(("part", "struct"), [("spec", ImageScanSpec), ("status", ImageScanStatus)])
+def test_image_scan_keeps_every_field_that_the_operator_writes(
+    part: str, struct: type[msgspec.Struct]
+) -> None:
+    """A field the schema does not know would be pruned, and missed only after a restart."""
+    schema = version_of("ImageScan")["schema"]["openAPIV3Schema"]["properties"][part]
+
+    written = {field.encode_name for field in msgspec.structs.fields(struct)}
+
+    assert written == schema["properties"].keys()

@@ -63,6 +63,7 @@ class Registry:
         self.faults = Faults()
         self.manifest_pulls: Counter[str] = Counter()  # GETs that were answered with a manifest
         self.blob_pulls: Counter[str] = Counter()
+        self.hung = asyncio.Event()  # set once a fault keeps a request waiting
         self._auth = auth
         self._port = port
         self._repositories: dict[str, _Repository] = {}
@@ -139,7 +140,8 @@ class Registry:
 
     def _split(self, reference: str) -> tuple[str, str, str]:
         """``127.0.0.1:5000/shop/web:1.0@sha256:...`` -> ``shop/web``, ``1.0``, ``sha256:...``."""
-        name, _, digest = reference.removeprefix(f"{self.address}/").partition("@")
+        local = reference.removeprefix(f"{self.address}/").removeprefix(f"localhost:{self._port}/")
+        name, _, digest = local.partition("@")
         repository, colon, tag = name.rpartition(":")
         return (repository, tag, digest) if colon else (name, "latest", digest)
 
@@ -228,6 +230,7 @@ class Registry:
         fault, retry_after = taken
         match fault:
             case Fault.HANG | Fault.HANG_BLOB:
+                self.hung.set()
                 await self._closing.wait()
                 raise Refusal(503, "UNAVAILABLE", "the registry is shutting down")
             case Fault.TOO_MANY_REQUESTS:

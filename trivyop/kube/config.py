@@ -29,6 +29,8 @@ from trivyop.kube.proxies import proxy_for
 log = structlog.get_logger(__name__)
 
 SERVICE_ACCOUNT_DIR = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+# For a process that has no file system of its own to mount it in, as under the sandbox's node agent.
+SERVICE_ACCOUNT_VARIABLE = "TRIVYOP_SERVICEACCOUNT_DIR"
 
 _TOKEN_FILE_SECONDS = 60.0  # how long a token read from a file is taken to be the file's; kubelets rewrite it
 _RETRY_SECONDS = 10.0  # after a renewal that failed, while the old access may still do
@@ -135,7 +137,7 @@ class ClusterConfig:
     @classmethod
     async def in_cluster(
         cls,
-        directory: Path = SERVICE_ACCOUNT_DIR,
+        directory: Path | None = None,
         *,
         environ: Mapping[str, str] = os.environ,
         clock: Clock | None = None,
@@ -143,7 +145,8 @@ class ClusterConfig:
         """Use the service account that the kubelet mounts into each pod."""
 
         async def source() -> Access:
-            return _service_account(directory, environ)
+            moved = environ.get(SERVICE_ACCOUNT_VARIABLE)
+            return _service_account(directory or (Path(moved) if moved else SERVICE_ACCOUNT_DIR), environ)
 
         return cls(source, await source(), clock)
 

@@ -120,6 +120,7 @@ class Taint(msgspec.Struct, frozen=True, rename="camel"):
     key: str
     effect: str
     value: str = ""
+    time_added: str | None = None
 
 
 class NodeSpec(msgspec.Struct, frozen=True, rename="camel"):

@@ -23,6 +23,7 @@ from trivyop.sandbox.controllers.defaults import NamespaceDefaults
 from trivyop.sandbox.controllers.deployments import Deployments
 from trivyop.sandbox.controllers.job_controller import Jobs
 from trivyop.sandbox.controllers.namespaces import Namespaces
+from trivyop.sandbox.controllers.nodes import Nodes
 from trivyop.sandbox.controllers.replicas import Replicas
 from trivyop.sandbox.controllers.scheduler import Scheduler
 from trivyop.sandbox.controllers.statefulsets import StatefulSets
@@ -43,6 +44,7 @@ class Name(StrEnum):
     GARBAGE_COLLECTOR = "garbage-collector"
     NAMESPACE = "namespace"
     NAMESPACE_DEFAULTS = "namespace-defaults"
+    NODE_LIFECYCLE = "node-lifecycle"
     SCHEDULER = "scheduler"
 
 
@@ -101,5 +103,7 @@ def _build(name: Name, cluster: Cluster, root_ca: str) -> _Controller:
             return Namespaces(cluster)
         case Name.NAMESPACE_DEFAULTS:
             return NamespaceDefaults(cluster, root_ca)
+        case Name.NODE_LIFECYCLE:
+            return Nodes(cluster)
         case Name.SCHEDULER:
             return Scheduler(cluster)

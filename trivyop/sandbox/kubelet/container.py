@@ -21,7 +21,7 @@ from trivyop.sandbox.kubelet.machine import Machine
 from trivyop.sandbox.kubelet.probes import readiness
 from trivyop.sandbox.kubelet.process import Process, StartError
 from trivyop.sandbox.kubelet.sources import ConfigMissingError
-from trivyop.sandbox.kubelet.statuses import Container, Running, Terminated, Waiting
+from trivyop.sandbox.kubelet.statuses import Container, Running, Terminated, Waiting, container_id
 from trivyop.sandbox.kubelet.volumes import Volumes
 
 PULL_SECONDS = (10.0, 300.0)  # back-off: first and longest
@@ -140,9 +140,9 @@ class ContainerRun:
             if self._stopping.is_set():
                 return None
         self.previous_log = self.log
-        run = f"{self.status.restart_count}.log"
-        self.log = log = ContainerLog(self._directory / "logs" / run, self._machine.max_log_bytes)
-        self.status.container_id = f"containerd://{self._pod['metadata']['uid']}-{self.status.name}-{run}"
+        run = self.status.restart_count
+        self.log = log = ContainerLog(self._directory / "logs" / f"{run}.log", self._machine.max_log_bytes)
+        self.status.container_id = container_id(self._pod["metadata"]["uid"], self.status.name, run)
         started_at = self._machine.stamp()
         now = self._machine.clock.now
         try:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from trivyop.kube.config import SERVICE_ACCOUNT_VARIABLE
 from trivyop.sandbox.controllers.changes import Json
 from trivyop.sandbox.kubelet.environment import build_command, build_environment
 from trivyop.sandbox.kubelet.faults import Fault, Kind
-from trivyop.sandbox.kubelet.machine import SERVICE_ACCOUNT_DIR, SERVICE_ACCOUNT_VARIABLE, Machine
+from trivyop.sandbox.kubelet.machine import SERVICE_ACCOUNT_DIR, Machine
 from trivyop.sandbox.kubelet.sources import Sources
 from trivyop.sandbox.kubelet.volumes import Volumes, build_paths
 

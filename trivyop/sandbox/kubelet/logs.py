@@ -32,6 +32,7 @@ class LogQuery:
     limit_bytes: int | None = None
     timestamps: bool = False
     since: datetime | None = None
+    stream: str = ""  # "stdout" or "stderr"; empty for both
 
 
 class ContainerLog:
@@ -176,12 +177,13 @@ class _Cursor:
 def _lines(query: LogQuery, records: bytes) -> Iterator[bytes]:
     """The text of the records, a piece a line; a last line whose end is not there comes as it is."""
     since = query.since.strftime(_TIME).encode() if query.since else b""
+    wanted = query.stream.encode()
     line: list[bytes] = []
     start = 0
     while (end := records.find(b"\n", start)) >= 0:
-        stamp, _, flag, text = records[start:end].split(b" ", 3)
+        stamp, stream, flag, text = records[start:end].split(b" ", 3)
         start = end + 1
-        if stamp < since:
+        if stamp < since or (wanted and stream != wanted):
             continue
         if query.timestamps and not line:
             line.append(stamp + b" ")

@@ -117,10 +117,12 @@ def parse_query(query: Mapping[str, str], now: datetime) -> LogQuery:
         since = now - timedelta(seconds=seconds)
     elif query.get("sinceTime"):
         since = parse_time(query["sinceTime"])
+    stream = query.get("stream", "").lower()
     return LogQuery(
         follow=query.get("follow") == "true",
         tail_lines=number("tailLines"),
         limit_bytes=number("limitBytes"),
         timestamps=query.get("timestamps") == "true",
         since=since,
+        stream=stream if stream in ("stdout", "stderr") else "",
     )

@@ -20,7 +20,6 @@ from trivyop.sandbox.kubelet.logs import MAX_BYTES
 
 HOST_IP = "127.0.0.1"
 SERVICE_ACCOUNT_DIR = "/var/run/secrets/kubernetes.io/serviceaccount"
-SERVICE_ACCOUNT_VARIABLE = "TRIVYOP_SERVICEACCOUNT_DIR"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,15 @@ from trivyop.kube.objects import ObjectMeta
 from trivyop.sandbox.controllers.changes import Json
 from trivyop.sandbox.controllers.objects import controller_of
 from trivyop.sandbox.kubelet.images import FamiliarName
-from trivyop.sandbox.kubelet.statuses import Container, PodFacts, Running, Terminated, Waiting, build_status
+from trivyop.sandbox.kubelet.statuses import (
+    Container,
+    PodFacts,
+    Running,
+    Terminated,
+    Waiting,
+    build_status,
+    container_id,
+)
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 
@@ -114,10 +122,14 @@ def task_for(pod: BoundPod, *, selected: bool, runs: bool, ran: bool) -> Task:
     return Task.COMPLETE if pod.of_job else Task.NOTHING
 
 
+def containers_of(pod: BoundPod) -> tuple[BoundContainer, ...]:
+    """The Pod's containers of all kinds."""
+    return (*pod.spec.containers, *pod.spec.init_containers, *pod.spec.ephemeral_containers)
+
+
 def images_of(pod: BoundPod) -> set[str]:
     """All images the Pod names."""
-    spec = pod.spec
-    return {c.image for c in (*spec.containers, *spec.init_containers, *spec.ephemeral_containers)}
+    return {container.image for container in containers_of(pod)}
 
 
 def pretended_status(
@@ -168,7 +180,7 @@ def _pretend(
         else:
             name = FamiliarName.parse(spec.image)
             container.image, container.image_id = str(name), name.image_id(answer)
-            container.container_id = f"containerd://{uid}-{spec.name}"
+            container.container_id = container_id(uid, spec.name)
             if over and not container.sidecar:
                 container.state = Terminated(
                     0, "Completed", stamp, stamp, container_id=container.container_id

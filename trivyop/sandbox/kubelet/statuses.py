@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from trivyop.sandbox.controllers.changes import Json, set_condition
@@ -151,7 +152,8 @@ def build_status(
         reason = "PodCompleted" if phase == "Succeeded" else "PodFailed"
     elif unready:
         reason = "ContainersNotReady"
-    unready_text = f"containers with unready status: [{' '.join(unready)}]" if unready else ""
+    named = " ".join(unready)
+    unready_text = f"containers with unready status: [{named}]" if reason == "ContainersNotReady" else ""
     incomplete = [c.name for c in init if not c.done_or_started]
     not_initialized = f"containers with incomplete status: [{' '.join(incomplete)}]"
     running = phase in ("Pending", "Running")
@@ -184,6 +186,11 @@ def build_status(
     if facts.ended is not None:
         status |= {"reason": facts.ended[0], "message": facts.ended[1]}
     return status
+
+
+def container_id(uid: str, name: str, run: int = 0) -> str:
+    """The id that a container runtime might give to a container's run."""
+    return f"containerd://{sha256(f'{uid} {name} {run}'.encode()).hexdigest()}"
 
 
 def _statuses(containers: Iterable[Container]) -> list[Json]:

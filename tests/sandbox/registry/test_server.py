@@ -9,9 +9,16 @@ from aiohttp import ClientPayloadError, ClientSession
 
 from trivyop.sandbox.registry.auth import Account, Auth, Scheme
 from trivyop.sandbox.registry.faults import Fault
-from trivyop.sandbox.registry.oci import INDEX, LAYER, MANIFEST, Image
+from trivyop.sandbox.registry.oci import (
+    INDEX,
+    LAYER,
+    MANIFEST,
+    Image,
+    ImageNotFoundError,
+    ImageUnauthorizedError,
+)
 from trivyop.sandbox.registry.samples import clean_image, gateway_image, single_image, web_image
-from trivyop.sandbox.registry.server import ImageNotFoundError, ImageUnauthorizedError, Registry
+from trivyop.sandbox.registry.server import Registry
 
 ALICE = Account("alice", "correct horse")
 

@@ -35,6 +35,14 @@ CREATED = "2026-01-01T00:00:00Z"
 MTIME = 1_767_225_600  # CREATED, as the number that tar and zip want
 
 
+class ImageNotFoundError(LookupError):
+    """No such repository, tag or digest, or no image in it for that platform."""
+
+
+class ImageUnauthorizedError(PermissionError):
+    """The repository is private, and the one who asks has no login for it."""
+
+
 def digest_of(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 

@@ -24,18 +24,10 @@ from aiohttp import web
 from trivyop.sandbox.registry.answers import API_VERSION, Refusal, accepts, partial, refusals, send_half
 from trivyop.sandbox.registry.auth import Auth
 from trivyop.sandbox.registry.faults import Fault, Faults
-from trivyop.sandbox.registry.oci import Blob, Image
+from trivyop.sandbox.registry.oci import Blob, Image, ImageNotFoundError, ImageUnauthorizedError
 
 _HOST = "127.0.0.1"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-
-
-class ImageNotFoundError(LookupError):
-    """No such repository, tag or digest, or no image in it for that platform."""
-
-
-class ImageUnauthorizedError(PermissionError):
-    """The repository is private, and the one who asks has no login for it."""
 
 
 @dataclass(slots=True)

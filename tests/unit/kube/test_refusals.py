@@ -1,0 +1,103 @@
+"""Each refusal of an API server has the kind of error that says what to do about it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from trivyop.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    ExpiredError,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    TerminalError,
+    TooLargeError,
+    TransientError,
+)
+from trivyop.kube.refusals import error_for
+
+
+def body(code: int, reason: str = "", message: str = "no", **details: Any) -> bytes:
+    status = {"kind": "Status", "status": "Failure", "message": message, "reason": reason, "code": code}
+    return json.dumps(status | ({"details": details} if details else {})).encode()
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "expected"),
+    [
+        (400, "BadRequest", InvalidError),
+        (401, "Unauthorized", TransientError),
+        (403, "Forbidden", ForbiddenError),
+        (404, "NotFound", NotFoundError),
+        (405, "MethodNotAllowed", TerminalError),
+        (408, "Timeout", TransientError),
+        (409, "AlreadyExists", AlreadyExistsError),
+        (409, "Conflict", ConflictError),
+        (410, "Expired", ExpiredError),
+        (413, "RequestEntityTooLarge", TooLargeError),
+        (415, "UnsupportedMediaType", InvalidError),
+        (422, "Invalid", InvalidError),
+        (429, "TooManyRequests", TransientError),
+        (500, "InternalError", TransientError),
+        (503, "ServiceUnavailable", TransientError),
+        (504, "Timeout", TransientError),
+    ],
+)
+def test_status_code_names_the_error(code: int, reason: str, expected: type[Exception]) -> None:
+    assert type(error_for(code, body(code, reason))) is expected
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "etcdserver: request is too large",
+        "rpc error: code = ResourceExhausted desc = trying to send message larger than max (3 vs. 2)",
+    ],
+)
+def test_object_too_large_for_etcd_is_told_from_a_crash(message: str) -> None:
+    """It comes as a 500, and trying again would fail for ever."""
+    assert type(error_for(500, body(500, message=message))) is TooLargeError
+
+
+def test_message_says_what_was_tried_and_the_servers_words() -> None:
+    error = error_for(403, body(403, "Forbidden", "pods is forbidden"), request="GET /api/v1/pods")
+
+    assert str(error) == "GET /api/v1/pods: 403 pods is forbidden"
+
+
+def test_retry_after_of_the_header_wins_over_that_of_the_body() -> None:
+    refusal = body(429, "TooManyRequests", retryAfterSeconds=3)
+
+    with_header = error_for(429, refusal, retry_after=7)
+    without = error_for(429, refusal)
+    assert isinstance(with_header, TransientError)
+    assert isinstance(without, TransientError)
+    assert (with_header.retry_after, without.retry_after) == (7, 3)
+
+
+def test_causes_of_an_invalid_object_are_told_one_by_one() -> None:
+    causes = [
+        {"reason": "FieldValueRequired", "message": "Required value", "field": "spec.image"},
+        {"reason": "FieldValueInvalid", "message": "too long"},
+    ]
+    error = error_for(422, body(422, "Invalid", causes=causes))
+
+    assert isinstance(error, InvalidError)
+    assert error.causes == ("spec.image: Required value", "too long")
+
+
+@pytest.mark.parametrize("page", [b"", b"<html>502 Bad Gateway</html>", b"\xff\xfe", b"[1]", b'"x"'])
+def test_answer_of_a_proxy_in_between_is_readable(page: bytes) -> None:
+    error = error_for(502, page, request="GET /version")
+
+    assert type(error) is TransientError
+    assert str(error).startswith("GET /version: 502 ")
+
+
+def test_endless_message_is_cut() -> None:
+    """An invalid object may be quoted in full, and logs are not the place for it."""
+    assert len(str(error_for(422, body(422, message="x" * 1_000_000)))) < 2000

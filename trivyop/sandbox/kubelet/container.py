@@ -14,7 +14,7 @@ from pathlib import Path
 
 from trivyop.sandbox.controllers.changes import Json
 from trivyop.sandbox.kubelet.faults import OUT_OF_MEMORY, Fault, Kind
-from trivyop.sandbox.kubelet.images import FamiliarName, ImagePullError
+from trivyop.sandbox.kubelet.images import FamiliarName, ImagePullError, back_off_message
 from trivyop.sandbox.kubelet.launch import Launch, prepare
 from trivyop.sandbox.kubelet.logs import ContainerLog
 from trivyop.sandbox.kubelet.machine import Machine
@@ -114,7 +114,7 @@ class ContainerRun:
             except ImagePullError as error:
                 self._set(Waiting("ErrImagePull", str(error)))
                 await asyncio.sleep(0)  # let it be written before the next state
-                text = f'Back-off pulling image "{image}": ErrImagePull: {error}'
+                text = back_off_message(image, error)
                 await self.pause(1.0)
                 self._set(Waiting("ImagePullBackOff", text))
                 await self.pause(seconds)

@@ -85,6 +85,34 @@ class InventedImages:
         return known or f"sha256:{sha256(f'{name} {platform}'.encode()).hexdigest()}"
 
 
+class Registry(Protocol):
+    """A registry of the sandbox: raises ``LookupError`` and ``PermissionError`` where it cannot serve a
+    node.
+    """
+
+    async def resolve(self, reference: str, platform: str) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRegistries:
+    """Asks ``registries`` by the address in the reference; another resolver answers for all the others."""
+
+    registries: Mapping[str, Registry]
+    others: ImageResolver = field(default_factory=InventedImages)
+
+    async def resolve(self, reference: str, platform: str) -> str:
+        """The digest as the registry, or the other resolver, has it."""
+        registry = self.registries.get(reference.partition("/")[0])
+        if registry is None:
+            return await self.others.resolve(reference, platform)
+        try:
+            return await registry.resolve(reference, platform)
+        except LookupError as error:
+            raise ImageNotFoundError(not_found_message(reference)) from error
+        except PermissionError as error:
+            raise ImageUnauthorizedError(unauthorized_message(reference)) from error
+
+
 def not_found_message(reference: str) -> str:
     """What containerd says of a manifest that is not there."""
     name = FamiliarName.parse(reference)
@@ -103,6 +131,6 @@ def unauthorized_message(reference: str) -> str:
     )
 
 
-def back_off_message(reference: str) -> str:
+def back_off_message(reference: str, error: ImagePullError) -> str:
     """What a kubelet says between two tries."""
-    return f'Back-off pulling image "{reference}"'
+    return f'Back-off pulling image "{reference}": ErrImagePull: {error}'

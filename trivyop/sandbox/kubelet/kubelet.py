@@ -26,7 +26,7 @@ from trivyop.kube.informer import Informer
 from trivyop.kube.resources import PODS, ObjectKey
 from trivyop.sandbox.controllers.changes import Json
 from trivyop.sandbox.kubelet.faults import Faults
-from trivyop.sandbox.kubelet.images import ImagePullError, ImageResolver
+from trivyop.sandbox.kubelet.images import ImagePullError, ImageResolver, back_off_message
 from trivyop.sandbox.kubelet.logs import MAX_BYTES, ContainerLog
 from trivyop.sandbox.kubelet.logserver import LogServer, NoLogError
 from trivyop.sandbox.kubelet.machine import HOST_IP, Machine
@@ -204,7 +204,7 @@ class Kubelet:
                 answers[image] = await self._machine.images.resolve(image, self._machine.platform)
             except ImagePullError as error:
                 failed = True
-                text = f'Back-off pulling image "{image}": ErrImagePull: {error}'
+                text = back_off_message(image, error)
                 answers[image] = ("ImagePullBackOff", text) if failures else ("ErrImagePull", str(error))
         self._addresses += 1
         status = pretended_status(

@@ -1,8 +1,8 @@
 """The operator: everything built once, and run in one tree of tasks.
 
-Order of start: probes, discovery, informers; when every store is filled, usage is computed for all workloads
-at once, so that no scan starts that a report or another workload makes superfluous; then the workers. Order of
-stop is the reverse: no new keys, workers finish what they hold, probes last.
+Order of start: probes, discovery, informers; when all stores are filled, usage is computed for all workloads
+at once, so that no scan starts that a report or another workload makes superfluous; then the workers. The
+order of stop is the reverse: no new keys, workers finish what they hold, probes last.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class Operator:
             self._clock, rng=self._rng, metrics=self._queue_metrics.of("workloads")
         )
         events = EventRecorder(self._api, clock=self._clock, metrics=self._event_metrics)
-        targets = Targets(view, usage, settings, selection)
+        targets = Targets(view.listers, view.sole_platform, usage, settings, selection)
         reports = Reports(
             self._api,
             view,

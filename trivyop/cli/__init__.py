@@ -1,0 +1,1 @@
+"""The command line: `trivyop run | status | sandbox | demo`."""

@@ -175,7 +175,7 @@ class Delivery:
     async def deliver_matched(
         self, targets: Iterable[Target], image: ImageKey, result: ScanResult, settings_hash: str
     ) -> list[Refusal]:
-        """Write the vulnerability reports of all targets; matching anew tells nothing about the other kinds."""
+        """Write the vulnerability reports of all targets; matching tells nothing about the other kinds."""
         options = replace(self._options, settings_hash=settings_hash)
         now = self._clock.now()
         kind = VULNERABILITYREPORTS

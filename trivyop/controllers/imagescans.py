@@ -157,7 +157,7 @@ class ImageScans:
     # what others ask
 
     def serves(self, scan: str, workload: WorkloadRef) -> bool:
-        """Whether nothing is left to do for that workload's use of the scan, as far as can be told cheaply."""
+        """Whether nothing is left to do for that workload, as far as can be told cheaply."""
         status = self._status(scan)
         if status is None or not status.last_success:
             return False

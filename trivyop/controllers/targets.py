@@ -6,10 +6,10 @@ containers start within seconds; then the reference is scanned as written.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from trivyop.controllers.usage import Usage, Use
-from trivyop.controllers.view import View
 from trivyop.scan.imagescan import (
     MAX_REQUESTED_BY,
     ImageScanSpec,
@@ -21,7 +21,7 @@ from trivyop.scan.podconfig import ScanVariant, scan_variant
 from trivyop.settings.values import Settings
 from trivyop.workload.images import ContainerImage, ImageName, ImageRefError
 from trivyop.workload.owners import WorkloadKind, WorkloadRef
-from trivyop.workload.resolve import Reason, Skipped, Workload, resolve
+from trivyop.workload.resolve import Listers, Reason, Skipped, Workload, resolve
 from trivyop.workload.selection import Selection
 
 DIGEST_PATIENCE_SECONDS = 30.0  # a node pulls most images in less; a scan of the tag is the second best
@@ -42,17 +42,26 @@ class Target:
 
 
 class Targets:
-    """Answers from the view, the settings and the usage."""
+    """Answers from what runs, the settings and the usage."""
 
-    def __init__(self, view: View, usage: Usage, settings: Settings, selection: Selection) -> None:
-        self._view = view
+    def __init__(
+        self,
+        listers: Listers,
+        sole_platform: Callable[[], str | None],
+        usage: Usage,
+        settings: Settings,
+        selection: Selection,
+    ) -> None:
+        """`sole_platform` answers with the platform of the nodes, if they all have the same."""
+        self._listers = listers
+        self._sole_platform = sole_platform
         self._usage = usage
         self._settings = settings
         self._selection = selection
         self._shared = settings.operator.share_scans_across_namespaces
 
     def resolve(self, ref: WorkloadRef) -> Workload | Skipped | None:
-        return resolve(ref.kind, ref.key, self._view.listers, self._selection)
+        return resolve(ref.kind, ref.key, self._listers, self._selection)
 
     def of(self, scan: str) -> list[Target]:
         """The containers that need `scan` now."""
@@ -83,7 +92,7 @@ class Targets:
 
     def scan_name(self, workload: Workload, container: ContainerImage) -> str:
         """The scan that a container needs, as things are now."""
-        platform = container.platform or self._view.sole_platform()
+        platform = container.platform or self._sole_platform()
         namespace = None if self._shared else workload.key.namespace
         variant = self.variant(workload).key
         if container.digest is not None:
@@ -96,7 +105,7 @@ class Targets:
         return ImageScanSpec(
             image=first.container.image,
             digest=first.container.digest or "",
-            platform=first.container.platform or self._view.sole_platform() or "",
+            platform=first.container.platform or self._sole_platform() or "",
             namespace="" if self._shared else first.workload.key.namespace,
             requested_by=tuple(
                 Requester(

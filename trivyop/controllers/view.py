@@ -57,7 +57,7 @@ BY_SCAN = "scan"
 
 REPORT_KINDS = (VULNERABILITYREPORTS, EXPOSEDSECRETREPORTS, SBOMREPORTS)
 
-_STRUCTS: Mapping[WorkloadKind, type[Any]] = {
+WORKLOAD_STRUCTS: Mapping[WorkloadKind, type[Any]] = {
     WorkloadKind.POD: Pod,
     WorkloadKind.REPLICA_SET: ReplicaSet,
     WorkloadKind.REPLICATION_CONTROLLER: ReplicationController,
@@ -97,7 +97,7 @@ class View:
             kind: self._mirror(
                 kind.resource, struct, watched, transform=slim, indexes={BY_CONTROLLER: controller_uids}
             )
-            for kind, struct in _STRUCTS.items()
+            for kind, struct in WORKLOAD_STRUCTS.items()
         }
         self.nodes: Mirror[Node] = self._mirror(NODES, Node, ("",), transform=slim)
         self.reports: dict[Resource, Mirror[StoredReport]] = {

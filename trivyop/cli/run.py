@@ -1,0 +1,90 @@
+"""`trivyop run`: the operator against a cluster, until SIGTERM or Ctrl-C; a second one ends it at once."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from trivyop.app import Operator
+from trivyop.cli.cluster import DEFAULT_NAMESPACE, add_cluster_arguments, cluster_config
+from trivyop.control.clock import SystemClock
+from trivyop.controllers.configuration import read_settings
+from trivyop.errors import TransientError
+from trivyop.kube.client import Api
+from trivyop.kube.transport import ApiMetrics
+from trivyop.observe.logging import LEVELS, configure_logging
+from trivyop.settings import Settings, redacted
+
+log = structlog.get_logger(__name__)
+
+_RETRY_SECONDS = 3.0
+
+
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage] - argparse has no public name for it
+    parser = commands.add_parser(
+        "run",
+        help="run the operator against a cluster",
+        description="Run the operator. Settings come from OPERATOR_* variables and from the ConfigMaps and "
+        "Secrets trivy-operator and trivy-operator-trivy-config in its namespace; see docs/settings.md.",
+    )
+    add_cluster_arguments(parser)
+    parser.add_argument("--log-level", choices=LEVELS, help="default: info")
+    parser.set_defaults(command=run)
+
+
+async def run(arguments: argparse.Namespace) -> int:
+    """Run until a signal; returns 0."""
+    environ = dict(os.environ)
+    dev_mode = environ.get("OPERATOR_LOG_DEV_MODE", "").lower() == "true"
+    configure_logging(
+        arguments.log_level or ("debug" if dev_mode else "info"), json=False if dev_mode else None
+    )
+    config = await cluster_config(arguments)
+    environ.setdefault("OPERATOR_NAMESPACE", config.namespace if _in_cluster(environ) else DEFAULT_NAMESPACE)
+    registry = CollectorRegistry()
+    stop = stop_on_signals()
+    async with Api(config, metrics=ApiMetrics(registry)) as api:
+        settings = await _settings(api, environ, stop)
+        if settings is None:
+            return 0
+        for warning in settings.warnings:
+            log.warning("setting_odd", problem=warning)
+        log.info("operator_starting", server=config.server, settings=redacted(settings))
+        await Operator(api, settings, registry=registry).run(stop)
+    return 0
+
+
+def stop_on_signals() -> asyncio.Event:
+    """An event that the first SIGTERM or SIGINT sets; a second one finds the signals' default action."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def told() -> None:
+        stop.set()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told)
+    return stop
+
+
+async def _settings(api: Api, environ: dict[str, str], stop: asyncio.Event) -> Settings | None:
+    """Read the settings as soon as the server answers; None if told to stop before."""
+    clock = SystemClock()
+    while not stop.is_set():
+        try:
+            return await read_settings(api, environ, environ["OPERATOR_NAMESPACE"])
+        except TransientError as error:
+            log.warning("configuration_not_read", error=str(error), again_in_seconds=_RETRY_SECONDS)
+            await clock.sleep(_RETRY_SECONDS)
+    return None
+
+
+def _in_cluster(environ: dict[str, str]) -> bool:
+    return "KUBERNETES_SERVICE_HOST" in environ and not environ.get("KUBECONFIG")

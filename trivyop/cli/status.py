@@ -1,0 +1,172 @@
+"""`trivyop status`: which containers are scanned, which wait, which failed and why.
+
+Reads the cluster only: no operator has to run for it. What is not scanned at all shows as such, so that
+"clean" and "never scanned" can not be confused.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from trivyop.cli.cluster import DEFAULT_NAMESPACE, add_cluster_arguments, cluster_config
+from trivyop.cli.tables import show_duration, show_table
+from trivyop.controllers.configuration import ENVIRONMENT_CONFIG, read_settings, read_texts
+from trivyop.controllers.selecting import build_selection
+from trivyop.controllers.snapshot import Snapshot
+from trivyop.controllers.targets import Targets
+from trivyop.controllers.usage import Usage
+from trivyop.kube.client import Api
+from trivyop.kube.resources import CONFIGMAPS, IMAGESCANS, ObjectKey
+from trivyop.scan.imagescan import ImageScan, Phase
+from trivyop.scan.times import time_or_none
+from trivyop.workload.resolve import Workload
+
+_HEADER = ("NAMESPACE", "WORKLOAD", "CONTAINER", "IMAGE", "STATE", "CRITICAL", "HIGH", "SECRETS", "AGE")
+_WIDE = ("ATTEMPTS", "NEXT TRY", "IMAGESCAN")
+_NOT_SCANNED = "NotScanned"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One container: what runs, and how its scan stands."""
+
+    namespace: str
+    workload: str
+    container: str
+    image: str
+    state: str  # a phase of its ImageScan, or NotScanned
+    reason: str = ""
+    message: str = ""
+    critical: int | None = None  # None without a result
+    high: int | None = None
+    secrets: int | None = None
+    last_success: str = ""
+    attempts: int = 0
+    next_retry: str = ""
+    image_scan: str = ""
+
+
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage] - argparse has no public name for it
+    parser = commands.add_parser(
+        "status",
+        help="show what is scanned, queued or failed",
+        description="Show every container that runs, and how the scan of its image stands.",
+    )
+    add_cluster_arguments(parser)
+    parser.add_argument("-n", "--namespace", default="", help="only workloads of this namespace")
+    parser.add_argument("-o", "--output", choices=("table", "wide", "json"), default="table")
+    parser.add_argument(
+        "--operator-namespace", default=DEFAULT_NAMESPACE, help=f"default: {DEFAULT_NAMESPACE}"
+    )
+    parser.set_defaults(command=status)
+
+
+async def status(arguments: argparse.Namespace) -> int:
+    """Print the table; returns 0."""
+    async with Api(await cluster_config(arguments)) as api:
+        lines = await read_lines(api, arguments.operator_namespace, arguments.namespace)
+    if arguments.output == "json":
+        print(orjson.dumps([asdict(line) for line in lines], option=orjson.OPT_INDENT_2).decode())
+    else:
+        print(show_lines(lines, now=datetime.now(UTC), wide=arguments.output == "wide"))
+    return 0
+
+
+async def read_lines(api: Api, operator_namespace: str, namespace: str = "") -> list[Line]:
+    """Read what runs and how it is scanned, sorted by namespace, workload and container."""
+    environ = await read_texts(api, CONFIGMAPS, ObjectKey(operator_namespace, ENVIRONMENT_CONFIG))
+    settings = await read_settings(
+        api, {**environ, "OPERATOR_NAMESPACE": operator_namespace}, operator_namespace
+    )
+    snapshot = await Snapshot.read(api, namespace)
+    scans = await api.list(IMAGESCANS, type=ImageScan, namespace=operator_namespace)
+    by_name = {scan.metadata.name: scan for scan in scans.items}
+    targets = Targets(snapshot.listers, snapshot.sole_platform, Usage(), settings, build_selection(settings))
+    lines: list[Line] = []
+    for ref in snapshot.workloads():
+        workload = targets.resolve(ref)
+        if isinstance(workload, Workload):
+            for container in workload.containers:
+                name = targets.scan_name(workload, container)
+                lines.append(_line(workload, container.container, container.image, name, by_name.get(name)))
+    return sorted(lines, key=lambda line: (line.namespace, line.workload, line.container))
+
+
+def _line(workload: Workload, container: str, image: str, name: str, scan: ImageScan | None) -> Line:
+    owner = f"{workload.kind.lower()}/{workload.key.name}"
+    if scan is None:
+        return Line(workload.key.namespace, owner, container, image, _NOT_SCANNED, image_scan=name)
+    found = scan.status
+    summary = found.summary
+    return Line(
+        namespace=workload.key.namespace,
+        workload=owner,
+        container=container,
+        image=image,
+        state=found.phase.value,
+        reason=found.reason,
+        message=found.message,
+        critical=summary.critical_count if summary else None,
+        high=summary.high_count if summary else None,
+        secrets=summary.secret_count if summary else None,
+        last_success=found.last_success,
+        attempts=found.attempts,
+        next_retry=found.next_retry,
+        image_scan=name,
+    )
+
+
+def show_lines(lines: Iterable[Line], *, now: datetime, wide: bool = False) -> str:
+    """The table, what each failure says, and a summary."""
+    lines = list(lines)
+    if not lines:
+        return "No workloads found."
+    table = show_table(
+        (*_HEADER, *_WIDE) if wide else _HEADER, [_cells(line, now=now, wide=wide) for line in lines]
+    )
+    failures = {
+        (line.image, line.reason, line.message): line for line in lines if line.state == Phase.FAILED.value
+    }
+    told = [
+        f"{line.image}: {line.reason}: {line.message}" + _next_try(line, now) for line in failures.values()
+    ]
+    states = Counter(line.state for line in lines)
+    summary = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    parts = [table, "\n".join(told), f"{len(lines)} containers: {summary}"]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _next_try(line: Line, now: datetime) -> str:
+    retry = time_or_none(line.next_retry)
+    return f" (next try in {show_duration((retry - now).total_seconds())})" if retry else ""
+
+
+def _cells(line: Line, *, now: datetime, wide: bool) -> list[str]:
+    done = time_or_none(line.last_success)
+    retry = time_or_none(line.next_retry)
+    cells: list[Any] = [
+        line.namespace,
+        line.workload,
+        line.container,
+        line.image,
+        f"{line.state} ({line.reason})" if line.reason else line.state,
+        *(
+            "-" if count is None or not done else str(count)
+            for count in (line.critical, line.high, line.secrets)
+        ),
+        show_duration((now - done).total_seconds()) if done else "-",
+    ]
+    if wide:
+        cells += [
+            str(line.attempts),
+            show_duration((retry - now).total_seconds()) if retry else "-",
+            line.image_scan,
+        ]
+    return cells

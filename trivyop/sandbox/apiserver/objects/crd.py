@@ -88,7 +88,13 @@ def terminating(definition: Obj, now: str) -> Obj:
 
 def _set(conditions: list[dict[str, Any]], kind: str, reason: str, message: str, now: str) -> None:
     """Set a condition to True; it keeps its time if it was so already."""
-    condition = {"type": kind, "status": "True", "lastTransitionTime": now, "reason": reason, "message": message}
+    condition = {
+        "type": kind,
+        "status": "True",
+        "lastTransitionTime": now,
+        "reason": reason,
+        "message": message,
+    }
     for index, known in enumerate(conditions):
         if known.get("type") == kind:
             if known.get("status") != "True":

@@ -220,9 +220,7 @@ def _owned(kind: Kind, obj: Obj, subresource: str) -> Obj:
             out.pop("status", None)
     metadata: dict[str, Any] = out.get("metadata", {})
     if metadata:
-        out["metadata"] = {
-            name: value for name, value in metadata.items() if name not in _UNOWNED_METADATA
-        }
+        out["metadata"] = {name: value for name, value in metadata.items() if name not in _UNOWNED_METADATA}
     return out
 
 

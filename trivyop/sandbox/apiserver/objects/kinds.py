@@ -75,10 +75,14 @@ class Kind:
     custom: bool = False  # of a CustomResourceDefinition
     from_storage: Convert | None = None  # where it is stored as another kind or version
     to_storage: Convert | None = None
-    scale_paths: tuple[str, str, str] | None = None  # of a custom resource: replicas, status replicas, selector
+    scale_paths: tuple[str, str, str] | None = (
+        None  # of a custom resource: replicas, status replicas, selector
+    )
     columns: tuple[Column, ...] = ()  # custom resources' additional printer columns
     rules: Rules = field(default_factory=Rules)
-    registered: Callable[[str, str], bool] = lambda _version, _kind: False  # (apiVersion, kind) of any kind we know
+    registered: Callable[[str, str], bool] = lambda _version, _kind: (
+        False
+    )  # (apiVersion, kind) of any kind we know
     verbs: tuple[str, ...] = VERBS
 
     @property
@@ -89,6 +93,10 @@ class Kind:
     def group_of_errors(self) -> str:
         """The group as validation errors name it: Events are those of the core group, whoever asks."""
         return "" if self.to_storage is not None else self.group
+
+    def read_from_core(self, obj: Obj) -> Obj:
+        """The object as it is stored, for whom both forms are one."""
+        return obj if self.to_storage is None else self.to_storage(obj)
 
     @property
     def has_status(self) -> bool:

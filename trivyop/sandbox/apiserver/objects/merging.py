@@ -37,7 +37,9 @@ def _items(schema: Schema, value: list[Any]) -> dict[str, Any]:
     if schema.list_type == "set":
         return {value_element(item): item for item in value}
     return {
-        key_element(schema.list_keys, cast("dict[str, Any]", item)) if isinstance(item, dict) else value_element(item): item
+        key_element(schema.list_keys, cast("dict[str, Any]", item))
+        if isinstance(item, dict)
+        else value_element(item): item
         for item in value
     }
 

@@ -45,7 +45,14 @@ _LABEL_VALUE_RULE: Final = (
     " and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for"
     f" validation is '{_LABEL_VALUE}')"
 )
-_IMMUTABLE: Final = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
+_IMMUTABLE: Final = (
+    "name",
+    "namespace",
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+)
 _MAX_ANNOTATIONS: Final = 256 * 1024
 _STANDARD_FINALIZERS: Final = ("orphan", "foregroundDeletion", "kubernetes")
 
@@ -55,7 +62,9 @@ def invalid_value(field: str, value: Any, message: str) -> FieldError:
 
 
 def required(field: str, message: str = "") -> FieldError:
-    return FieldError("FieldValueRequired", field, f"Required value: {message}" if message else "Required value")
+    return FieldError(
+        "FieldValueRequired", field, f"Required value: {message}" if message else "Required value"
+    )
 
 
 def forbidden(field: str, message: str) -> FieldError:
@@ -94,7 +103,9 @@ def path_segment(name: str) -> list[str]:
 def label_key(key: str) -> tuple[str, ...]:
     """What is wrong with the key of a label."""
     if key.count("/") > 1:
-        return (f"a valid label key {_QUALIFIED_RULE} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",)
+        return (
+            f"a valid label key {_QUALIFIED_RULE} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
+        )
     return qualified_name(key)
 
 
@@ -103,7 +114,9 @@ def qualified_name(key: str) -> tuple[str, ...]:
     """What is wrong with a name that may have a DNS subdomain and a slash before it."""
     prefix, slash, name = key.rpartition("/")
     if "/" in prefix:
-        return (f"a qualified name {_QUALIFIED_RULE} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",)
+        return (
+            f"a qualified name {_QUALIFIED_RULE} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
+        )
     errors: list[str] = []
     if slash and not prefix:
         errors.append("prefix part must be non-empty")

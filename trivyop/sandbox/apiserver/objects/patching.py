@@ -153,7 +153,9 @@ def _same(left: Any, right: Any) -> bool:
         return ours.keys() == theirs.keys() and all(_same(ours[name], theirs[name]) for name in ours)
     if isinstance(left, list) and isinstance(right, list):
         pairs = zip(cast("list[Any]", left), cast("list[Any]", right), strict=False)
-        return len(cast("list[Any]", left)) == len(cast("list[Any]", right)) and all(_same(a, b) for a, b in pairs)
+        return len(cast("list[Any]", left)) == len(cast("list[Any]", right)) and all(
+            _same(a, b) for a, b in pairs
+        )
     return left == right
 
 

@@ -46,7 +46,9 @@ def read_body(kind: Kind, body: bytes, media_type: str, validation: str) -> tupl
     try:
         return read(kind, obj, doubles, validation)
     except Unreadable as error:
-        raise bad_request(f'{said} in version "{version}" cannot be handled as a {kind.kind}: {error}') from None
+        raise bad_request(
+            f'{said} in version "{version}" cannot be handled as a {kind.kind}: {error}'
+        ) from None
 
 
 def _unrecognized(kind: Kind, body: bytes, message: str) -> Refused:
@@ -78,7 +80,9 @@ def read(kind: Kind, value: Obj, doubles: list[str], validation: str) -> tuple[O
             kind.rules.default(obj)
     if not (doubles or unknown) or validation == "Ignore":
         return obj, []
-    complaints = [f'duplicate field "{path}"' for path in doubles] + [f'unknown field "{path}"' for path in unknown]
+    complaints = [f'duplicate field "{path}"' for path in doubles] + [
+        f'unknown field "{path}"' for path in unknown
+    ]
     if validation == "Strict":
         raise Unreadable(f"strict decoding error: {', '.join(complaints)}")
     return obj, complaints

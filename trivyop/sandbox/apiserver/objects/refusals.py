@@ -31,9 +31,7 @@ class FieldError:
 class Refused(Exception):  # noqa: N818  # it is an answer, not a failure of ours
     """A request that is answered with a Status of failure."""
 
-    def __init__(
-        self, code: int, reason: str, message: str, details: dict[str, Any] | None = None
-    ) -> None:
+    def __init__(self, code: int, reason: str, message: str, details: dict[str, Any] | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.reason = reason

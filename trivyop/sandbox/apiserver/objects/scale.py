@@ -60,7 +60,9 @@ def scaled(kind: Kind, live: Obj, wanted: Obj) -> Obj:
     replicas = (wanted.get("spec") or {}).get("replicas") or 0
     name = live["metadata"]["name"]
     if not isinstance(replicas, int) or isinstance(replicas, bool):
-        message = 'Scale in version "v1" cannot be handled as a Scale: json: cannot unmarshal string into Go struct'
+        message = (
+            'Scale in version "v1" cannot be handled as a Scale: json: cannot unmarshal string into Go struct'
+        )
         raise bad_request(f"{message} field ScaleSpec.spec.replicas of type int32")
     if replicas < 0:
         error = invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")

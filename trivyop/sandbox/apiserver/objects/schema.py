@@ -69,9 +69,9 @@ class Schema:
 
     # Built-in kinds: what Go's encoder does with empty fields.
     go: str = ""  # the struct's name, as decoding errors call it
+    section: str = ""  # the section of the field tables that declares it
     always: frozenset[str] = frozenset()  # fields written even when empty, with their empty value
     pointers: frozenset[str] = frozenset()  # fields for which "", 0 and false are values, not emptiness
-    pointer: bool = False
 
     # Found out once, so that whole trees can be skipped.
     has_defaults: bool = False
@@ -101,7 +101,8 @@ _TEXT: Final = Schema(type="string")
 def _read(document: dict[str, Any], metadata: Schema) -> Schema:
     get = document.get
     properties = {
-        name: _read(value, metadata) for name, value in cast("dict[str, Any]", get("properties") or {}).items()
+        name: _read(value, metadata)
+        for name, value in cast("dict[str, Any]", get("properties") or {}).items()
     }
     additional = get("additionalProperties")
     items = get("items")

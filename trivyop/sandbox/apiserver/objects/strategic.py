@@ -99,7 +99,10 @@ def _merge_objects(schema: Schema, live: list[Any], patch: list[Any]) -> list[An
         else:
             merged[mark] = strategic_patch(items, merged.get(mark) or {}, entry)
             mentioned.append(mark)
-    return [merged[mark] for mark in _interleaved([_mark(item, key) for item in live if _mark(item, key) in merged], mentioned)]
+    return [
+        merged[mark]
+        for mark in _interleaved([_mark(item, key) for item in live if _mark(item, key) in merged], mentioned)
+    ]
 
 
 def _ordered(schema: Schema, items: list[Any], order: list[Any]) -> list[Any]:

@@ -219,5 +219,7 @@ def _go(schema: Schema | None) -> str:
     if schema.type == "object":
         return "map[string]" + _go(schema.additional)
     if schema.type == "string":
-        return {"date-time": "v1.Time", "micro-time": "v1.MicroTime", "byte": "[]uint8"}.get(schema.format, "string")
+        return {"date-time": "v1.Time", "micro-time": "v1.MicroTime", "byte": "[]uint8"}.get(
+            schema.format, "string"
+        )
     return {"boolean": "bool", "integer": schema.format, "number": "float64"}.get(schema.type, "string")

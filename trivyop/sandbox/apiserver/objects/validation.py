@@ -144,9 +144,7 @@ def _check_distinct(schema: Schema, value: list[Any], field: str, errors: list[F
             shown = {key: entry[key] for key in schema.list_keys if key in entry}
         mark = quoted(shown)
         if mark in seen:
-            errors.append(
-                FieldError("FieldValueDuplicate", f"{field}[{index}]", f"Duplicate value: {mark}")
-            )
+            errors.append(FieldError("FieldValueDuplicate", f"{field}[{index}]", f"Duplicate value: {mark}"))
         seen.add(mark)
 
 

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 JSON_PATCH: Final = "application/json-patch+json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
-_MODIFIED: Final = "the object has been modified; please apply your changes to the latest version and try again"
+_MODIFIED: Final = (
+    "the object has been modified; please apply your changes to the latest version and try again"
+)
 _MAX_GENERATED: Final = 58  # 63, less five random characters
 
 
@@ -92,7 +94,9 @@ def replace(kind: Kind, live: Obj, body: bytes, media_type: str, write: Write) -
     _check_place(kind, obj, write)
     sent = obj["metadata"].get("uid")
     if sent and sent != live["metadata"]["uid"]:
-        why = f"Precondition failed: UID in precondition: {sent}, UID in object meta: {live['metadata']['uid']}"
+        why = (
+            f"Precondition failed: UID in precondition: {sent}, UID in object meta: {live['metadata']['uid']}"
+        )
         raise conflict(kind.plural, kind.group, write.name, why)
     return Written(_update(kind, live, obj, write, check_version=True), tuple(warnings))
 
@@ -213,13 +217,19 @@ def _check_place(kind: Kind, obj: Obj, write: Write) -> None:
     if write.name:
         name = metadata.get("name") or ""
         if not name:
-            raise bad_request(f"the name of the object ({write.name} based on URL) was undeterminable: name must be provided")
+            raise bad_request(
+                f"the name of the object ({write.name} based on URL) was undeterminable: name must be provided"
+            )
         if name != write.name:
-            raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({write.name})")
+            raise bad_request(
+                f"the name of the object ({name}) does not match the name on the URL ({write.name})"
+            )
     if not kind.namespaced:
         metadata.pop("namespace", None)
     elif metadata.setdefault("namespace", write.namespace) != write.namespace:
-        raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+        raise bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
 
 
 def _finish_create(kind: Kind, obj: Obj, write: Write) -> Obj:
@@ -354,7 +364,9 @@ def _validate(kind: Kind, live: Obj, new: Obj, subresource: str) -> list[FieldEr
         if kind.custom and schema is not None and "status" in new:
             for error in validation.validate(schema, new["status"], "", ""):
                 place = f"status.{error.field}" if error.field else "status"
-                errors.append(FieldError(error.reason, error.field if error.field == "<nil>" else place, error.message))
+                errors.append(
+                    FieldError(error.reason, error.field if error.field == "<nil>" else place, error.message)
+                )
         return errors
     errors = rules.validate(new) if rules.validate is not None else []
     if rules.validate_update is not None:

@@ -32,7 +32,9 @@ def _validate_lease(obj: Obj) -> list[FieldError]:
         errors.append(invalid_value("spec.leaseDurationSeconds", seconds, "must be greater than 0"))
     transitions = spec.get("leaseTransitions")
     if transitions is not None and transitions < 0:
-        errors.append(invalid_value("spec.leaseTransitions", transitions, "must be greater than or equal to 0"))
+        errors.append(
+            invalid_value("spec.leaseTransitions", transitions, "must be greater than or equal to 0")
+        )
     return errors
 
 

@@ -57,7 +57,9 @@ def _validate_config_map(obj: Obj) -> list[FieldError]:
     data, binary = obj.get("data") or {}, obj.get("binaryData") or {}
     errors = check_keys(data, "data")
     errors += [
-        invalid_value(f"data[{key}]", key, "duplicate of key present in binaryData") for key in data if key in binary
+        invalid_value(f"data[{key}]", key, "duplicate of key present in binaryData")
+        for key in data
+        if key in binary
     ]
     errors += check_keys(binary, "binaryData")
     size = sum(map(len, data.values())) + sum(len(value) * 3 // 4 for value in binary.values())

@@ -120,7 +120,9 @@ def _in_go(version: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_version(version: dict[str, Any], field: str, *, lone: bool) -> list[FieldError]:
-    errors = [invalid_value(f"{field}.name", version["name"], message) for message in dns_label(version["name"])]
+    errors = [
+        invalid_value(f"{field}.name", version["name"], message) for message in dns_label(version["name"])
+    ]
     schema = (version.get("schema") or {}).get("openAPIV3Schema")
     if schema is None:
         return [*errors, required(f"{field}.schema.openAPIV3Schema")]
@@ -147,7 +149,9 @@ def _check_types(schema: dict[str, Any], field: str, *, root: bool = False) -> l
         errors.append(not_supported(f"{field}.type", kind, _TYPES))
     elif root and kind != "object":
         message = "must not be empty at the root" if not kind else "must be object at the root"
-        errors.append(required(f"{field}.type", message) if not kind else invalid_value(f"{field}.type", kind, message))
+        errors.append(
+            required(f"{field}.type", message) if not kind else invalid_value(f"{field}.type", kind, message)
+        )
     elif not kind and not free:
         what = "array items" if field.endswith(".items") else "object fields"
         errors.append(required(f"{field}.type", f"must not be empty for specified {what}"))
@@ -195,7 +199,9 @@ def _check_approval(obj: Obj) -> list[FieldError]:
 def _validate_update(old: Obj, new: Obj) -> list[FieldError]:
     before, after = old["spec"], new["spec"]
     errors = [
-        immutable(f"spec.{part}", after.get(part)) for part in ("group", "scope") if before.get(part) != after.get(part)
+        immutable(f"spec.{part}", after.get(part))
+        for part in ("group", "scope")
+        if before.get(part) != after.get(part)
     ]
     for part in ("plural", "kind"):
         if before["names"].get(part) != after["names"].get(part):

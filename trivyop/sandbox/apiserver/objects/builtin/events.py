@@ -64,7 +64,9 @@ def _validate_new(event: Obj) -> list[FieldError]:
         return [required("eventTime")]
     errors = _validate_core({**event, "involvedObject": event.get("regarding")})
     errors += [
-        required(part) for part in ("reportingController", "reportingInstance", "action", "reason") if not event.get(part)
+        required(part)
+        for part in ("reportingController", "reportingInstance", "action", "reason")
+        if not event.get(part)
     ]
     kind = event.get("type", "")
     if kind not in ("Normal", "Warning"):
@@ -77,7 +79,16 @@ def _validate_new(event: Obj) -> list[FieldError]:
 def _validate_new_update(old: Obj, new: Obj) -> list[FieldError]:
     """Of an Event with a time of its own only the series may change."""
     errors: list[FieldError] = []
-    for part in ("regarding", "reason", "note", "reportingController", "reportingInstance", "action", "type", "eventTime"):
+    for part in (
+        "regarding",
+        "reason",
+        "note",
+        "reportingController",
+        "reportingInstance",
+        "action",
+        "type",
+        "eventTime",
+    ):
         if old.get(part) != new.get(part):
             errors.append(immutable(_NEW_TO_CORE.get(part, part), new.get(part)))
     return errors

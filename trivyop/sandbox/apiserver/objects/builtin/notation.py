@@ -44,9 +44,7 @@ _SCALARS: Final = {
 # Structs as far as Go is concerned: written even when empty.
 _STRUCT_FORMATS: Final = frozenset({"date-time", "micro-time", "quantity", "int-or-string"})
 _ELSEWHERE: Final = ("core", "meta", "autoscaling")
-_FIELD: Final = re.compile(
-    r"(?P<name>[\w$-]+)(?P<mark>[!?]?)(?: (?P<type>\*?[\[{]*\w+[\]}]*))?(?P<marks>.*)"
-)
+_FIELD: Final = re.compile(r"(?P<name>[\w$-]+)(?P<mark>[!?]?)(?: (?P<type>\*?[\[{]*\w+[\]}]*))?(?P<marks>.*)")
 
 
 class Tables:
@@ -65,7 +63,7 @@ class Tables:
         )
         if key not in self._made:
             atomic, fields = self._texts[key]
-            schema = self._made[key] = Schema(type="object", go=name, atomic=atomic)
+            schema = self._made[key] = Schema(type="object", go=name, section=key[0], atomic=atomic)
             self._fill(schema, key[0], fields)
         return self._made[key]
 

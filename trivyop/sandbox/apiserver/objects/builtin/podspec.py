@@ -166,7 +166,9 @@ def _check_container(
     else:
         errors += [invalid_value(f"{field}.name", name, message) for message in names.dns_label(name)]
         if name in seen:
-            errors.append(FieldError("FieldValueDuplicate", f"{field}.name", f"Duplicate value: {quoted(name)}"))
+            errors.append(
+                FieldError("FieldValueDuplicate", f"{field}.name", f"Duplicate value: {quoted(name)}")
+            )
         seen.add(name)
     image = container.get("image", "")
     if not image:
@@ -178,7 +180,9 @@ def _check_container(
     for index, mount in enumerate(container.get("volumeMounts") or ()):
         if mount.get("name") not in volumes:
             place = f"{field}.volumeMounts[{index}].name"
-            errors.append(FieldError("FieldValueNotFound", place, f"Not found: {quoted(mount.get('name', ''))}"))
+            errors.append(
+                FieldError("FieldValueNotFound", place, f"Not found: {quoted(mount.get('name', ''))}")
+            )
         if not mount.get("mountPath"):
             errors.append(required(f"{field}.volumeMounts[{index}].mountPath"))
     _check_resources(container.get("resources") or {}, f"{field}.resources", errors)

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 _GENERATION: Final = "deprecated.daemonset.template.generation"
 
 
-def check_template(spec: dict[str, Any], field: str, restart: tuple[str, ...] = ("Always",)) -> list[FieldError]:
+def check_template(
+    spec: dict[str, Any], field: str, restart: tuple[str, ...] = ("Always",)
+) -> list[FieldError]:
     """The errors of ``spec.template``: its labels, its pod spec, and a restart policy that fits the kind."""
     template = spec.get("template") or {}
     errors = check_labels(template.get("metadata", {}).get("labels") or {}, f"{field}.metadata.labels")
@@ -194,7 +196,9 @@ DEPLOYMENT: Final = Rules(
 REPLICA_SET: Final = Rules(
     default=_default_replica_set, validate=_validate_set, validate_update=_selector_stays, generation=True
 )
-REPLICATION_CONTROLLER: Final = Rules(default=_default_controller, validate=_validate_controller, generation=True)
+REPLICATION_CONTROLLER: Final = Rules(
+    default=_default_controller, validate=_validate_controller, generation=True
+)
 STATEFUL_SET: Final = Rules(
     default=_default_stateful_set, validate=_validate_set, validate_update=_selector_stays, generation=True
 )

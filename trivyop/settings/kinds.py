@@ -131,7 +131,7 @@ def integer(minimum: int = 0, maximum: int | None = None) -> Kind[int]:
     allowed = f"a whole number from {minimum}" + ("" if maximum is None else f" to {maximum}")
 
     def parse(text: str) -> int:
-        number = int(text.strip()) if re.fullmatch(r"\s*[+-]?\d{1,18}\s*", text) else None
+        number = int(text.strip()) if re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", text) else None
         if number is None or number < minimum or (maximum is not None and number > maximum):
             raise ValueError(f"{text!r} is not {allowed}")
         return number
@@ -149,7 +149,7 @@ _DURATION_UNITS = {
     "m": 60.0,
     "h": 3600.0,
 }
-_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 _DURATION_MAX_SECONDS = 9_223_372_036.0  # 2**63 ns, the longest that Go can express
 
 
@@ -224,7 +224,7 @@ def duration(minimum_seconds: float) -> Kind[float]:
     return Kind("duration", allowed, parse, format_duration)
 
 
-_QUANTITY = re.compile(r"[+]?(\d+(\.\d*)?|\.\d+)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?\d+|[nu])?")
+_QUANTITY = re.compile(r"\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?")
 
 
 def _parse_quantity(text: str) -> str:
@@ -311,6 +311,9 @@ def _parse_globs(text: str) -> tuple[str, ...]:
     return globs
 
 
+_GLOB_CLASS = re.compile(r"\[(?:\^(?:\\.|[^\]\\])+|(?:\\.|[^\]\\^])(?:\\.|[^\]\\])*)\]")
+
+
 def check_glob(glob: str) -> None:
     """Refuse what Go's path match calls a bad pattern: an open ``[``, an empty ``[]``, a last ``\\``."""
     position = 0
@@ -321,7 +324,7 @@ def check_glob(glob: str) -> None:
             if position >= len(glob):
                 raise ValueError(f"glob {glob!r} ends in a backslash")
         elif char == "[":
-            closing = re.compile(r"\[\^?(?:\\.|[^\]\\])+\]").match(glob, position)
+            closing = _GLOB_CLASS.match(glob, position)
             if closing is None:
                 raise ValueError(f"glob {glob!r} has an unclosed or empty [")
             position = closing.end() - 1

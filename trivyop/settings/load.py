@@ -79,6 +79,9 @@ _KNOWN_ELSEWHERE = {
 }
 _MAX_SHOWN = 120
 
+# CVE-2026-33634: published by somebody else, to steal what a scanner gets to see.
+MALICIOUS_TRIVY_VERSIONS = frozenset({"0.69.4", "0.69.5", "0.69.6"})
+
 
 def load_settings(
     environ: Texts,
@@ -209,6 +212,8 @@ def _contradictions(settings: Settings, texts: Mapping[Source, Texts]) -> Iterat
         yield Problem(
             "OPERATOR_ALTERNATE_REPORT_STORAGE_DIR", Source.ENV.value, "", "is not set", "a directory"
         )
+    if trivy.tag.removeprefix("v") in MALICIOUS_TRIVY_VERSIONS:
+        yield Problem("trivy.tag", config, repr(trivy.tag), "this release of Trivy was malicious", "another")
     scanner = texts[Source.CONFIG].get(_SCANNER_KEY, "").strip()
     if scanner not in ("", "Trivy"):
         yield Problem(_SCANNER_KEY, Source.CONFIG.value, repr(scanner), "there is one scanner", "Trivy")

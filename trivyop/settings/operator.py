@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -9,20 +10,8 @@ from trivyop.settings import kinds, shapes
 from trivyop.settings.setting import IN_CONFIG, Affects, setting
 
 
-class WorkloadKind(StrEnum):
-    """Kinds of workload that may be selected, as the setting spells them."""
-
-    POD = "Pod"
-    REPLICASET = "ReplicaSet"
-    REPLICATIONCONTROLLER = "ReplicationController"
-    STATEFULSET = "StatefulSet"
-    DAEMONSET = "DaemonSet"
-    CRONJOB = "CronJob"
-    JOB = "Job"
-
-
 class TargetKind(StrEnum):
-    """What the setting accepts: the workloads, and a kind that only audits know."""
+    """What may be selected: kinds of workload, and one kind that only audits know."""
 
     POD = "Pod"
     REPLICASET = "ReplicaSet"
@@ -69,7 +58,7 @@ class OperatorSettings:
     )
     target_workloads: tuple[TargetKind, ...] = setting(
         "OPERATOR_TARGET_WORKLOADS",
-        kinds.choices(TargetKind),
+        dataclasses.replace(kinds.choices(TargetKind), empty=lambda: ALL_TARGETS),
         ALL_TARGETS,
         "Kinds of workload to scan; empty means all of them.",
     )

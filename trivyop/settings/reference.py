@@ -1,0 +1,128 @@
+"""The reference page of all settings, written from their declarations.
+
+Run ``python -m trivyop.settings.reference docs/settings.md`` after a change of any setting; a test compares.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from trivyop.settings.setting import Affects, Setting, Source
+from trivyop.settings.values import SETTINGS
+
+_OPENING = """\
+# Settings
+
+Every setting there is, where it may be set, what it may be, and what applies when it is not set. This page
+is written by `python -m trivyop.settings.reference`: change the declarations in `trivyop/settings`, not it.
+
+- The operator reads all settings when it starts. It refuses to start with a malformed value, and says of each
+  one where it is and what is allowed. A key that is not known is a warning, with the nearest key that is.
+- A key of a Secret wins over the same key of the ConfigMap of that name. A key that is there and empty counts
+  as not there.
+- An environment variable that is set and empty means zero, none or off, not the default.
+- Durations are written as `90s`, `5m` or `1h30m`, truth values as `true` or `false`; lists are separated by
+  commas, and blanks around commas do not matter.
+- *Marks*: **new** is a setting that the Go trivy-operator does not have; **rescan** changes what scans find
+  and **rewrite** what reports contain, so a change brings all of them up to date; **no effect** is accepted,
+  so that a configuration can be taken over, and says why it does nothing; **secret** is never logged.
+"""
+
+_PAGES: tuple[tuple[str, str, tuple[Source, ...]], ...] = (
+    (
+        "Environment of the operator",
+        "Set in the Deployment, as a rule through the ConfigMap `trivy-operator-config`.",
+        (Source.ENV,),
+    ),
+    (
+        "ConfigMap and Secret `trivy-operator`",
+        "In the operator's namespace; read when the operator starts.",
+        (Source.CONFIG, Source.SECRET),
+    ),
+    (
+        "ConfigMap and Secret `trivy-operator-trivy-config`",
+        "In the operator's namespace; read when the operator starts, and by scan pods.",
+        (Source.TRIVY_CONFIG, Source.TRIVY_SECRET),
+    ),
+)
+_FEATURES = {
+    "": "",
+    "audit": "Configuration audits (not part of this version: checked, without effect)",
+    "node collector": "Node collector (not part of this version: checked, without effect)",
+    "compliance": "Compliance (not part of this version: checked, without effect)",
+    "webhook": "Webhook (not part of this version: checked, without effect)",
+    "alternate storage": "Reports as files (not part of this version: checked, without effect)",
+}
+
+
+def build_page() -> str:
+    """The whole page, in Markdown."""
+    return "\n".join(_lines())
+
+
+def _lines() -> Iterator[str]:
+    yield _OPENING
+    for title, introduction, sources in _PAGES:
+        yield f"## {title}\n"
+        yield f"{introduction}\n"
+        here = [declared for declared in SETTINGS if declared.sources[0] in sources]
+        for feature, heading in _FEATURES.items():
+            rows = [declared for declared in here if declared.feature == feature]
+            if rows:
+                yield from ([f"### {heading}\n"] if heading else [])
+                yield from _table(rows)
+
+
+def _table(rows: Iterable[Setting]) -> Iterator[str]:
+    yield "| Setting | Default | Meaning | Allowed | Marks |"
+    yield "|---|---|---|---|---|"
+    for declared in rows:
+        cells = (
+            f"`{_key(declared)}`",
+            _default(declared),
+            declared.meaning,
+            declared.kind.allowed,
+            ", ".join(_marks(declared)),
+        )
+        yield "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+    yield ""
+
+
+def _key(declared: Setting) -> str:
+    if not declared.family:
+        return declared.key
+    return f"{declared.key}<name>" if declared.key.endswith(".") else f"{declared.key}[.<...>]"
+
+
+def _default(declared: Setting) -> str:
+    if declared.required:
+        return "none: it has to be set"
+    text = declared.default_text
+    return f"`{text}`" if text and not declared.secret else ""
+
+
+def _marks(declared: Setting) -> Iterator[str]:
+    if declared.ours:
+        yield "new"
+    if declared.affects is Affects.SCAN:
+        yield "rescan"
+    if declared.affects is Affects.REPORT:
+        yield "rewrite"
+    if declared.secret:
+        yield "secret"
+    if declared.ignored:
+        yield f"no effect: {declared.ignored}"
+
+
+def main(arguments: list[str]) -> None:
+    page = build_page()
+    if arguments:
+        Path(arguments[0]).write_text(page)
+    else:
+        sys.stdout.write(page)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -93,15 +93,17 @@ async def demo(arguments: argparse.Namespace) -> int:
             write_kubeconfig(kubeconfig, cluster.kubeconfig())
             _say(f"A cluster with one node and a registry is up ({cluster.config.server}).")
             async with Api(cluster.config) as api:
-                await prepare(api, cluster, Path(directory, "trivy"))
+                await prepare_cluster(api, cluster, Path(directory, "trivy"))
+                for body in demo_workloads.workloads(cluster.registry.address):
+                    await api.apply(_RESOURCES[body["kind"]], body)
                 _say(f"Workloads are there in the namespaces {', '.join(demo_workloads.NAMESPACES)}.")
                 return await _show(api, cluster, arguments, stop, began)
 
 
-async def prepare(api: Api, cluster: Sandbox, cache_dir: Path) -> None:
-    """Install what the operator needs, its configuration for this sandbox, and the workloads."""
+async def prepare_cluster(api: Api, cluster: Sandbox, cache_dir: Path) -> None:
+    """Install what the operator needs in a sandbox, and its configuration for this one."""
     if cluster.registry is None:
-        raise AssertionError("the demo needs a registry")
+        raise AssertionError("the operator's database comes from the sandbox's registry")
     registry = cluster.registry.address
     for crd in crds():
         await api.apply(CRDS, crd)
@@ -129,8 +131,6 @@ async def prepare(api: Api, cluster: Sandbox, cache_dir: Path) -> None:
             "trivy.nonSslRegistry.sandbox": registry,
         },
     )
-    for body in demo_workloads.workloads(registry):
-        await api.apply(_RESOURCES[body["kind"]], body)
 
 
 async def _configure(api: Api, name: str, data: dict[str, str]) -> None:
@@ -148,7 +148,8 @@ async def _established(api: Api) -> None:
 
 
 def _is_established(crd: dict[str, Any] | None) -> bool:
-    conditions: list[dict[str, str]] = ((crd or {}).get("status") or {}).get("conditions") or []
+    status: dict[str, Any] = (crd or {}).get("status", {})
+    conditions: list[dict[str, str]] = status.get("conditions", [])
     return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
 
 

@@ -54,7 +54,7 @@ async def sandbox(arguments: argparse.Namespace) -> int:
         raise TerminalError(f"--listen {arguments.listen!r}: write HOST:PORT")
     components = _components(arguments.components)
     stop = stop_on_signals()
-    kubeconfig = Path(arguments.kubeconfig).absolute()
+    kubeconfig = Path.cwd() / arguments.kubeconfig
     with tempfile.TemporaryDirectory(prefix="trivyop-sandbox-") as directory:
         options = SandboxOptions(
             root_dir=Path(directory),

@@ -94,10 +94,10 @@ async def serving(
 
 @asynccontextmanager
 async def _listening(application: web.Application, host: str | None, port: int) -> AsyncGenerator[str]:
-    runner = web.AppRunner(application, access_log=None)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=2)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port, shutdown_timeout=2)
+        site = web.TCPSite(runner, host, port)
         try:
             await site.start()
         except OSError as error:

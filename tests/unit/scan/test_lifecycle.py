@@ -73,7 +73,9 @@ def test_kept_job_does_not_stand_in_the_way_of_the_next_scan() -> None:
     """With a time to live of its own, a handled Job stays; a rescan starts beside it."""
     kept = replace(RUNNING, name="j1", state=JobState.FINISHED)
     policy = replace(POLICY, keep_jobs=True)
-    assert step(demand=replace(WANTED, rescan_after=NOON), job=kept, policy=policy) == StartScan(Priority.USER)
+    assert step(demand=replace(WANTED, rescan_after=NOON), job=kept, policy=policy) == StartScan(
+        Priority.USER
+    )
 
 
 def test_job_of_an_image_that_nothing_runs_any_more_is_reaped() -> None:

@@ -1,0 +1,160 @@
+"""What end-to-end tests share: a sandbox cluster, the operator in it, and ways to look at both.
+
+The operator is the real one (`trivyop.app.Operator`) with the real Trivy in its scan pods; the cluster is the
+sandbox, over its real socket. Waiting is for a state of the cluster, with a limit that only a failure reaches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trivyop.app import Operator
+from trivyop.cli.demo import prepare_cluster
+from trivyop.control.clock import Clock
+from trivyop.controllers.configuration import read_settings, read_texts
+from trivyop.kube.client import Api
+from trivyop.kube.config import ClusterConfig
+from trivyop.kube.resources import CONFIGMAPS, IMAGESCANS, ObjectKey, Resource
+from trivyop.sandbox.cluster import Sandbox, SandboxOptions, running_sandbox
+
+NAMESPACE = "trivy-system"
+TRIVY = shutil.which("trivy", path=str(Path(sys.executable).parent)) or "trivy"
+
+
+@dataclass(slots=True)
+class Cluster:
+    """A sandbox with the CRDs and the operator's configuration in it."""
+
+    sandbox: Sandbox
+    api: Api  # as admin
+    directory: Path
+
+    @property
+    def registry(self) -> str:
+        """What stands before image names."""
+        assert self.sandbox.registry is not None
+        return self.sandbox.registry.address
+
+    def image(self, name: str) -> str:
+        """A reference to an image of the registry: ``shop/web:1.0``."""
+        return f"{self.registry}/{name}"
+
+    async def list(self, resource: Resource, namespace: str = "") -> list[dict[str, Any]]:
+        """All objects of a kind, whole."""
+        listing = await self.api.list(resource, type=dict[str, Any], namespace=namespace)
+        return listing.items
+
+    async def until(
+        self,
+        condition: Callable[[list[dict[str, Any]]], bool],
+        resource: Resource,
+        namespace: str = "",
+        *,
+        seconds: float = 60,
+        what: str = "",
+    ) -> list[dict[str, Any]]:
+        """Wait until the objects of a kind fulfil `condition`; returns them."""
+        found: list[dict[str, Any]] = []
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    found = await self.list(resource, namespace)
+                    if condition(found):
+                        return found
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            names = [f"{one['metadata'].get('namespace', '')}/{one['metadata']['name']}" for one in found]
+            scans = [
+                (scan["spec"]["image"], scan.get("status", {}))
+                for scan in await self.list(IMAGESCANS, NAMESPACE)
+            ]
+            raise AssertionError(
+                f"after {seconds} s: {resource.plural} not {what or 'as wanted'}: {names}; scans: {scans}"
+            ) from None
+
+    def jobs_created(self) -> list[str]:
+        """The scan Jobs that were created so far, by name, in order; from the request log."""
+        assert self.sandbox.server is not None
+        path = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
+        return [
+            request.path
+            for request in self.sandbox.server.requests
+            if request.method == "POST" and request.path == path and request.status == 201
+        ]
+
+
+@asynccontextmanager
+async def running_cluster(directory: Path, **options: Any) -> AsyncGenerator[Cluster]:
+    """A sandbox ready for the operator; `options` are those of ``SandboxOptions``."""
+    async with (
+        running_sandbox(SandboxOptions(root_dir=directory / "pods", **options)) as sandbox,
+        Api(sandbox.config, user_agent="test") as api,
+    ):
+        await prepare_cluster(api, sandbox, directory / "trivy")
+        yield Cluster(sandbox, api, directory)
+
+
+@asynccontextmanager
+async def running_operator(
+    cluster: Cluster,
+    *,
+    user: str = "admin",
+    environ: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+    api: Api | None = None,
+) -> AsyncGenerator[Operator]:
+    """The operator, with the cluster's configuration and `environ` over it; stopped gracefully at the end."""
+    from_cluster = await read_texts(cluster.api, CONFIGMAPS, ObjectKey(NAMESPACE, "trivy-operator-config"))
+    settings = await read_settings(
+        cluster.api, {**from_cluster, "OPERATOR_NAMESPACE": NAMESPACE, **(environ or {})}, NAMESPACE
+    )
+    config = await ClusterConfig.from_kubeconfig_dict(cluster.sandbox.kubeconfig(user))
+    async with Api(config) as own:
+        operator = Operator(api or own, settings, clock=clock)
+        stop = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(operator.run(stop))
+            try:
+                yield operator
+            finally:
+                stop.set()
+                await asyncio.wait([task])
+
+
+def pod(name: str, namespace: str, **images: str) -> dict[str, Any]:
+    """A bare Pod: container name to image reference."""
+    containers = [{"name": container, "image": image} for container, image in images.items()]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"containers": containers},
+    }
+
+
+def deployment(name: str, namespace: str, *, replicas: int = 1, **images: str) -> dict[str, Any]:
+    """A Deployment: container name to image reference."""
+    containers = [{"name": container, "image": image} for container, image in images.items()]
+    labels = {"app.kubernetes.io/name": name}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": containers}},
+        },
+    }
+
+
+def named(objects: list[dict[str, Any]]) -> set[str]:
+    """Namespace and name of each."""
+    return {f"{one['metadata'].get('namespace', '')}/{one['metadata']['name']}" for one in objects}

@@ -19,7 +19,7 @@ from typing import Any, Self, TypeVar, cast
 import orjson
 
 from trivyop.control.clock import Clock, SystemClock
-from trivyop.errors import ExpiredError, NotFoundError, TransientError
+from trivyop.errors import ExpiredError, NotFoundError, TooLargeError, TransientError
 from trivyop.kube.config import ClusterConfig
 from trivyop.kube.objects import Object, key_of
 from trivyop.kube.pages import Listing, OnMalformed, decode_one, decode_page, warn_malformed
@@ -33,6 +33,7 @@ JSON = "application/json"
 _PARTIAL = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,application/json"
 
 _LIST_SECONDS = 60.0  # one page; API servers themselves give up after a minute
+_MAX_BODY_BYTES = 3 * 1024 * 1024  # API servers hang up on more, which then looks like a broken network
 _WATCH_SLACK_SECONDS = 30.0  # how much later than asked a server may end a watch
 
 
@@ -390,15 +391,10 @@ class Api:
         params: Mapping[str, str] | None = None,
     ) -> bytes:
         name = f"{resource.name}/{subresource}" if subresource else resource.name
-        call = Call(
-            verb,
-            name,
-            method,
-            path,
-            params=params or {},
-            body=orjson.dumps(body),
-            content_type=content_type,
-        )
+        data = orjson.dumps(body)
+        call = Call(verb, name, method, path, params=params or {}, body=data, content_type=content_type)
+        if len(data) > _MAX_BODY_BYTES:
+            raise TooLargeError(f"{call}: not sent, {len(data)} bytes are more than API servers take")
         if self._write_gate is not None:
             self._write_gate()
         return await self._transport.request(call)

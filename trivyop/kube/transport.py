@@ -16,6 +16,7 @@ import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Protocol, Self
 
 import aiohttp
@@ -196,7 +197,9 @@ class Transport:
                     call.method,
                     access.server + call.path,
                     params=call.params,
-                    data=call.body,
+                    data=None
+                    if call.body is None
+                    else BytesIO(call.body),  # sent in pieces, as bytes are not
                     headers=headers,
                     proxy=access.proxy,
                     server_hostname=access.tls_server_name,

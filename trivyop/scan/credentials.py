@@ -183,3 +183,11 @@ def join_credentials(credentials: Iterable[Credential]) -> tuple[str, str]:
     clean = [pair for pair in pairs if "," not in pair[0] + pair[1]]
     usable = clean or pairs[:1]
     return ",".join(user for user, _ in usable), ",".join(password for _, password in usable)
+
+
+def docker_config(registry: str, credential: Credential) -> str:
+    """A Docker client's configuration with one login; Docker Hub goes by its old name there."""
+    server = "https://index.docker.io/v1/" if registry == DOCKER_HUB else registry
+    pair = f"{credential.username}:{credential.password.reveal()}"
+    auth = base64.b64encode(pair.encode()).decode()
+    return msgspec.json.encode({"auths": {server: {"auth": auth}}}).decode()

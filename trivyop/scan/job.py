@@ -27,7 +27,7 @@ from trivyop.scan.command import (
     image_reference,
     mirrored,
 )
-from trivyop.scan.credentials import Credential, join_credentials
+from trivyop.scan.credentials import Credential, docker_config, join_credentials
 from trivyop.scan.podconfig import CONFIG_NAME, PodConfig, ScanVariant
 from trivyop.scan.script import build_scan_script
 from trivyop.settings import Settings, TrivyMode
@@ -45,7 +45,8 @@ LOGIN_CONTAINER_NAME: Final = "login"
 
 _TMP: Final = "/tmp"  # noqa: S108 (a volume of the scan pod)
 _RESULTS: Final = f"{_TMP}/scan"
-_DOCKER_CONFIG: Final = "/docker-config/"
+_DOCKER_CONFIG: Final = "/docker-config/"  # of the login for databases
+_REGISTRY_LOGIN: Final = "/registry-login"
 _SSL_CERTS: Final = "/var/ssl-cert"
 _GCR: Final = re.compile(r"(?:(?:us|eu|asia)\.)?gcr\.io|[a-z0-9-]+-docker\.pkg\.dev")
 _ECR: Final = re.compile(r"\d+\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
@@ -290,24 +291,33 @@ class _Containers:
 
     def _credentials(self, registry: str, env: dict[str, Any]) -> list[dict[str, Any]]:
         config = self._config
-        user, password = join_credentials(self._request.credentials)
-        first = self._request.credentials[0].password.reveal()
+        credentials = self._request.credentials
+        first = credentials[0].password.reveal()
         if (
             self._settings.scan_job.use_gcr_service_account
             and _GCR.fullmatch(registry)
             and _is_key_file(first)
         ):
-            config.secret_data["credential.json"] = first
-            source = {"secret": {"secretName": config.secret_name, "items": [_item("credential.json")]}}
-            self.volumes.append({"name": "gcrvol", **source})
             env["TRIVY_USERNAME"] = {"value": ""}
             env["GOOGLE_APPLICATION_CREDENTIALS"] = {"value": "/cred/credential.json"}
-            return [_mount("gcrvol", "/cred", read_only=True)]
+            return [self._secret_file("gcrvol", "/cred", "credential.json", first)]
+        if len(credentials) == 1 and not self._logs_in:
+            # For this registry only: user and password in variables go to the Java database's registry, too.
+            env["DOCKER_CONFIG"] = {"value": _REGISTRY_LOGIN}
+            login = docker_config(registry, credentials[0])
+            return [self._secret_file("registry-login", _REGISTRY_LOGIN, "config.json", login)]
+        user, password = join_credentials(credentials)
         config.secret_data["username"] = user
         config.secret_data["password"] = password
         env["TRIVY_USERNAME"] = {"valueFrom": config.own_secret("username")}
         env["TRIVY_PASSWORD"] = {"valueFrom": config.own_secret("password")}
         return []
+
+    def _secret_file(self, volume: str, directory: str, name: str, content: str) -> dict[str, Any]:
+        self._config.secret_data[name] = content
+        source = {"secretName": self._config.secret_name, "items": [{"key": name, "path": name}]}
+        self.volumes.append({"name": volume, "secret": source})
+        return _mount(volume, directory, read_only=True)
 
     def _container(
         self, name: str, command: list[str], env: dict[str, Any], mounts: list[dict[str, Any]]
@@ -335,10 +345,6 @@ def _is_below(path: str, directory: str) -> bool:
 
 def _is_key_file(password: str) -> bool:
     return password.lstrip().startswith("{")
-
-
-def _item(key: str) -> dict[str, str]:
-    return {"key": key, "path": key}
 
 
 def _mount(name: str, path: str, *, read_only: bool = False) -> dict[str, Any]:

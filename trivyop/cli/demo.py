@@ -40,6 +40,7 @@ from trivyop.kube.resources import (
     DEPLOYMENTS,
     JOBS,
     NAMESPACES,
+    SERVICEACCOUNTS,
     STATEFULSETS,
     VULNERABILITYREPORTS,
     ObjectKey,
@@ -55,6 +56,7 @@ _RESOURCES = {
     resource.kind: resource
     for resource in (NAMESPACES, DEPLOYMENTS, STATEFULSETS, DAEMONSETS, JOBS, CRONJOBS)
 }
+_SCAN_ACCOUNT = "trivyop-scan"
 _POLL_SECONDS = 0.5
 _CRD_SECONDS = 10.0
 
@@ -111,10 +113,13 @@ async def prepare_cluster(api: Api, cluster: Sandbox, cache_dir: Path) -> None:
     await api.apply(
         NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": DEFAULT_NAMESPACE}}
     )
+    account = {"name": _SCAN_ACCOUNT, "namespace": DEFAULT_NAMESPACE}
+    await api.apply(SERVICEACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
     await _configure(
         api,
         ENVIRONMENT_CONFIG,
         {
+            "OPERATOR_SERVICE_ACCOUNT": _SCAN_ACCOUNT,
             "OPERATOR_METRICS_BIND_ADDRESS": "127.0.0.1:0",
             "OPERATOR_HEALTH_PROBE_BIND_ADDRESS": "127.0.0.1:0",
             "OPERATOR_CONCURRENT_SCAN_JOBS_LIMIT": "4",

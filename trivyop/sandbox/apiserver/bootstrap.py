@@ -1,7 +1,7 @@
 """Bootstrap: the roles and bindings that a fresh cluster has, as far as somebody here needs them.
 
-Promises: ``cluster-admin``, ``admin``, ``edit`` and ``view`` allow what they do in a real cluster for the kinds
-that are served; the latter three aggregate. What every user may do is allowed.
+Promises: ``cluster-admin``, ``admin``, ``edit`` and ``view`` allow what they do in a real cluster, for the
+kinds that are served; the latter three aggregate. What every user may do is allowed.
 Not here: the roles of single controllers, which act as administrators in the sandbox.
 """
 

@@ -13,7 +13,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from trivyop.sandbox.apiserver import deletes, status
-from trivyop.sandbox.apiserver.interim import crd
+from trivyop.sandbox.apiserver.objects import crd
 from trivyop.sandbox.apiserver.writes import now
 
 if TYPE_CHECKING:

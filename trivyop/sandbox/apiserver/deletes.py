@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from trivyop.sandbox.apiserver import encoding, status
-from trivyop.sandbox.apiserver.interim import crd
+from trivyop.sandbox.apiserver.objects import crd
 from trivyop.sandbox.apiserver.reads import Selection
 from trivyop.sandbox.apiserver.request import Reply, Request, check_dry_run
 
@@ -51,11 +51,9 @@ class Deleted(NamedTuple):
 
 def delete(request: Request, served: Served) -> Reply:
     """DELETE of one object."""
-    info, kind = request.info, served.kind
+    info = request.info
     options = read_options(request)
-    stored = served.bucket.get(info.namespace if kind.namespaced else "", info.name)
-    if stored is None:
-        raise status.not_found(info.group, info.resource, info.name)
+    stored = served.named(info.namespace, info.name)
     if _is(served, "namespaces") and info.name in _PROTECTED:
         raise status.forbidden(info.group, info.resource, info.name, "this namespace may not be deleted")
     _check_preconditions(served, stored, options)
@@ -98,10 +96,8 @@ def read_options(request: Request) -> Obj:
         why = "orphanDependents and deletionPropagation cannot be both set"
         raise _bad_policy("Invalid", f'Invalid value: "{policy}": {why}')
     if policy is not None and policy not in _POLICIES:
-        supported = '"Background", "Foreground", "Orphan"'
-        raise _bad_policy(
-            "NotSupported", f'Unsupported value: "{policy}": supported values: {supported}, "nil"'
-        )
+        supported = '"Foreground", "Background", "Orphan", "nil"'
+        raise _bad_policy("NotSupported", f'Unsupported value: "{policy}": supported values: {supported}')
     return options
 
 

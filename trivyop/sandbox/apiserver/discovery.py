@@ -1,6 +1,6 @@
 """Discovery: what is served, as clients ask before anything else.
 
-In two forms: the aggregated one (two requests for everything) and the old one (one request per group version).
+In two forms: the aggregated one (two requests for everything) and the old one (one for each group version).
 
 Promises: what is listed can be asked for, subresources included.
 """
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Obj = dict[str, Any]
 
 _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+_CUSTOM_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
 _CHANGE = ("get", "patch", "update")
 
 
@@ -48,7 +49,7 @@ _SUBRESOURCES = {
 
 
 def serves(kind: Kind, subresource: str, verb: str) -> bool:
-    """Return whether a subresource may be asked for with ``verb``; raises the 404 of one that is not there."""
+    """Return whether a subresource may be asked for with ``verb``; raises the 404 of one that is absent."""
     if subresource not in kind.subresources or subresource not in _SUBRESOURCES:
         raise status.no_such_path()
     return verb in _SUBRESOURCES[subresource].verbs
@@ -118,7 +119,7 @@ class Discovery:
                         kind.singular,
                         kind.kind,
                         kind.namespaced,
-                        kind.verbs,
+                        _CUSTOM_VERBS if kind.custom else kind.verbs,
                         kind.short_names,
                         kind.categories,
                         tuple(s for s in sorted(kind.subresources) if s in _SUBRESOURCES),

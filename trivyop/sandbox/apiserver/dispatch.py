@@ -1,18 +1,21 @@
-"""Dispatch: from an authenticated request to the handler that answers it; all of the server but its sockets."""
+"""Dispatch: from an authenticated request to its handler; all of the server but its sockets."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trivyop.sandbox.apiserver import bootstrap, deletes, discovery, reads, reviews, scale, status, tokens
+from trivyop.sandbox.apiserver import bootstrap, deletes, discovery, reads, reviews, status, tokens
+from trivyop.sandbox.apiserver.admission import Admission
 from trivyop.sandbox.apiserver.authn import Authenticator, User
 from trivyop.sandbox.apiserver.authz import Access, Authorizer
 from trivyop.sandbox.apiserver.crds import Definitions
 from trivyop.sandbox.apiserver.impersonation import impersonated
 from trivyop.sandbox.apiserver.kinds import Kinds, Served
 from trivyop.sandbox.apiserver.namespaces import Namespaces
+from trivyop.sandbox.apiserver.objects import scale
 from trivyop.sandbox.apiserver.pages import Pages
 from trivyop.sandbox.apiserver.pods import Pods
+from trivyop.sandbox.apiserver.request import Reply
 from trivyop.sandbox.apiserver.reviews import Reviews
 from trivyop.sandbox.apiserver.storage import Storage
 from trivyop.sandbox.apiserver.watches import Watch
@@ -24,9 +27,8 @@ if TYPE_CHECKING:
     from multidict import CIMultiDictProxy
 
     from trivyop.sandbox.apiserver.faults import Faults
-    from trivyop.sandbox.apiserver.request import Reply, Request, Streamed
+    from trivyop.sandbox.apiserver.request import Request, Streamed
     from trivyop.sandbox.apiserver.routing import RequestInfo
-    from trivyop.sandbox.apiserver.storage import Stored
     from trivyop.sandbox.pki import Pki
 
 
@@ -40,7 +42,7 @@ class Dispatch:
         self.authorizer = Authorizer(self.kinds)
         self._namespaces = Namespaces(self.kinds, pki.ca_pem.decode())
         self._definitions = Definitions(self.kinds)
-        self._writes = Writes(self._namespaces, self._definitions)
+        self._writes = Writes(Admission(self.kinds, self._namespaces, self._definitions))
         self._pages = Pages(self.kinds, faults)
         self._pods = Pods(self.kinds, pki)
         self._reviews = Reviews(self.authenticator, self.authorizer)
@@ -125,6 +127,8 @@ class Dispatch:
 
     async def _subresource(self, request: Request, served: Served) -> Reply | Streamed:
         info = request.info
+        if served.kind.custom and info.subresource not in served.kind.subresources:
+            raise status.not_found(info.group, info.resource, info.name)
         if not discovery.serves(served.kind, info.subresource, info.verb):
             raise status.method_not_allowed()
         match info.subresource:
@@ -137,9 +141,7 @@ class Dispatch:
             case "token":
                 return tokens.create_token(request, served, self.kinds, self.authenticator)
             case "scale" if info.verb == "get":
-                return scale.get(served, self._stored(info, served))
-            case "scale":
-                return scale.change(request, served, self._stored(info, served))
+                return self._scale(request, served)
             case _ if info.verb == "get":
                 return await reads.get(request, served, self.storage.rv)
             case _ if info.verb == "update":
@@ -148,8 +150,6 @@ class Dispatch:
                 return self._writes.patch(request, served)
 
     @staticmethod
-    def _stored(info: RequestInfo, served: Served) -> Stored:
-        stored = served.bucket.get(info.namespace if served.kind.namespaced else "", info.name)
-        if stored is None:
-            raise status.not_found(info.group, info.resource, info.name)
-        return stored
+    def _scale(request: Request, served: Served) -> Reply:
+        stored = served.named(request.info.namespace, request.info.name)
+        return Reply.json(scale.scale_of(served.kind, served.obj(stored)))

@@ -1,4 +1,4 @@
-"""Events in two groups: one stored shape (core), and the other names that events.k8s.io has for its fields."""
+"""Events in two groups: stored in the shape of core, and shown by events.k8s.io under its own names."""
 
 from __future__ import annotations
 

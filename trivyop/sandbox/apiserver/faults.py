@@ -88,7 +88,7 @@ class Faults:
                 raise _refusal(rule)
 
     def handle(self, request: Request) -> Reply:
-        """Answer GET (the rules), POST (add a rule, or ``{"do": ...}`` at once) and DELETE (clear) over HTTP."""
+        """Answer over HTTP: GET lists rules, POST adds one (or ``{"do": ...}`` at once), DELETE clears."""
         match request.info.verb:
             case "get":
                 return Reply.json([asdict(rule) for rule in self.rules])

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from trivyop.sandbox.apiserver import events, fields
-from trivyop.sandbox.apiserver.interim import KINDS
+from trivyop.sandbox.apiserver import events, fields, status
+from trivyop.sandbox.apiserver.objects.builtin import KINDS
 from trivyop.sandbox.apiserver.objects.refusals import Refused
 
 if TYPE_CHECKING:
@@ -60,6 +60,13 @@ class Served:
     def preview(self, obj: Obj, rv: int) -> Stored:
         """Encode an object of this version as if it was stored; ``rv`` 0 means that it never was."""
         return self.bucket.preview(self.to_storage(obj) if self.to_storage else obj, rv)
+
+    def named(self, namespace: str, name: str) -> Stored:
+        """Return one object; raises the 404 if it is not there."""
+        stored = self.bucket.get(namespace if self.kind.namespaced else "", name)
+        if stored is None:
+            raise status.not_found(self.kind.group, self.kind.plural, name)
+        return stored
 
     @property
     def field_names(self) -> frozenset[str]:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 INITIAL = ("default", "kube-system", "kube-public", "kube-node-lease")
 _CA_NOTE = (
-    "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the"
-    " internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of"
+    "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as"
+    " the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of"
     " Kubernetes clusters."
 )
 

@@ -1,6 +1,6 @@
 """Negotiation: which form of an answer a client accepts, and which form of a body the server takes.
 
-Promises: as Kubernetes reads ``Accept``: the most wanted range that fits wins, ``as=`` asks for a transformed form.
+Promises: as Kubernetes reads ``Accept``: the most wanted range that fits wins, ``as=`` asks for another form.
 Not here: answers in protobuf. JSON is preferred to it however the client ranks them; a client that
 accepts nothing else gets JSON in a protobuf envelope that says so.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from trivyop.sandbox.apiserver.encoding import Form, Style
+from trivyop.sandbox.apiserver.encoding import WHOLE, Form, Style
 from trivyop.sandbox.apiserver.objects.refusals import Refused
 
 JSON = "application/json"
@@ -29,7 +29,7 @@ class Accepted:
     """What to answer with."""
 
     media_type: str = JSON
-    form: Form = Form()
+    form: Form = WHOLE
 
 
 def accepted(accept: str, query: Mapping[str, str]) -> Accepted:
@@ -57,7 +57,7 @@ def accepted(accept: str, query: Mapping[str, str]) -> Accepted:
 def _form(parameters: Mapping[str, str], query: Mapping[str, str]) -> Form | None:
     wanted = parameters.get("as")
     if wanted is None:
-        return Form()
+        return WHOLE
     if (
         wanted not in _FORMS
         or parameters.get("g") != "meta.k8s.io"

@@ -47,10 +47,7 @@ class Pods:
             self._session = None
 
     def _pod(self, request: Request, served: Served) -> tuple[Stored, Obj]:
-        info = request.info
-        stored = served.bucket.get(info.namespace, info.name)
-        if stored is None:
-            raise status.not_found("", "pods", info.name)
+        stored = served.named(request.info.namespace, request.info.name)
         return stored, served.obj(stored)
 
     async def log(self, request: Request, served: Served) -> Reply | Streamed:
@@ -102,16 +99,8 @@ class Pods:
         spec["nodeName"] = target["name"]
         conditions = pod.setdefault("status", {}).setdefault("conditions", [])
         conditions[:] = [c for c in conditions if c["type"] != "PodScheduled"]
-        generation = pod["metadata"].get("generation")
-        seen = {"observedGeneration": generation} if generation else {}
         conditions.append(
-            {
-                "type": "PodScheduled",
-                **seen,
-                "status": "True",
-                "lastProbeTime": None,
-                "lastTransitionTime": now(),
-            }
+            {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now()}
         )
         if not request.dry_run:
             served.put(pod)

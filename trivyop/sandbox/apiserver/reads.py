@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 _PATIENCE_SECONDS = 3.0  # how long a read waits for a revision that is yet to come
 _TOO_OLD = "The resourceVersion for the provided list is too old."
 _CONTINUE_TOO_OLD = (
-    "The provided continue parameter is too old to display a consistent list result. You can start a new list"
-    " without the continue parameter, or use the continue token in this response to retrieve the remainder of the"
-    " results. Continuing with the provided token results in an inconsistent list - objects that were created,"
-    " modified, or deleted between the time the first chunk was returned and now may show up in the list."
+    "The provided continue parameter is too old to display a consistent list result. You can start a new"
+    " list without the continue parameter, or use the continue token in this response to retrieve the"
+    " remainder of the results. Continuing with the provided token results in an inconsistent list - objects"
+    " that were created, modified, or deleted between the time the first chunk was returned and now may show"
+    " up in the list."
 )
 
 
@@ -38,10 +39,7 @@ async def get(request: Request, served: Served, current_rv: int) -> Reply:
     rv = parse_rv(request.query.get("resourceVersion", ""))
     if rv > current_rv:
         await _not_yet(rv, current_rv)
-    info = request.info
-    stored = served.bucket.get(info.namespace if served.kind.namespaced else "", info.name)
-    if stored is None:
-        raise status.not_found(info.group, info.resource, info.name)
+    stored = served.named(request.info.namespace, request.info.name)
     return Reply(200, encoding.one(served, stored, request.accepted.form))
 
 
@@ -119,6 +117,8 @@ async def list_(request: Request, served: Served, current_rv: int) -> Reply:
     if selection.selective:
         found = [stored for stored in found if stored in selection]
     metadata: dict[str, Any] = {"resourceVersion": str(rv)}
+    if served.kind.custom:
+        metadata["continue"] = ""
     if limit and len(found) > limit:
         metadata["continue"] = _write_continue(rv, found[limit - 1].key)
         if not selection.selective:

@@ -69,6 +69,7 @@ class Request:
     headers: Mapping[str, str]
     body: bytes
     user: User
+    media_type: str  # of the body, without parameters
 
     @property
     def accepted(self) -> Accepted:
@@ -76,23 +77,11 @@ class Request:
         return accepted(self.headers.get("Accept", ""), self.query)
 
     @property
-    def media_type(self) -> str:
-        """The type of the body, without parameters."""
-        return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-
-    @property
     def dry_run(self) -> bool:
         """Whether nothing shall be stored; raises the 422 of a value other than All."""
         if value := self.query.get("dryRun"):
-            check_dry_run([value], _OPTIONS[self.info.verb])
+            check_dry_run([value], options_kind(self.info.verb))
         return bool(value)
-
-    def decoded_patch(self) -> Any:
-        """Decode a patch in JSON; raises the 400 of what is none."""
-        try:
-            return decoding.decode_strict(self.body)[0]
-        except ValueError as error:
-            raise status.bad_request(str(error)) from None
 
     def decoded(self) -> dict[str, Any]:
         """Decode a body that is no object of a kind, such as options; raises the 4xx of what can not be."""
@@ -102,7 +91,7 @@ class Request:
             decode = decoding.decode_yaml if self.media_type == YAML else decoding.decode_strict
             value = decode(self.body)[0]
         except ValueError as error:
-            raise status.bad_request(str(error)) from None
+            raise status.bad_request(f"couldn't get version/kind; json parse error: {error}") from None
         if not isinstance(value, dict):
             raise status.bad_request("the body of the request is no object")
         return cast("dict[str, Any]", value)
@@ -113,6 +102,11 @@ class Request:
         if manager := self.query.get("fieldManager"):
             return manager
         return self.headers.get("User-Agent", "").partition("/")[0][:128] or "unknown"
+
+
+def options_kind(verb: str) -> str:
+    """Return the kind of the options that go with a verb."""
+    return _OPTIONS[verb]
 
 
 def unsupported_body() -> status.Refused:
@@ -136,4 +130,4 @@ def refused(error: status.Refused) -> Reply:
     if isinstance(error, status.NoSuchPage):
         return Reply.text(error.message, error.code)
     headers = error.headers if isinstance(error, status.RefusedWithHeaders) else {}
-    return Reply(error.code, orjson.dumps(error.status), headers=headers)
+    return Reply(error.code, orjson.dumps(error.status), headers=headers, warnings=error.warnings)

@@ -14,19 +14,20 @@ from typing import Any
 from trivyop.sandbox.apiserver.objects.refusals import Refused, bad_request
 
 _TOKEN = re.compile(r"\s*(==|!=|[=,()!<>]|[^\s=,()!<>]+)")
+_COMMA, _CLOSE = ",", ")"
 _SIGNS = ("", "=", "==", "!=", ",", "(", ")", "<", ">", "!")
 _NAME = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 _DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _BAD_KEY = (
-    "a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an"
-    " alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is"
+    "a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with"
+    " an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is"
     " '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/'"
     " (e.g. 'example.com/MyName')"
 )
 _BAD_VALUE = (
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start"
-    " and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for"
-    " validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must"
+    " start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used"
+    " for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
 )
 
 
@@ -70,8 +71,10 @@ def selector_of(label_selector: Mapping[str, Any]) -> Selector:
     operators = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "!"}
     labels: Mapping[str, str] = label_selector.get("matchLabels") or {}
     found = [Requirement(key, "=", (value,)) for key, value in labels.items()]
-    for term in label_selector.get("matchExpressions") or ():
-        found.append(Requirement(term["key"], operators[term["operator"]], tuple(term.get("values") or ())))
+    found.extend(
+        Requirement(term["key"], operators[term["operator"]], tuple(term.get("values") or ()))
+        for term in label_selector.get("matchExpressions") or ()
+    )
     return tuple(found)
 
 
@@ -156,15 +159,15 @@ class _LabelParser:
             raise _malformed(f"found '{token}' expected: '('")
         values: list[str] = []
         while True:
-            token = self._next()
-            if token == ")":
+            value = self._next()
+            if value == _CLOSE:
                 return tuple(sorted(values)) or ("",)
-            if token == ",":
+            if value == _COMMA:
                 values.append("")
                 continue
-            if token == "":
+            if not value:
                 raise _malformed("found '', expected: ',', ')' or identifier")
-            values.append(self._checked(token))
+            values.append(self._checked(value))
             match self._next():
                 case ")":
                     return tuple(sorted(values))

@@ -10,6 +10,7 @@ Not here: controllers and the kubelet, which are clients of it as in a real clus
 from __future__ import annotations
 
 import base64
+import traceback
 from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
@@ -23,7 +24,9 @@ from trivyop.sandbox.apiserver import routing, status
 from trivyop.sandbox.apiserver.authn import User
 from trivyop.sandbox.apiserver.dispatch import Dispatch
 from trivyop.sandbox.apiserver.faults import FAULTS_PATH, Faults
+from trivyop.sandbox.apiserver.rendering import as_json, rendered
 from trivyop.sandbox.apiserver.request import Reply, Request, Streamed, refused
+from trivyop.sandbox.apiserver.wire import HttpServer, to_response
 from trivyop.sandbox.pki import Pki
 
 _log = structlog.get_logger(__name__)
@@ -88,7 +91,7 @@ class ApiServer:
         await self._listen()
 
     async def _listen(self) -> None:
-        server = web.Server(self._serve, handler_cancellation=True, access_log=None)
+        server = HttpServer(self._serve, handler_cancellation=True, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await self._runner.setup()
         context = self.pki.server_context("kube-apiserver", (*_HOSTS, self.host))
@@ -160,19 +163,21 @@ class ApiServer:
                 await self.faults.meet(user.name, agent, info.verb, info.resource)
             user = self.dispatch.authorize(user, http.headers, info)
             body = await _read(http)
-            request = Request(info, query, http.headers, body, user)
+            media_type = http.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+            request = as_json(Request(info, query, http.headers, body, user, media_type))
             answer = await self.dispatch.handle(request)
             code = answer.code if isinstance(answer, Reply) else 200
             if isinstance(answer, Reply):
-                return _response(answer)
+                return to_response(rendered(answer, request.accepted.media_type))
             return await self._stream(http, answer)
         except status.Refused as error:
             code = error.code
-            return _response(refused(error))
-        except Exception as error:  # a bug of ours: the client shall know, and others go on
-            _log.exception("request_crashed", method=http.method, path=http.path)
+            return to_response(refused(error))
+        except Exception as error:  # noqa: BLE001  # a bug of ours: the client shall know, and others go on
+            crash = traceback.format_exc()  # without the values of variables: tokens are among them
+            _log.error("request_crashed", method=http.method, path=http.path, traceback=crash)
             code = 500
-            return _response(refused(status.internal(repr(error))))
+            return to_response(refused(status.internal(repr(error))))
         finally:
             line = LoggedRequest(http.method, http.path, http.query_string, user.name, code)
             self.requests.append(line)
@@ -207,11 +212,3 @@ async def _read(http: web.BaseRequest) -> bytes:
 
 def _peer_certificate(http: web.BaseRequest) -> Mapping[str, Any] | None:
     return http.transport.get_extra_info("peercert") if http.transport else None
-
-
-def _response(reply: Reply) -> web.Response:
-    headers = {"Content-Type": reply.media_type} if reply.media_type else {}
-    response = web.Response(status=reply.code, body=reply.body or None, headers=headers | dict(reply.headers))
-    for warning in reply.warnings:
-        response.headers.add("Warning", f'299 - "{warning}"')
-    return response

@@ -1,6 +1,6 @@
 """Refusals about requests: what the API server answers when paths, users or revisions do not fit.
 
-Those about the contents of objects are in ``objects.refusals``; all are ``Refused`` and become an HTTP answer.
+Those about the contents of objects are in ``objects.refusals``; all are ``Refused``.
 
 Promises: the very words of Kubernetes 1.36.
 """

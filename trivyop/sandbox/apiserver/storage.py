@@ -101,7 +101,7 @@ class Bucket:
         return self._objects.get(object_key(namespace, name))
 
     def list(self, namespace: str = "", after: str = "") -> list[Stored]:
-        """Return what is in ``namespace`` (all if empty), in order of keys, from the first key past ``after``."""
+        """Return what is in ``namespace`` (empty: in all), ordered by key, from the first past ``after``."""
         start, end = 0, len(self._order)
         if namespace:
             start = bisect_left(self._order, f"{namespace}/")

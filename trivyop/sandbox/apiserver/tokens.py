@@ -23,9 +23,7 @@ _LEAST_SECONDS = 600
 def create_token(request: Request, served: Served, kinds: Kinds, authenticator: Authenticator) -> Reply:
     """POST of a TokenRequest."""
     info, body = request.info, request.decoded()
-    account = served.bucket.get(info.namespace, info.name)
-    if account is None:
-        raise status.not_found("", "serviceaccounts", info.name)
+    account = served.named(info.namespace, info.name)
     spec: Obj = body.get("spec") or {}
     audiences = spec.get("audiences") or [AUDIENCE]
     seconds = spec.get("expirationSeconds") or 3600
@@ -69,6 +67,9 @@ def _bound_pod(kinds: Kinds, namespace: str, bound: Obj | None) -> dict[str, str
     if pod is None:
         raise status.not_found("", "pods", bound["name"])
     if (uid := bound.get("uid")) and uid != pod.uid:
-        why = f"the UID in the bound object reference ({uid}) does not match the UID in record. The object might have been deleted and then recreated"
+        why = (
+            f"the UID in the bound object reference ({uid}) does not match the UID in record."
+            " The object might have been deleted and then recreated"
+        )
         raise status.conflict("", "pods", pod.name, why)
     return {"name": pod.name, "uid": pod.uid}

@@ -230,7 +230,7 @@ class WorkQueue(Generic[K]):
             except BaseException:
                 if turn.done() and not turn.cancelled():
                     self._wake_one()  # we were called, and leave: somebody else has to come
-                else:
+                elif turn in self._getters:  # else an add has passed over it, between cancellation and here
                     self._getters.remove(turn)
                 raise
         return self._take()

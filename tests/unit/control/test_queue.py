@@ -122,6 +122,20 @@ async def test_worker_that_is_cancelled_when_called_passes_the_call_on(clock: Fa
         await leaving
 
 
+async def test_worker_that_is_cancelled_may_be_passed_over_before_it_knows(clock: FakeClock) -> None:
+    """An add between a worker's cancellation and its next step must find it gone, and nothing else wrong."""
+    queue = WorkQueue[str](clock)
+    worker = asyncio.create_task(queue.get())
+    await settle()
+
+    worker.cancel()
+    queue.add("a")
+
+    with pytest.raises(asyncio.CancelledError):
+        await worker
+    assert await queue.get() == "a"
+
+
 async def test_shut_down_serves_what_is_ready_and_no_more(clock: FakeClock) -> None:
     queue = WorkQueue[str](clock)
     queue.add("ready")

@@ -7,13 +7,15 @@ Not here: whether a definition is sound (``builtin.definitions``), when its stat
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from trivyop.sandbox.apiserver.objects.builtin import METADATA
 from trivyop.sandbox.apiserver.objects.kinds import Column, Kind, Rules
 from trivyop.sandbox.apiserver.objects.schema import definition_schema
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from trivyop.sandbox.apiserver.objects.kinds import Obj
 
 _RULES = Rules(generation=True, unconditional_update=False)
@@ -65,39 +67,99 @@ def _scale_paths(scale: dict[str, Any] | None) -> tuple[str, str, str] | None:
     return (scale["specReplicasPath"], scale["statusReplicasPath"], scale.get("labelSelectorPath", ""))
 
 
-def established(definition: Obj, now: str) -> Obj:
-    """The definition with acceptedNames and the conditions NamesAccepted and Established in its status."""
-    out = copy.deepcopy(definition)
-    status: dict[str, Any] = out.setdefault("status", {})
-    status["acceptedNames"] = copy.deepcopy(out["spec"]["names"])
-    conditions = status["conditions"] = list(status.get("conditions") or ())
-    _set(conditions, "NamesAccepted", "NoConflicts", "no conflicts found", now)
-    _set(conditions, "Established", "InitialNamesAccepted", "the initial names have been accepted", now)
-    return out
+def established(definition: Obj, now: str, others: Iterable[Obj] = ()) -> Obj:
+    """The definition with acceptedNames and the conditions NamesAccepted and Established in its status.
 
-
-def terminating(definition: Obj, now: str) -> Obj:
-    """The definition with the condition Terminating, as deletion leaves it while its objects go."""
+    Names that the ``others`` of its group use already are not accepted, and then it is not established.
+    """
     out = copy.deepcopy(definition)
     status: dict[str, Any] = out.setdefault("status", {})
     conditions = status["conditions"] = list(status.get("conditions") or ())
-    message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon"
-    _set(conditions, "Terminating", "InstanceDeletionPending", message, now)
+    taken = _taken(definition, others)
+    if not taken:
+        status["acceptedNames"] = copy.deepcopy(out["spec"]["names"])
+        _set(conditions, "NamesAccepted", "NoConflicts", "no conflicts found", now)
+        _set(conditions, "Established", "InitialNamesAccepted", "the initial names have been accepted", now)
+        return out
+    status["acceptedNames"] = {"plural": "", "kind": ""} | {
+        part: name for part, name in out["spec"]["names"].items() if part not in taken
+    }
+    reason, name = taken[_conflicting(taken)]
+    _set(conditions, "NamesAccepted", reason, f'"{name}" is already in use', now, "False")
+    _set(conditions, "Established", "NotAccepted", "not all names are accepted", now, "False")
     return out
 
 
-def _set(conditions: list[dict[str, Any]], kind: str, reason: str, message: str, now: str) -> None:
-    """Set a condition to True; it keeps its time if it was so already."""
+_REASONS: Final = {
+    "plural": "PluralConflict",
+    "singular": "SingularConflict",
+    "shortNames": "ShortNamesConflict",
+    "kind": "KindConflict",
+    "listKind": "ListKindConflict",
+}
+
+
+def _conflicting(taken: dict[str, tuple[str, str]]) -> str:
+    """The conflict that the condition names: the last one in the server's order."""
+    return next(part for part in reversed(_REASONS) if part in taken)
+
+
+def _taken(definition: Obj, others: Iterable[Obj]) -> dict[str, tuple[str, str]]:
+    """By name part: the reason and the name, where another definition of the group has it."""
+    spec = definition["spec"]
+    resources: set[str] = set()
+    kinds: set[str] = set()
+    for other in others:
+        if (
+            other["spec"]["group"] != spec["group"]
+            or other["metadata"]["name"] == definition["metadata"]["name"]
+        ):
+            continue
+        accepted: dict[str, Any] = (other.get("status") or {}).get("acceptedNames") or {}
+        resources.update(filter(None, (accepted.get("plural"), accepted.get("singular"))))
+        resources.update(accepted.get("shortNames") or ())
+        kinds.update(filter(None, (accepted.get("kind"), accepted.get("listKind"))))
+    found: dict[str, tuple[str, str]] = {}
+    for part, reason in _REASONS.items():
+        value: Any = spec["names"].get(part)
+        used = kinds if part.lower().endswith("kind") else resources
+        clash = next(
+            (name for name in ([value] if isinstance(value, str) else value or ()) if name in used), None
+        )
+        if clash is not None:
+            found[part] = (reason, clash)
+    return found
+
+
+def terminating(definition: Obj, now: str, *, in_progress: bool = False) -> Obj:
+    """The definition with the condition Terminating: marked for deletion, then while its objects go."""
+    out = copy.deepcopy(definition)
+    status: dict[str, Any] = out.setdefault("status", {})
+    conditions = status["conditions"] = list(status.get("conditions") or ())
+    if in_progress:
+        message = "CustomResource deletion is in progress"
+        _set(conditions, "Terminating", "InstanceDeletionInProgress", message, now)
+    else:
+        message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon"
+        _set(conditions, "Terminating", "InstanceDeletionPending", message, now)
+    return out
+
+
+def _set(
+    conditions: list[dict[str, Any]], kind: str, reason: str, message: str, now: str, status: str = "True"
+) -> None:
+    """Set a condition; it keeps its time if its status stays."""
     condition = {
         "type": kind,
-        "status": "True",
+        "status": status,
         "lastTransitionTime": now,
         "reason": reason,
         "message": message,
     }
     for index, known in enumerate(conditions):
         if known.get("type") == kind:
-            if known.get("status") != "True":
-                conditions[index] = condition
+            if known.get("status") == status:
+                condition["lastTransitionTime"] = known.get("lastTransitionTime", now)
+            conditions[index] = condition
             return
     conditions.append(condition)

@@ -52,7 +52,7 @@ def decode_strict(body: bytes) -> tuple[Any, list[str]]:
         raise ValueError(_in_go(error)) from None
     except RecursionError:
         raise ValueError("exceeded max depth") from None
-    return value, [path for path in _paths_of_doubles(value)] if found else []
+    return (json.loads(text), _paths_of_doubles(value)) if found else (value, [])
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -241,7 +241,7 @@ def _stripped(held: FieldSet) -> FieldSet:
 @lru_cache(1024)
 def _nothing(schema: Schema) -> Obj:
     """The empty object that a new one is compared with: structs that are always there belong to nobody."""
-    return {**typed.zero(schema), "metadata": {}}
+    return {**(typed.zero(schema) or {}), "metadata": {}}
 
 
 def _with_entries(obj: Obj, entries: list[dict[str, Any]]) -> Obj:

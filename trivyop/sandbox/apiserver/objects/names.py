@@ -53,6 +53,7 @@ _IMMUTABLE: Final = (
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
 )
+_OWNER: Final = ("apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion")
 _MAX_ANNOTATIONS: Final = 256 * 1024
 _STANDARD_FINALIZERS: Final = ("orphan", "foregroundDeletion", "kubernetes")
 
@@ -218,7 +219,10 @@ def _check_owners(owners: list[dict[str, Any]]) -> list[FieldError]:
             'Only one reference can have Controller set to true. Found "true" in references for'
             f" {controllers[0]} and {controllers[1]}"
         )
-        errors.append(invalid_value(field, owners, message))
+        shown = quoted(
+            [{part: owner[part] for part in _OWNER if part in owner} for owner in owners], ordered=False
+        )
+        errors.append(FieldError("FieldValueInvalid", field, f"Invalid value: {shown}: {message}"))
     return errors
 
 

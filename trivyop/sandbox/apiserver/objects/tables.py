@@ -40,6 +40,13 @@ _CREATED: Final = (
 _AGE: Final = Column("Age", "string", _CREATED)
 _AGE_DATE: Final = Column("Age", "date", _CREATED, json_path=".metadata.creationTimestamp")
 _CREATED_AT: Final = Column("Created At", "date", _CREATED)
+_COMPLETED: Final = {
+    phase: {"type": "Completed", "status": "True", "reason": phase, "message": message}
+    for phase, message in (
+        ("Succeeded", "The pod has completed successfully."),
+        ("Failed", "The pod failed."),
+    )
+}
 _LINE: Final = re.compile(
     r"(?P<name>[^:+]+?)(?P<wide>\+?)(?: \((?P<type>integer|boolean)\))?(?:: (?P<text>.*))?"
 )
@@ -97,7 +104,14 @@ def column_definitions(kind: Kind) -> list[dict[str, Any]]:
 def row(kind: Kind, obj: Obj, now: datetime, include: str = "Metadata") -> dict[str, Any]:
     """One row; ``include`` is None, Metadata or Object (``?includeObject=``)."""
     shown = {"None": None, "Object": obj}[include] if include in ("None", "Object") else partial(obj)
-    return {"cells": _cells(kind, obj, now), "object": shown}
+    out: dict[str, Any] = {"cells": _cells(kind, obj, now)}
+    if (
+        kind.plural == "pods"
+        and not kind.group
+        and (conditions := _COMPLETED.get(obj["status"].get("phase")))
+    ):
+        out["conditions"] = [dict(conditions)]
+    return {**out, "object": shown}
 
 
 def _cells(kind: Kind, obj: Obj, now: datetime) -> list[Any]:
@@ -162,7 +176,7 @@ def table(
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
         "metadata": metadata,
-        "columnDefinitions": column_definitions(kind) if columns else [],
+        "columnDefinitions": column_definitions(kind) if columns else None,
         "rows": [row(kind, obj, now, include) for obj in objects],
     }
 

@@ -37,9 +37,9 @@ def validate(schema: Schema, value: Any, name: str, field: str | None = None) ->
     return errors
 
 
-def quoted(value: Any) -> str:
-    """A value as messages show it: JSON, without escapes for HTML or other alphabets."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+def quoted(value: Any, *, ordered: bool = True) -> str:
+    """A value as messages show it: JSON, with sorted keys (of maps; those of structs are as they come)."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=ordered)
 
 
 def _check(schema: Schema, value: Any, name: str, field: str, errors: list[FieldError]) -> None:

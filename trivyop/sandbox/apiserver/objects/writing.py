@@ -75,14 +75,23 @@ def create(kind: Kind, body: bytes, media_type: str, write: Write) -> Written:
     _check_place(kind, obj, write)
     if obj["metadata"].get("resourceVersion"):
         if write.name:
-            raise conflict(kind.plural, kind.group, write.name, _gone(write.name))
+            key = f"/registry/{kind.plural}/{write.namespace}/{write.name}"
+            why = f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed"
+            raise conflict(kind.plural, kind.group, write.name, why)
         raise Refused(500, "", "resourceVersion should not be set on objects to be created")
     obj = fieldmanager.track_update(kind, None, obj, manager=write.manager, now=write.now)
     return Written(_finish_create(kind, obj, write), tuple(warnings))
 
 
-def _gone(name: str) -> str:
-    return f"StorageError: invalid object, Code: 4, Key: {name}, ResourceVersion: 0"
+def _storage_key(kind: Kind, obj: Obj) -> str:
+    """Where the real server keeps an object; it shows in messages."""
+    parts = [
+        kind.group if kind.custom else "",
+        kind.plural,
+        obj["metadata"].get("namespace", ""),
+        obj["metadata"]["name"],
+    ]
+    return "/registry/" + "/".join(filter(None, parts))
 
 
 def replace(kind: Kind, live: Obj, body: bytes, media_type: str, write: Write) -> Written:
@@ -95,7 +104,9 @@ def replace(kind: Kind, live: Obj, body: bytes, media_type: str, write: Write) -
     sent = obj["metadata"].get("uid")
     if sent and sent != live["metadata"]["uid"]:
         why = (
-            f"Precondition failed: UID in precondition: {sent}, UID in object meta: {live['metadata']['uid']}"
+            f"StorageError: invalid object, Code: 4, Key: {_storage_key(kind, live)}, ResourceVersion: 0,"
+            f" AdditionalErrorMsg: Precondition failed: UID in precondition: {sent},"
+            f" UID in object meta: {live['metadata']['uid']}"
         )
         raise conflict(kind.plural, kind.group, write.name, why)
     return Written(_update(kind, live, obj, write, check_version=True), tuple(warnings))
@@ -294,9 +305,8 @@ def _update(
         _prepare_status(kind, live, new)
     else:
         _prepare(kind, live, new)
-    errors = names.check_metadata_update(live, new) + _wrong_kind(kind, new)
-    if errors and not kind.custom:
-        errors = errors + [error for error in errors if error.message.endswith("field is immutable")]
+    errors = names.check_metadata_update(live, new)
+    errors += [*errors, *_wrong_kind(kind, new)]  # the server checks metadata twice, and counts causes twice
     errors += _validate(kind, live, new, write.subresource)
     if errors:
         raise invalid(new["kind"], kind.group_of_errors, before["name"], errors)

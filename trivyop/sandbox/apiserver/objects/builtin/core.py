@@ -63,7 +63,7 @@ def _validate_config_map(obj: Obj) -> list[FieldError]:
     ]
     errors += check_keys(binary, "binaryData")
     size = sum(map(len, data.values())) + sum(len(value) * 3 // 4 for value in binary.values())
-    return errors + _too_long("", size)
+    return errors + _too_long("[]", size)
 
 
 def _too_long(field: str, size: int) -> list[FieldError]:
@@ -156,7 +156,8 @@ def _default_node(obj: Obj) -> None:
     if "capacity" in status and not status.get("allocatable"):
         status["allocatable"] = dict(status["capacity"])
     if spec.get("podCIDR"):
-        spec.setdefault("podCIDRs", [spec["podCIDR"]])
+        if spec["podCIDR"] not in (spec.get("podCIDRs") or ())[:1]:
+            spec["podCIDRs"] = [spec["podCIDR"]]
 
 
 def _admit_node(obj: Obj, _write: Write) -> None:

@@ -19,15 +19,15 @@ from trivyop.sandbox.apiserver.objects.names import (
     not_supported,
     required,
 )
+from trivyop.sandbox.apiserver.objects.refusals import FieldError
+from trivyop.sandbox.apiserver.objects.validation import quoted
 
 if TYPE_CHECKING:
     from trivyop.sandbox.apiserver.objects.kinds import Obj
-    from trivyop.sandbox.apiserver.objects.refusals import FieldError
 
 _APPROVAL: Final = "api-approved.kubernetes.io"
 _PROTECTED: Final = re.compile(r"(.*\.)?(k8s|kubernetes)\.io")
 _TYPES: Final = ("array", "boolean", "integer", "number", "object", "string")
-_ONE_STORAGE: Final = "must have exactly one version marked as storage version"
 
 
 def _default(obj: Obj) -> None:
@@ -88,7 +88,9 @@ def _check_spec(spec: dict[str, Any]) -> list[FieldError]:
     if spec["scope"] not in ("Cluster", "Namespaced"):
         errors.append(not_supported("spec.scope", spec["scope"], ("Cluster", "Namespaced")))
     if sum(bool(version.get("storage")) for version in versions) != 1:
-        errors.append(invalid_value("spec.versions", [_in_go(version) for version in versions], _ONE_STORAGE))
+        shown = quoted([_in_go(version) for version in versions], ordered=False)
+        message = f"Invalid value: {shown}: must have exactly one version marked as storage version"
+        errors.append(FieldError("FieldValueInvalid", "spec.versions", message))
     lone = len(versions) == 1
     for index, version in enumerate(versions):
         errors += _check_version(version, f"spec.versions[{index}]", lone=lone)
@@ -175,14 +177,11 @@ def _has_defaults(schema: Any) -> bool:
 
 def _check_stored(obj: Obj) -> list[FieldError]:
     stored = (obj.get("status") or {}).get("storedVersions") or []
-    storage = [version["name"] for version in obj["spec"].get("versions") or () if version.get("storage")]
-    errors: list[FieldError] = []
-    if len(storage) != 1:
-        errors.append(invalid_value("status.storedVersions", stored, _ONE_STORAGE))
-    elif storage[0] not in stored:
-        message = f'must have the storage version "{storage[0]}"'
-        errors.append(invalid_value("status.storedVersions", stored, message))
-    return errors
+    return [
+        invalid_value("status.storedVersions", stored, f"must have the storage version {version['name']}")
+        for version in obj["spec"].get("versions") or ()
+        if version.get("storage") and version["name"] not in stored
+    ]
 
 
 def _check_approval(obj: Obj) -> list[FieldError]:

@@ -19,11 +19,11 @@ from trivyop.sandbox.apiserver.objects.names import (
     not_supported,
     required,
 )
+from trivyop.sandbox.apiserver.objects.refusals import FieldError
 from trivyop.sandbox.apiserver.objects.selecting import matches
 
 if TYPE_CHECKING:
     from trivyop.sandbox.apiserver.objects.kinds import Obj
-    from trivyop.sandbox.apiserver.objects.refusals import FieldError
 
 _UID: Final = "batch.kubernetes.io/controller-uid"
 _NAME: Final = "batch.kubernetes.io/job-name"
@@ -153,6 +153,40 @@ def _same_template(old: Obj, new: Obj) -> bool:
     return rest[0] == rest[1]
 
 
+def _validate_job_status(old: Obj, new: Obj) -> list[FieldError]:
+    """A Job finishes once, and its status must agree with that."""
+    before, after = _true_conditions(old), _true_conditions(new)
+    status: dict[str, Any] = new.get("status") or {}
+    errors: list[FieldError] = []
+    if "Complete" in after and "Complete" not in before:
+        if not status.get("completionTime"):
+            errors.append(required("status.completionTime", "completionTime is required for Complete jobs"))
+        if "SuccessCriteriaMet" not in after:
+            errors.append(_unmet("Complete=True", "SuccessCriteriaMet=true"))
+    if "Failed" in after and "Failed" not in before and "FailureTarget" not in after:
+        errors.append(_unmet("Failed=True", "FailureTarget=true"))
+    finished = {"Complete", "Failed"} & after
+    if finished and not {"Complete", "Failed"} & before:
+        for part in ("active", "terminating", "ready"):
+            if status.get(part, 0) > 0:
+                message = f"{part}>0 is invalid for finished job"
+                errors.append(invalid_value(f"status.{part}", status[part], message))
+    elif not finished and status.get("completionTime"):
+        message = "cannot set completionTime when there is no Complete=True condition"
+        errors.append(invalid_value("status.completionTime", status["completionTime"], message))
+    return errors
+
+
+def _unmet(condition: str, needed: str) -> FieldError:
+    message = f"Invalid value: cannot set {condition} condition without the {needed} condition"
+    return FieldError("FieldValueInvalid", "status.conditions", message)
+
+
+def _true_conditions(obj: Obj) -> set[str]:
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    return {condition["type"] for condition in conditions if condition.get("status") == "True"}
+
+
 def _default_cron_job(obj: Obj) -> None:
     spec = obj["spec"]
     default_pod_spec(spec["jobTemplate"]["spec"]["template"]["spec"])
@@ -197,6 +231,7 @@ JOB: Final = Rules(
     prepare_create=_generate_selector,
     validate=_validate_job,
     validate_update=_validate_job_update,
+    validate_status=_validate_job_status,
     generation=True,
 )
 CRON_JOB: Final = Rules(default=_default_cron_job, validate=_validate_cron_job, generation=True)

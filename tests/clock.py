@@ -14,10 +14,10 @@ NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 class FakeTimer:
     """A callback that waits for the test to move time."""
 
-    def __init__(self, clock: FakeClock, due: float, callback: Callable[[], None]) -> None:
+    def __init__(self, due: float, callback: Callable[[], None], *, sleep: bool = False) -> None:
         self.due = due
         self.callback: Callable[[], None] | None = callback
-        self._clock = clock
+        self.sleep = sleep
 
     def cancel(self) -> None:
         self.callback = None
@@ -31,7 +31,7 @@ class FakeClock:
         self._seconds = 0.0
         self._order = itertools.count()
         self._timers: list[tuple[float, int, FakeTimer]] = []
-        self._watchers: list[tuple[int, asyncio.Future[None]]] = []
+        self._watchers: list[asyncio.Future[None]] = []
 
     def monotonic(self) -> float:
         return self._seconds
@@ -40,14 +40,11 @@ class FakeClock:
         return self._start + timedelta(seconds=self._seconds)
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> FakeTimer:
-        timer = FakeTimer(self, self._seconds + max(0.0, seconds), callback)
-        heapq.heappush(self._timers, (timer.due, next(self._order), timer))
-        self._tell_watchers()
-        return timer
+        return self._set(seconds, callback)
 
     async def sleep(self, seconds: float) -> None:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        timer = self.call_later(seconds, lambda: done.done() or done.set_result(None))
+        timer = self._set(seconds, lambda: done.done() or done.set_result(None), sleep=True)
         try:
             await done
         finally:
@@ -57,6 +54,11 @@ class FakeClock:
     def pending(self) -> int:
         """How many timers and sleeps wait for time to move."""
         return sum(timer.callback is not None for _, _, timer in self._timers)
+
+    @property
+    def sleeping(self) -> int:
+        """How many tasks sleep; timers, such as deadlines, do not count."""
+        return sum(timer.sleep and timer.callback is not None for _, _, timer in self._timers)
 
     @property
     def next_due(self) -> float | None:
@@ -80,13 +82,29 @@ class FakeClock:
         self._seconds = end
         await settle()
 
+    async def until(self, reached: Callable[[], bool]) -> None:
+        """Wait until ``reached`` holds, looking again each time somebody sets a timer or goes to sleep."""
+        while not reached():
+            told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._watchers.append(told)
+            await told
+
     async def until_pending(self, count: int = 1) -> None:
         """Wait until at least ``count`` timers or sleeps wait for time to move."""
-        if self.pending >= count:
-            return
-        reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._watchers.append((count, reached))
-        await reached
+        await self.until(lambda: self.pending >= count)
+
+    async def until_sleeping(self, count: int = 1) -> None:
+        """Wait until at least ``count`` tasks sleep."""
+        await self.until(lambda: self.sleeping >= count)
+
+    def _set(self, seconds: float, callback: Callable[[], None], *, sleep: bool = False) -> FakeTimer:
+        timer = FakeTimer(self._seconds + max(0.0, seconds), callback, sleep=sleep)
+        heapq.heappush(self._timers, (timer.due, next(self._order), timer))
+        watchers, self._watchers = self._watchers, []
+        for told in watchers:
+            if not told.done():
+                told.set_result(None)
+        return timer
 
     def _step(self, end: float) -> bool:
         self._drop_cancelled()
@@ -103,16 +121,16 @@ class FakeClock:
         while self._timers and self._timers[0][2].callback is None:
             heapq.heappop(self._timers)
 
-    def _tell_watchers(self) -> None:
-        waiting = self._watchers
-        self._watchers = []
-        for count, reached in waiting:
-            if reached.done():
-                continue
-            if self.pending >= count:
-                reached.set_result(None)
-            else:
-                self._watchers.append((count, reached))
+
+class EagerClock(FakeClock):
+    """Sleeps take no time, and deadlines never come: for tests that do not care when things happen."""
+
+    async def sleep(self, seconds: float) -> None:
+        self._seconds += seconds
+        await asyncio.sleep(0)
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> FakeTimer:
+        return FakeTimer(self._seconds + seconds, callback)
 
 
 async def settle(turns: int = 20) -> None:

@@ -26,7 +26,7 @@ class QueueLaws(RuleBasedStateMachine):
         self.ready: dict[str, tuple[Priority, int]] = {}
         self.in_hand: set[str] = set()
         self.again: dict[str, Priority] = {}
-        self.delayed: dict[str, tuple[float, Priority]] = {}
+        self.delayed: dict[str, tuple[float, int, Priority]] = {}
 
     def take(self) -> str:
         """Get a key without an event loop: one is ready, so there is nothing to wait for."""
@@ -54,8 +54,14 @@ class QueueLaws(RuleBasedStateMachine):
         self.model_add_after(key, self.clock.monotonic() + seconds, priority)
 
     def model_add_after(self, key: str, due: float, priority: Priority) -> None:
-        old_due, old_priority = self.delayed.get(key, (due, priority))
-        self.delayed[key] = (min(due, old_due), min(priority, old_priority))
+        self.arrivals += 1
+        waiting = self.delayed.get(key)
+        if waiting is not None:
+            priority = min(priority, waiting[2])
+        if waiting is not None and waiting[0] <= due:
+            self.delayed[key] = (waiting[0], waiting[1], priority)
+        else:
+            self.delayed[key] = (due, self.arrivals, priority)
 
     @rule(key=KEYS)
     def add_rate_limited(self, key: str) -> None:
@@ -71,10 +77,9 @@ class QueueLaws(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self.clock.advance(seconds)
         now = self.clock.monotonic()
-        due = sorted((at, key, priority) for key, (at, priority) in self.delayed.items() if at <= now)
-        for _, key, priority in due:
-            del self.delayed[key]
-            self.model_add(key, priority)
+        for key in sorted(self.delayed, key=self.delayed.__getitem__):
+            if self.delayed[key][0] <= now:
+                self.model_add(key, self.delayed.pop(key)[2])
 
     @precondition(lambda self: self.ready)
     @rule()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -56,3 +58,86 @@ def status(code: int, reason: str = "", message: str = "no", **headers: str) -> 
     """A refusal in an API server's words."""
     body = {"kind": "Status", "status": "Failure", "message": message, "reason": reason, "code": code}
     return web.json_response(body, status=code, headers=headers)
+
+
+class Script:
+    """A server that answers each request with the next line of its part, and keeps silent after the last."""
+
+    def __init__(self, *answers: Handler) -> None:
+        self.requests: list[web.BaseRequest] = []
+        self._answers = list(answers)
+        self._asked = asyncio.Event()
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.requests.append(request)
+        self._asked.set()
+        return await (self._answers.pop(0) if self._answers else hold())(request)
+
+    async def until_asked(self, times: int) -> None:
+        """Wait until the server has had so many requests."""
+        while len(self.requests) < times:
+            self._asked.clear()
+            await self._asked.wait()
+
+
+def refusal(code: int, reason: str = "", message: str = "no", **headers: str) -> Handler:
+    """Say no."""
+
+    async def handler(request: web.BaseRequest) -> web.Response:
+        return status(code, reason, message, **headers)
+
+    return handler
+
+
+def page(*items: Any, version: str = "1", more: str = "") -> Handler:
+    """One page of a list."""
+
+    async def handler(request: web.BaseRequest) -> web.Response:
+        meta = {"resourceVersion": version} | ({"continue": more} if more else {})
+        return web.json_response({"kind": "List", "metadata": meta, "items": list(items)})
+
+    return handler
+
+
+def hold(*lines: Any, then_end: bool = False) -> Handler:
+    """A watch that tells of ``lines``, waits where they are an ``Event``, and then stays open, or ends."""
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for line in lines:
+            if isinstance(line, asyncio.Event):
+                await line.wait()
+            else:
+                await response.write(json.dumps(line).encode() + b"\n")
+        if not then_end:
+            await asyncio.get_running_loop().create_future()
+        return response
+
+    return handler
+
+
+def end(*lines: Any) -> Handler:
+    """A watch that tells of ``lines`` and ends."""
+    return hold(*lines, then_end=True)
+
+
+def thing(name: str, version: int = 1, **metadata: Any) -> dict[str, Any]:
+    """An object in the namespace shop."""
+    return {"metadata": {"name": name, "namespace": "shop", "resourceVersion": str(version)} | metadata}
+
+
+def event(kind: str, name: str, version: int, **metadata: Any) -> dict[str, Any]:
+    """An event about a ``thing``."""
+    return {"type": kind, "object": thing(name, version, **metadata)}
+
+
+def bookmark(version: int, *, ends_list: bool = False) -> dict[str, Any]:
+    """The version moves on; ``ends_list``: and the list that a watch began with is complete."""
+    notes = {"annotations": {"k8s.io/initial-events-end": "true"}} if ends_list else {}
+    return {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": str(version)} | notes}}
+
+
+def expired(message: str = "too old resource version") -> dict[str, Any]:
+    """The event that says: list again."""
+    return {"type": "ERROR", "object": {"code": 410, "reason": "Expired", "message": message}}

@@ -126,8 +126,9 @@ class ImageScan(Object, frozen=True, rename="camel", kw_only=True):
 
 
 def to_document(value: ImageScanSpec | ImageScanStatus) -> dict[str, Any]:
-    """The spec or status as plain JSON values, absent fields left out."""
-    return msgspec.to_builtins(value)
+    """The spec or status as the JSON values that the API would send; absent fields are left out."""
+    document: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(value))
+    return {"phase": value.phase.value, **document} if isinstance(value, ImageScanStatus) else document
 
 
 _DIGEST = re.compile(r"([a-z0-9]+):([0-9a-f]{32,})")

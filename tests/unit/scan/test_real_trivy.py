@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from trivyop.report.findings import Findings, Sbom
+from trivyop.sandbox.registry.auth import Account, Auth, Scheme
 from trivyop.sandbox.registry.samples import EXPECTED_FINDINGS, sample_images
 from trivyop.sandbox.registry.server import Registry
 from trivyop.sandbox.registry.vulndb import build_newer_database
@@ -22,6 +23,7 @@ from trivyop.scan.command import (
     build_image_command,
     image_reference,
 )
+from trivyop.scan.credentials import Credential, docker_config
 from trivyop.scan.cyclonedx import parse_bom
 from trivyop.scan.database import DatabaseStore, NoDatabaseError
 from trivyop.scan.failures import FailureClass, ScanError, WrongImageError, classify
@@ -29,7 +31,7 @@ from trivyop.scan.framing import BOM_PART, FAILURE_PART, RESULT_PART, FrameReade
 from trivyop.scan.rematch import rematch
 from trivyop.scan.script import build_scan_script
 from trivyop.scan.trivy_json import ExpectedImage, parse_findings
-from trivyop.settings import Settings, load_settings
+from trivyop.settings import SecretText, Settings, load_settings
 from trivyop.workload.images import ImageName
 
 TRIVY = shutil.which("trivy", path=str(Path(sys.executable).parent)) or shutil.which("trivy")
@@ -92,7 +94,7 @@ class Scan:
 
 
 async def scan(
-    settings: Settings, registry: Registry, reference: str, platform: str, directory: Path
+    settings: Settings, registry: Registry, reference: str, platform: str, directory: Path, **environment: str
 ) -> Scan:
     script = build_scan_script(
         SCAN_ID,
@@ -101,7 +103,8 @@ async def scan(
         convert=build_convert_command(settings, directory=str(directory)),
     )
     await run(build_database_command(settings.trivy))
-    log = await run(["sh", "-c", script], TRIVY_JAVA_DB_REPOSITORY=f"{registry.address}/trivy-java-db")
+    java = f"{registry.address}/trivy-java-db"
+    log = await run(["sh", "-c", script], TRIVY_JAVA_DB_REPOSITORY=java, **environment)
     return Scan(log)
 
 
@@ -196,6 +199,26 @@ async def test_image_name_never_reaches_the_shell(
         assert failed.transmission.exit_code == 1
         assert b"could not parse reference" in failed.part(FAILURE_PART)
     assert not witness.exists()
+
+
+@pytest.mark.parametrize("scheme", Scheme)
+async def test_login_opens_a_private_image(scheme: Scheme, tmp_path: Path) -> None:
+    """The configuration that a scan pod mounts is one that Trivy reads; databases are fetched without it."""
+    auth = Auth({"shop/": Account("puller", "pass,word")}, scheme=scheme)
+    login = Credential("127.0.0.1", "puller", SecretText("pass,word"))
+    async with Registry(sample_images(), auth) as registry:
+        settings = settings_for(registry, tmp_path)
+        reference = f"{registry.address}/shop/web:1.0"
+        (tmp_path / "config.json").write_text(docker_config(registry.address, login))
+
+        refused = await scan(settings, registry, reference, "linux/amd64", tmp_path / "without")
+        scanned = await scan(
+            settings, registry, reference, "linux/amd64", tmp_path / "with", DOCKER_CONFIG=str(tmp_path)
+        )
+
+    explained = classify(exit_code=1, stderr=refused.part(FAILURE_PART).decode())
+    assert explained.failure_class is FailureClass.AUTH
+    assert parse_findings(scanned.part(RESULT_PART)).vulnerabilities
 
 
 async def test_newer_database_is_taken_and_finds_more(

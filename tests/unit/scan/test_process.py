@@ -1,0 +1,103 @@
+"""Child processes: bounded in time and output, and gone afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from trivyop.scan.failures import FailureClass, ScanError
+from trivyop.scan.process import ERROR_TAIL_BYTES, Completed, run_program
+
+ENVIRONMENT = {"PATH": os.environ["PATH"]}
+
+
+async def run(code: str, directory: Path, *, timeout_seconds: float = 30, limit: int = 10_000) -> Completed:
+    return await run_program(
+        [sys.executable, "-c", code],
+        environment=ENVIRONMENT,
+        directory=str(directory),
+        timeout_seconds=timeout_seconds,
+        output_limit_bytes=limit,
+    )
+
+
+async def test_output_and_errors_come_apart(tmp_path: Path) -> None:
+    done = await run("import sys; print('result'); print('chatter', file=sys.stderr); sys.exit(3)", tmp_path)
+
+    assert done == Completed(3, b"result\n", "chatter\n")
+
+
+async def test_only_the_end_of_errors_is_kept(tmp_path: Path) -> None:
+    done = await run("import sys; sys.stderr.write('x' * 1_000_000 + 'the end')", tmp_path)
+
+    assert len(done.errors) == ERROR_TAIL_BYTES
+    assert done.errors.endswith("the end")
+
+
+async def test_signal_is_told_as_shells_tell_it(tmp_path: Path) -> None:
+    done = await run("import os; os.kill(os.getpid(), 9)", tmp_path)
+
+    assert done.exit_code == 137
+
+
+async def test_environment_is_what_was_given(tmp_path: Path) -> None:
+    """Nothing of the operator's own environment, where its secrets are, gets through."""
+    done = await run("import os; print(sorted(set(os.environ) - {'LC_CTYPE'}), os.getcwd())", tmp_path)
+
+    assert done.output.decode() == f"['PATH'] {tmp_path}\n"
+
+
+async def test_slow_program_is_stopped_with_its_children(tmp_path: Path) -> None:
+    """The grandchild holds the pipes; if it lived on, reading would never end."""
+    code = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "open('pid', 'w').write(str(child.pid))\n"
+        "time.sleep(600)\n"
+    )
+    with pytest.raises(ScanError, match="took more than") as caught:
+        await run(code, tmp_path, timeout_seconds=1.0)
+
+    assert caught.value.failure.failure_class is FailureClass.TIMEOUT
+    assert not is_running(int((tmp_path / "pid").read_text()))
+
+
+async def test_cancelled_run_leaves_nothing_behind(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "started")
+    code = "import os, time; open('started', 'w').write(str(os.getpid())); time.sleep(600)"
+    task = asyncio.create_task(run(code, tmp_path))
+    pid = int(await asyncio.to_thread((tmp_path / "started").read_text))
+
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert not is_running(pid)
+
+
+async def test_endless_output_is_stopped(tmp_path: Path) -> None:
+    with pytest.raises(ScanError, match="printed more than 10000 bytes") as caught:
+        await run("while True: print('x' * 1000)", tmp_path)
+
+    assert caught.value.failure.failure_class is FailureClass.TOO_LARGE
+
+
+async def test_missing_program_is_a_failure_with_a_class(tmp_path: Path) -> None:
+    with pytest.raises(ScanError, match="cannot run /nowhere/trivy") as caught:
+        await run_program(
+            ["/nowhere/trivy"], environment=ENVIRONMENT, directory=str(tmp_path), timeout_seconds=1
+        )
+
+    assert caught.value.failure.failure_class is FailureClass.SCANNER_IMAGE
+
+
+def is_running(pid: int) -> bool:
+    """A zombie that nobody reaps (the grandchild of a killed parent, in a container) does not run."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -86,7 +86,7 @@ class Delivery:
 
     def is_missing(self, target: Target, image: ImageKey, settings_hash: str) -> bool:
         """Whether the target lacks a current report of any kind."""
-        return not image.digest or any(self._lacks(kind, target, image, settings_hash) for kind in self.kinds)
+        return any(self._lacks(kind, target, image, settings_hash) for kind in self.kinds)
 
     def _lacks(self, kind: Resource, target: Target, image: ImageKey, settings_hash: str) -> bool:
         container = target.container.container

@@ -28,7 +28,7 @@ from trivyop.controllers.scanjobs import ScanJobs
 from trivyop.controllers.targets import Target, Targets
 from trivyop.controllers.usage import Usage
 from trivyop.controllers.view import BY_SCAN, View
-from trivyop.errors import ConflictError, TerminalError
+from trivyop.errors import ConflictError, TerminalError, TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.events import EventRecorder
 from trivyop.kube.resources import IMAGESCANS, ObjectKey
@@ -65,6 +65,7 @@ from trivyop.workload.owners import WorkloadRef
 log = structlog.get_logger(__name__)
 
 _JOB_GRACE = timedelta(seconds=60)  # for the cluster to end a Job at its own deadline
+_LOG_PATIENCE = timedelta(minutes=30)  # from the creation of the Job; its node may be gone for good
 _SPREAD = 0.1  # of the time to live: what was scanned together need not be refreshed together
 _FIELD_MANAGER_OF_REQUESTS = "trivyop-rescan"
 
@@ -353,6 +354,12 @@ class ImageScans:
             result = await self._results.read(scan, job)
         except ScanError as error:
             result = error.failure
+        except TransientError as error:
+            if self._clock.now() < job.created + _LOG_PATIENCE:
+                raise
+            result = failure(FailureClass.INTERRUPTED, f"the scan pod's log cannot be read: {error}")
+        except TerminalError as error:
+            result = failure(FailureClass.ADMISSION, f"the scan pod's log cannot be read: {error}")
         if isinstance(result, Failure):
             await self._failed(scan, status, result, targets)
             return

@@ -26,7 +26,7 @@ from trivyop.report.findings import Findings, Sbom
 from trivyop.scan.command import image_reference
 from trivyop.scan.cyclonedx import parse_bom
 from trivyop.scan.database import DatabaseVersion, parse_database_version
-from trivyop.scan.failures import Failure, FailureClass, FramingError, classify, failure
+from trivyop.scan.failures import Failure, FailureClass, FramingError, ParseError, classify, failure
 from trivyop.scan.framing import (
     BOM_PART,
     DATABASE_PART,
@@ -180,7 +180,8 @@ class Results:
                     stderr=_content(sinks[FAILURE_PART]).decode("utf-8", "replace"),
                     message=ended.message,
                 )
-            return await asyncio.to_thread(_parse, self._expected(scan), sinks)
+            needs_bom = self._settings.operator.sbom_generation_enabled
+            return await asyncio.to_thread(_parse, self._expected(scan), sinks, needs_bom=needs_bom)
 
     def _expected(self, scan: ImageScan) -> ExpectedImage:
         digest = scan.spec.digest or None
@@ -194,10 +195,12 @@ class Results:
         return reader.finish()
 
 
-def _parse(expected: ExpectedImage, sinks: Mapping[str, IO[bytes]]) -> ScanResult:
+def _parse(expected: ExpectedImage, sinks: Mapping[str, IO[bytes]], *, needs_bom: bool) -> ScanResult:
     """Parse the parts of a successful transmission; runs in a thread."""
     findings = parse_findings(_content(sinks[RESULT_PART]), expected)
     bom, database = sinks.get(BOM_PART), sinks.get(DATABASE_PART)
+    if bom is None and needs_bom:
+        raise ParseError("the scan pod sent no bill of materials")
     return ScanResult(
         findings,
         parse_bom(_content(bom), scanner_version=findings.scanner_version) if bom is not None else None,

@@ -134,8 +134,12 @@ def pinned(container: ContainerImage, digest: str, platform: str) -> ContainerIm
 
 
 def keeps_reports(skipped: Skipped) -> bool:
-    """Whether the reports of a workload that is not scanned still say something true about it."""
-    return skipped.reason in (Reason.NO_PODS, Reason.TERMINATING)
+    """Whether the reports of a workload that is not scanned still say something true about it.
+
+    Those of a revision on its way out do, until its last pod is gone: they are all that is known of what runs
+    while the next revision is not scanned, or does not start.
+    """
+    return skipped.reason in (Reason.NO_PODS, Reason.OUTGOING, Reason.TERMINATING)
 
 
 def _name_of(image: str) -> ImageName:

@@ -134,22 +134,25 @@ class Workloads:
         if kind not in WorkloadKind:
             return
         ref = WorkloadRef(WorkloadKind(kind), ObjectKey.parse(rest))
-        self._lost.setdefault(ref, {})[old.container] = old.owner_uid
+        self._lost[ref] = {**self._lost.get(ref, {}), old.container: old.owner_uid}
         self._queue.add_after(ref, _DELETED_PATIENCE_SECONDS, Priority.USER)
 
     # reconciling
 
     async def reconcile(self, ref: WorkloadRef) -> float | None:
         """Bring usage and reports of one workload up to date; returns seconds until the next look."""
-        lost = self._lost.pop(ref, {})
+        lost = self._lost.get(ref, {})
         workload = self._targets.resolve(ref)
         if not isinstance(workload, Workload):
             await self._not_scanned(ref, workload)
+            self._lost.pop(ref, None)
             return None
         needs, wait = self._needs(ref, workload)
         touched = self._usage.set(ref, needs)
         await self._delete_superfluous(ref, workload)
         await self._rescan_lost(workload, lost, needs)
+        if self._lost.get(ref, {}) == lost:  # else more were lost meanwhile
+            self._lost.pop(ref, None)
         for scan in touched | {name for name in needs.values() if not self._scans.serves(name, ref)}:
             self._scans.look_at(scan, urgent=self._started)
         return wait

@@ -58,6 +58,7 @@ class Reason(StrEnum):
     OURS = "belongs to the operator"
     TERMINATING = "is being deleted"
     CONTROLLED = "its controller is scanned instead"
+    OUTGOING = "is being replaced by a newer revision"  # and still has pods
     OUTDATED = "is not the current revision"
     NO_PODS = "has no pods"
     NO_IMAGES = "all its images are excluded"
@@ -214,16 +215,20 @@ def _not_the_one(
             return Reason.CONTROLLED
         case Job() if workload_of_job(obj).kind is WorkloadKind.CRON_JOB:
             return Reason.CONTROLLED
+        case ReplicaSet() | ReplicationController() if (
+            selection.only_current_revisions and not _is_current(obj, listers)
+        ):
+            return Reason.OUTGOING if pods else Reason.OUTDATED
         case ReplicaSet() | ReplicationController() | StatefulSet() if not pods:
             return Reason.NO_PODS
-        case ReplicaSet() if not _is_newest(obj, DEPLOYMENT_REVISION, listers.replica_sets):
-            return Reason.OUTDATED if selection.only_current_revisions else None
-        case ReplicationController() if not _is_newest(
-            obj, DEPLOYMENT_CONFIG_VERSION, listers.replication_controllers
-        ):
-            return Reason.OUTDATED if selection.only_current_revisions else None
         case _:
             return None
+
+
+def _is_current(obj: ReplicaSet | ReplicationController, listers: Listers) -> bool:
+    if isinstance(obj, ReplicaSet):
+        return _is_newest(obj, DEPLOYMENT_REVISION, listers.replica_sets)
+    return _is_newest(obj, DEPLOYMENT_CONFIG_VERSION, listers.replication_controllers)
 
 
 def _is_newest(obj: Object, annotation: str, siblings: Lister[Object]) -> bool:

@@ -71,8 +71,19 @@ def test_only_the_highest_revision_of_a_deployment_is_scanned() -> None:
         pod("web-2-a", WEB, owner=("ReplicaSet", "web-2")),
     )
 
-    assert world.resolve(WorkloadKind.REPLICA_SET, "web-1") == Skipped(Reason.OUTDATED)
+    assert world.resolve(WorkloadKind.REPLICA_SET, "web-1") == Skipped(Reason.OUTGOING)
     assert world.workload(WorkloadKind.REPLICA_SET, "web-2").key.name == "web-2"
+
+
+def test_old_revision_that_is_scaled_to_zero_is_outdated() -> None:
+    """Not merely without pods: those may come back, and its reports would stay for them."""
+    world = World(
+        replica_set("web-1", 1),
+        replica_set("web-2", 2),
+        pod("web-2-a", WEB, owner=("ReplicaSet", "web-2")),
+    )
+
+    assert world.resolve(WorkloadKind.REPLICA_SET, "web-1") == Skipped(Reason.OUTDATED)
 
 
 def test_all_revisions_are_scanned_when_settings_say_so() -> None:
@@ -85,7 +96,7 @@ def test_all_revisions_are_scanned_when_settings_say_so() -> None:
     everything = Selection(NAMESPACES, only_current_revisions=False)
 
     assert world.workload(WorkloadKind.REPLICA_SET, "web-1", everything).key.name == "web-1"
-    assert world.resolve(WorkloadKind.REPLICA_SET, "web-1") == Skipped(Reason.OUTDATED)
+    assert world.resolve(WorkloadKind.REPLICA_SET, "web-1") == Skipped(Reason.OUTGOING)
 
 
 def test_replica_sets_of_an_unknown_controller_have_no_outdated_revisions() -> None:
@@ -148,7 +159,7 @@ def test_outdated_replication_controller_of_a_deployment_config_is_skipped() -> 
         pod("web-2-deploy", WEB, annotations={DEPLOYMENT_CONFIG_NAME: "web"}),
     )
 
-    assert world.resolve(WorkloadKind.REPLICATION_CONTROLLER, "web-1") == Skipped(Reason.OUTDATED)
+    assert world.resolve(WorkloadKind.REPLICATION_CONTROLLER, "web-1") == Skipped(Reason.OUTGOING)
     assert world.workload(WorkloadKind.REPLICATION_CONTROLLER, "web-2").key.name == "web-2"
     assert world.resolve(WorkloadKind.POD, "web-2-deploy") == Skipped(Reason.CONTROLLED)
 

@@ -215,8 +215,8 @@ def _not_the_one(
             return Reason.CONTROLLED
         case Job() if workload_of_job(obj).kind is WorkloadKind.CRON_JOB:
             return Reason.CONTROLLED
-        case ReplicaSet() | ReplicationController() if (
-            selection.only_current_revisions and not _is_current(obj, listers)
+        case ReplicaSet() | ReplicationController() if selection.only_current_revisions and not _is_current(
+            obj, listers
         ):
             return Reason.OUTGOING if pods else Reason.OUTDATED
         case ReplicaSet() | ReplicationController() | StatefulSet() if not pods:

@@ -30,6 +30,7 @@ from trivyop.sandbox.kubelet.images import (
     unauthorized_message,
 )
 from trivyop.sandbox.kubelet.kubelet import Kubelet
+from trivyop.sandbox.kubelet.logs import MAX_BYTES
 from trivyop.sandbox.kubelet.pods import RunSelector, scan_pods
 from trivyop.sandbox.pki import Pki
 from trivyop.sandbox.registry import server as registry_server
@@ -65,6 +66,8 @@ class SandboxOptions:
     images: Mapping[str, Image] | None = None  # what the registry serves; None: the samples
     auth: Auth | None = None
     run_selector: RunSelector = scan_pods
+    programs_first: Path | None = None  # a folder whose programs pods find before the installed ones
+    max_log_bytes: int = MAX_BYTES  # of a container, before the node begins a new file
     clock: Clock = field(default_factory=SystemClock)
 
 
@@ -137,6 +140,8 @@ async def running_sandbox(options: SandboxOptions) -> AsyncGenerator[Sandbox]:
                 images=NodeImages(registry),
                 platform=options.platform,
                 run_selector=options.run_selector,
+                programs_first=options.programs_first,
+                max_log_bytes=options.max_log_bytes,
                 api_url=config.server,
                 clock=options.clock,
             )

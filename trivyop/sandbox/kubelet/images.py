@@ -6,16 +6,23 @@ statuses that containerd and a kubelet would give.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Protocol
 
 DOCKER_HUB = "docker.io"
+_PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_NAME = re.compile(
+    rf"(?:[A-Za-z0-9.-]+(?::\d+)?/)?{_PART}(?:/{_PART})*(?::[\w][\w.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?"
+)
 
 
 class ImagePullError(Exception):
     """The image cannot be had; the message is the runtime's."""
+
+    reason = "ErrImagePull"
 
 
 class ImageNotFoundError(ImagePullError):
@@ -24,6 +31,12 @@ class ImageNotFoundError(ImagePullError):
 
 class ImageUnauthorizedError(ImagePullError):
     """The registry does not give it to us."""
+
+
+class ImageNameError(ImagePullError):
+    """The text names no image."""
+
+    reason = "InvalidImageName"
 
 
 class ImageResolver(Protocol):
@@ -76,6 +89,8 @@ class InventedImages:
 
     async def resolve(self, reference: str, platform: str) -> str:
         """The digest; the same for the same reference and platform."""
+        if not _NAME.fullmatch(reference):
+            raise ImageNameError(invalid_message(reference))
         if reference in self.missing:
             raise ImageNotFoundError(not_found_message(reference))
         if reference in self.forbidden:
@@ -111,6 +126,14 @@ class KnownRegistries:
             raise ImageNotFoundError(not_found_message(reference)) from error
         except PermissionError as error:
             raise ImageUnauthorizedError(unauthorized_message(reference)) from error
+
+
+def invalid_message(reference: str) -> str:
+    """What a kubelet says of a text that is no reference."""
+    return (
+        f'Failed to apply default image tag "{reference}": couldn\'t parse image name "{reference}": '
+        "invalid reference format"
+    )
 
 
 def not_found_message(reference: str) -> str:

@@ -73,6 +73,7 @@ class Kubelet:
         faults: Faults | None = None,
         labels: Mapping[str, str] | None = None,
         max_log_bytes: int = MAX_BYTES,
+        programs_first: Path | None = None,
         max_running: int = _MAX_RUNNING,
         job_seconds: float = _JOB_SECONDS,
         port: int = 0,
@@ -81,7 +82,7 @@ class Kubelet:
         self.faults = faults or Faults()
         self._clock = clock or api.clock
         self._machine = Machine(
-            api, self._clock, images, root_dir, platform, api_url, self.faults, max_log_bytes
+            api, self._clock, images, root_dir, platform, api_url, self.faults, max_log_bytes, programs_first
         )
         self._selector = run_selector
         self._labels = labels or {}
@@ -117,6 +118,7 @@ class Kubelet:
             try:
                 await asyncio.Event().wait()
             finally:
+                self._queue.shut_down(drain=False)
                 await node.leave()
 
     @asynccontextmanager
@@ -205,7 +207,8 @@ class Kubelet:
             except ImagePullError as error:
                 failed = True
                 text = back_off_message(image, error)
-                answers[image] = ("ImagePullBackOff", text) if failures else ("ErrImagePull", str(error))
+                told = failures and error.reason == "ErrImagePull"
+                answers[image] = ("ImagePullBackOff", text) if told else (error.reason, str(error))
         self._addresses += 1
         status = pretended_status(
             pod,

@@ -34,6 +34,7 @@ class Machine:
     api_url: str = ""  # for Pods that speak to the API server
     faults: Faults = field(default_factory=Faults)
     max_log_bytes: int = MAX_BYTES
+    programs_first: Path | None = None  # a folder whose programs stand in for the installed ones
 
     def stamp(self) -> str:
         """Now, as the API writes times."""
@@ -41,9 +42,11 @@ class Machine:
 
     def base_environment(self) -> dict[str, str]:
         """What every process here starts with."""
-        programs = [str(Path(sys.executable).parent), "/usr/local/sbin", "/usr/local/bin", "/usr/sbin"]
+        first = [str(self.programs_first)] if self.programs_first is not None else []
+        first.append(str(Path(sys.executable).parent))
+        usual = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
         environment = {
-            "PATH": os.pathsep.join([*programs, "/usr/bin", "/sbin", "/bin"]),
+            "PATH": os.pathsep.join(first + usual),
             "LANG": "C.UTF-8",
         }
         if self.api_url:

@@ -141,6 +141,7 @@ class WorkQueue(Generic[K]):
         self._timer_at = 0.0
         self._failures: dict[K, int] = {}
         self._getters: deque[asyncio.Future[None]] = deque()
+        self._idle_waiters: list[asyncio.Future[None]] = []
         self._shut_down = False
 
     def __len__(self) -> int:
@@ -243,6 +244,15 @@ class WorkQueue(Generic[K]):
         priority = self._dirty.get(key)
         if priority is not None:
             self._make_ready(key, priority)
+        elif self._idle_waiters:
+            self._tell_if_idle()
+
+    async def wait_idle(self) -> None:
+        """Wait until no key is ready or in hand; keys whose time has not come do not count."""
+        while self._ready_count or self._in_hand:
+            idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._idle_waiters.append(idle)
+            await idle
 
     def shut_down(self, *, drain: bool = True) -> None:
         """Take in nothing more. Ready keys are still served, if ``drain``; delayed ones are not."""
@@ -257,6 +267,7 @@ class WorkQueue(Generic[K]):
             for ready in self._ready:
                 ready.clear()
             self._ready_count = 0
+            self._tell_if_idle()
         while self._getters:
             self._wake_one()
 
@@ -298,6 +309,14 @@ class WorkQueue(Generic[K]):
             if not turn.done():
                 turn.set_result(None)
                 return
+
+    def _tell_if_idle(self) -> None:
+        if self._ready_count or self._in_hand:
+            return
+        for idle in self._idle_waiters:
+            if not idle.done():
+                idle.set_result(None)
+        self._idle_waiters.clear()
 
     def _set_timer(self) -> None:
         if not self._due:

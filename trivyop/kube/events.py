@@ -155,6 +155,10 @@ class EventRecorder:
             finally:
                 self._queue.done(told)
 
+    async def wait_sent(self) -> None:
+        """Wait until everything that is due has been sent, or given up."""
+        await self._queue.wait_idle()
+
     def stop(self) -> None:
         """Take in nothing more; ``run`` returns once what is ready has been sent."""
         self._queue.shut_down()

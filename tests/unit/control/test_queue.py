@@ -164,6 +164,23 @@ async def test_shut_down_without_drain_drops_what_is_ready_and_wakes_the_workers
         await worker
 
 
+async def test_idle_is_when_nothing_is_ready_or_in_hand(clock: FakeClock) -> None:
+    queue = WorkQueue[str](clock)
+    await queue.wait_idle()
+    queue.add("a")
+    queue.add_after("later", 60)
+    waiting = asyncio.create_task(queue.wait_idle())
+    await queue.get()
+    queue.add("a")
+    queue.done("a")
+    await queue.get()
+    await settle()
+    assert not waiting.done()
+
+    queue.done("a")
+    await waiting
+
+
 async def test_metrics_tell_depth_adds_retries_and_waits(clock: FakeClock) -> None:
     registry = CollectorRegistry()
     queue = WorkQueue[str](clock, metrics=QueueMetrics(registry).of("scans"))

@@ -1,0 +1,194 @@
+"""Controller: what becomes of a key, by how its reconcile ends."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import pytest
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
+
+from tests.clock import FakeClock, settle
+from trivyop.control.controller import Controller, ControllerMetrics, work
+from trivyop.control.queue import Priority, WorkQueue
+from trivyop.errors import ConflictError, ForbiddenError, TransientError
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def queue(clock: FakeClock) -> WorkQueue[str]:
+    return WorkQueue[str](clock, rng=random.Random(1), base_seconds=1, max_seconds=60)
+
+
+def answering(*answers: float | Exception | None) -> Callable[[str], Awaitable[float | None]]:
+    """A reconcile that ends as told, one answer after the other."""
+    line = list(answers)
+
+    async def reconcile(key: str) -> float | None:
+        answer = line.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return reconcile
+
+
+async def serve(queue: WorkQueue[str], *answers: float | Exception | None) -> list[str]:
+    """Let one worker serve what is ready, and return what it logged."""
+    working = asyncio.create_task(work(queue, answering(*answers), name="test"))
+    with capture_logs() as logs:
+        await settle()
+    working.cancel()
+    await asyncio.wait([working])
+    return [f"{line['log_level']} {line['event']}" for line in logs]
+
+
+async def test_key_that_is_done_is_forgotten(queue: WorkQueue[str]) -> None:
+    queue.add_rate_limited("a")
+    queue.add("a")
+
+    assert await serve(queue, None) == []
+    assert queue.failures("a") == 0
+    assert (len(queue), queue.in_hand) == (0, 0)
+
+
+async def test_key_that_time_alone_will_change_comes_back_then(
+    queue: WorkQueue[str], clock: FakeClock
+) -> None:
+    queue.add("a")
+    await serve(queue, 30.0)
+
+    clock.advance(29)
+    assert len(queue) == 0
+    clock.advance(1)
+    assert len(queue) == 1
+
+
+@pytest.mark.parametrize("error", [TransientError("busy"), ConflictError("stale")])
+async def test_transient_failure_comes_back_after_its_back_off(
+    queue: WorkQueue[str], clock: FakeClock, error: Exception
+) -> None:
+    queue.add("a")
+
+    assert await serve(queue, error) == ["info reconcile_deferred"]
+    assert (queue.failures("a"), queue.delayed) == (1, 1)
+    clock.advance(1)
+    assert len(queue) == 1
+
+
+async def test_servers_wish_is_respected(queue: WorkQueue[str], clock: FakeClock) -> None:
+    queue.add("a")
+    await serve(queue, TransientError("busy", retry_after=40))
+
+    clock.advance(39.9)
+    assert len(queue) == 0
+    clock.advance(10.1)
+    assert len(queue) == 1
+
+
+async def test_terminal_failure_waits_for_a_change(queue: WorkQueue[str], clock: FakeClock) -> None:
+    queue.add_rate_limited("a")
+    clock.advance(1)
+
+    assert await serve(queue, ForbiddenError("not you")) == ["warning reconcile_gave_up"]
+    assert (queue.failures("a"), queue.delayed, len(queue)) == (0, 0, 0)
+
+
+async def test_crash_is_loud_slow_to_come_back_and_harms_no_other_key(queue: WorkQueue[str]) -> None:
+    queue.add("a")
+    queue.add("b")
+
+    assert await serve(queue, ValueError("a bug"), None) == ["error reconcile_crashed"]
+    assert (queue.failures("a"), queue.delayed, queue.in_hand) == (1, 1, 0)
+
+
+async def test_cancelled_worker_gives_its_key_back(queue: WorkQueue[str]) -> None:
+    """A key that stayed in a dead worker's hand would never be looked at again."""
+
+    async def wait_for_ever(key: str) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    queue.add("a")
+    working = asyncio.create_task(work(queue, wait_for_ever, name="test"))
+    await settle()
+    assert queue.in_hand == 1
+    working.cancel()
+    await asyncio.wait([working])
+
+    assert queue.in_hand == 0
+
+
+async def test_workers_share_the_keys_and_end_when_the_queue_shuts_down(queue: WorkQueue[str]) -> None:
+    together = asyncio.Barrier(3)
+    served: list[str] = []
+
+    async def reconcile(key: str) -> None:
+        await together.wait()  # passes only if three are in hand at once
+        served.append(key)
+
+    for key in "abc":
+        queue.add(key)
+    running = asyncio.create_task(Controller("test", reconcile, 3, queue).run())
+    await settle()
+    queue.shut_down()
+    await running
+
+    assert sorted(served) == ["a", "b", "c"]
+
+
+async def test_resync_brings_every_key_back_behind_all_others(
+    queue: WorkQueue[str], clock: FakeClock
+) -> None:
+    async def never(key: str) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    controller = Controller(
+        "test", never, 1, queue, resync_keys=lambda: ["a", "b"], resync_seconds=100, rng=random.Random(1)
+    )
+    running = asyncio.create_task(controller.run())
+    queue.add("in hand")
+    await clock.until_sleeping()
+    await settle()
+    queue.add("waits", Priority.REFRESH)
+
+    clock.advance(79)
+    await settle()
+    assert len(queue) == 1
+    clock.advance(41)
+    await settle()
+    running.cancel()
+    await asyncio.wait([running])
+    assert [await queue.get() for _ in range(3)] == ["waits", "a", "b"]
+
+
+async def test_resync_ends_with_the_workers(queue: WorkQueue[str], clock: FakeClock) -> None:
+    controller = Controller("test", answering(), 2, queue, resync_keys=list[str])
+    running = asyncio.create_task(controller.run())
+    await clock.until_sleeping()
+    queue.shut_down()
+
+    await running
+    assert clock.pending == 0
+
+
+async def test_metrics_count_how_reconciles_end(queue: WorkQueue[str]) -> None:
+    registry = CollectorRegistry()
+    answers = answering(None, ForbiddenError("no"), TransientError("later"), ValueError("bug"))
+    controller = Controller("scans", answers, 1, queue, metrics=ControllerMetrics(registry))
+    for key in "abcd":
+        queue.add(key)
+    queue.shut_down()
+    with capture_logs():
+        await controller.run()
+
+    def count(outcome: str) -> float | None:
+        labels = {"controller": "scans", "outcome": outcome}
+        return registry.get_sample_value("trivyop_reconcile_total", labels)
+
+    assert [count(outcome) for outcome in ("done", "gave_up", "deferred", "crashed")] == [1, 1, 1, 1]

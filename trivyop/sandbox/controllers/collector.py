@@ -69,8 +69,10 @@ class GarbageCollector:
                 except (TransientError, TerminalError) as error:
                     log.warning("kinds_unknown", error=str(error))
                 timer = self._cluster.clock.call_later(_REFRESH_SECONDS, self._kinds_changed.set)
-                await self._kinds_changed.wait()
-                timer.cancel()
+                try:
+                    await self._kinds_changed.wait()
+                finally:
+                    timer.cancel()
 
     async def _refresh(self, group: asyncio.TaskGroup) -> None:
         self._catalogue = await read_catalogue(self._cluster.api)

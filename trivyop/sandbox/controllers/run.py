@@ -65,18 +65,22 @@ async def run_controllers(
     """Run controllers until cancelled; ``root_ca`` (PEM) is what Pods get to trust the API server by."""
     cluster = Cluster(api, clock)
     controllers = {name: _build(name, cluster, root_ca) for name in Name if name in which}
-    async with asyncio.TaskGroup() as group:
-        for informer in cluster.informers:
-            group.create_task(informer.run(), name=f"informer/{informer.resource.name}")
-        for informer in cluster.informers:
-            await informer.wait_synced()
-        for name, controller in controllers.items():
-            if isinstance(controller, GarbageCollector):
-                group.create_task(controller.follow_kinds(), name=f"{name}/kinds")
-            for n in range(_WORKERS):
-                group.create_task(
-                    work(controller.queue, controller.reconcile, name=name.value), name=f"{name}/{n}"
-                )
+    try:
+        async with asyncio.TaskGroup() as group:
+            for informer in cluster.informers:
+                group.create_task(informer.run(), name=f"informer/{informer.resource.name}")
+            for informer in cluster.informers:
+                await informer.wait_synced()
+            for name, controller in controllers.items():
+                if isinstance(controller, GarbageCollector):
+                    group.create_task(controller.follow_kinds(), name=f"{name}/kinds")
+                for n in range(_WORKERS):
+                    group.create_task(
+                        work(controller.queue, controller.reconcile, name=name.value), name=f"{name}/{n}"
+                    )
+    finally:
+        for controller in controllers.values():
+            controller.queue.shut_down(drain=False)
 
 
 def _build(name: Name, cluster: Cluster, root_ca: str) -> _Controller:

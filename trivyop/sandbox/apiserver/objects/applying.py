@@ -6,9 +6,10 @@ own can not be applied. The server answers with 500 then, and so do we.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from trivyop.sandbox.apiserver.objects.fieldset import key_element, paths, value_element
+from trivyop.sandbox.apiserver.objects.plain import fields_at, is_list, is_object
 from trivyop.sandbox.apiserver.objects.refusals import internal_error
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def check_applied(kind: Kind, applied: Obj) -> None:
     _check(kind.schema, applied, "", errors)
     if not errors:
         return
-    metadata = applied.get("metadata") or {}
+    metadata = fields_at(applied, "metadata")
     words = errors[0] if len(errors) == 1 else "errors:\n" + "\n".join(f"  {error}" for error in errors)
     place = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
     which = f"{kind.group}/{kind.version}, Kind={kind.kind}"
@@ -41,10 +42,10 @@ def _check(schema: Schema, value: Any, path: str, errors: list[str]) -> None:
 
 
 def _check_map(schema: Schema, value: Any, path: str, errors: list[str]) -> None:
-    if not isinstance(value, dict):
+    if not is_object(value):
         errors.append(f"{path}: expected map, got {_go_value(value)}")
         return
-    for name, item in cast("dict[str, Any]", value).items():
+    for name, item in value.items():
         child = schema.properties.get(name, schema.additional)
         if child is not None:
             _check(child, item, f"{path}.{name}", errors)
@@ -53,11 +54,11 @@ def _check_map(schema: Schema, value: Any, path: str, errors: list[str]) -> None
 
 
 def _check_list(schema: Schema, value: Any, path: str, errors: list[str]) -> None:
-    if not isinstance(value, list):
+    if not is_list(value):
         errors.append(f"{path}: expected list, got {_go_value(value)}")
         return
     seen: set[str] = set()
-    for index, item in enumerate(cast("list[Any]", value)):
+    for index, item in enumerate(value):
         place = f"{path}[{index}]"
         if schema.list_type != "atomic":
             element = _element(schema, item, f"{path}: element {index}", errors)
@@ -74,10 +75,10 @@ def _check_list(schema: Schema, value: Any, path: str, errors: list[str]) -> Non
 def _element(schema: Schema, item: Any, where: str, errors: list[str]) -> str | None:
     if schema.list_type == "set":
         return value_element(item)
-    if not isinstance(item, dict):
+    if not is_object(item):
         errors.append(f"{where}: associative list with keys may not have non-map elements")
         return None
-    entry = cast("dict[str, Any]", item)
+    entry = item
     if not any(key in entry for key in schema.list_keys):
         missing = schema.list_keys[0] if schema.list_keys else ""
         errors.append(
@@ -108,9 +109,9 @@ def _go_value(value: Any) -> str:
         shown = str(value).lower()
     elif isinstance(value, str):
         shown = _quote(value)
-    elif isinstance(value, dict):
+    elif is_object(value):
         shown = "map[string]interface {}{...}"
-    elif isinstance(value, list):
+    elif is_list(value):
         shown = "[]interface {}{...}"
     else:
         shown = str(value)

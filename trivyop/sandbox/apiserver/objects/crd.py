@@ -7,10 +7,11 @@ Not here: whether a definition is sound (``builtin.definitions``), when its stat
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from trivyop.sandbox.apiserver.objects.builtin import METADATA
 from trivyop.sandbox.apiserver.objects.kinds import Column, Kind, Rules
+from trivyop.sandbox.apiserver.objects.plain import fields_at, list_at
 from trivyop.sandbox.apiserver.objects.schema import definition_schema
 
 if TYPE_CHECKING:
@@ -24,13 +25,13 @@ _RULES = Rules(generation=True, unconditional_update=False)
 def kinds_of(definition: Obj) -> list[Kind]:
     """The kinds of all served versions, in the order of the definition."""
     spec = definition["spec"]
-    return [_kind(spec, version) for version in spec.get("versions") or () if version.get("served")]
+    return [_kind(spec, version) for version in list_at(spec, "versions") if version.get("served")]
 
 
 def _kind(spec: dict[str, Any], version: dict[str, Any]) -> Kind:
     names = spec["names"]
-    document = cast("dict[str, Any]", (version.get("schema") or {}).get("openAPIV3Schema") or {})
-    subresources: dict[str, Any] = version.get("subresources") or {}
+    document = fields_at(version, "schema", "openAPIV3Schema")
+    subresources: dict[str, Any] = fields_at(version, "subresources")
     return Kind(
         spec["group"],
         version["name"],
@@ -40,11 +41,11 @@ def _kind(spec: dict[str, Any], version: dict[str, Any]) -> Kind:
         spec["scope"] == "Namespaced",
         definition_schema(document, METADATA),
         list_kind=names.get("listKind") or f"{names['kind']}List",
-        short_names=tuple(names.get("shortNames") or ()),
-        categories=tuple(names.get("categories") or ()),
+        short_names=tuple(list_at(names, "shortNames")),
+        categories=tuple(list_at(names, "categories")),
         subresources=tuple(name for name in ("status", "scale") if name in subresources),
         custom=True,
-        columns=tuple(map(_column, version.get("additionalPrinterColumns") or ())),
+        columns=tuple(map(_column, list_at(version, "additionalPrinterColumns"))),
         rules=_RULES,
         scale_paths=_scale_paths(subresources.get("scale")),
     )
@@ -74,7 +75,7 @@ def established(definition: Obj, now: str, others: Iterable[Obj] = ()) -> Obj:
     """
     out = copy.deepcopy(definition)
     status: dict[str, Any] = out.setdefault("status", {})
-    conditions = status["conditions"] = list(status.get("conditions") or ())
+    conditions = status["conditions"] = list(list_at(status, "conditions"))
     taken = _taken(definition, others)
     if not taken:
         status["acceptedNames"] = copy.deepcopy(out["spec"]["names"])
@@ -115,9 +116,9 @@ def _taken(definition: Obj, others: Iterable[Obj]) -> dict[str, tuple[str, str]]
             or other["metadata"]["name"] == definition["metadata"]["name"]
         ):
             continue
-        accepted: dict[str, Any] = (other.get("status") or {}).get("acceptedNames") or {}
+        accepted: dict[str, Any] = fields_at(other, "status", "acceptedNames")
         resources.update(filter(None, (accepted.get("plural"), accepted.get("singular"))))
-        resources.update(accepted.get("shortNames") or ())
+        resources.update(list_at(accepted, "shortNames"))
         kinds.update(filter(None, (accepted.get("kind"), accepted.get("listKind"))))
     found: dict[str, tuple[str, str]] = {}
     for part, reason in _REASONS.items():
@@ -135,7 +136,7 @@ def terminating(definition: Obj, now: str, *, in_progress: bool = False) -> Obj:
     """The definition with the condition Terminating: marked for deletion, then while its objects go."""
     out = copy.deepcopy(definition)
     status: dict[str, Any] = out.setdefault("status", {})
-    conditions = status["conditions"] = list(status.get("conditions") or ())
+    conditions = status["conditions"] = list(list_at(status, "conditions"))
     if in_progress:
         message = "CustomResource deletion is in progress"
         _set(conditions, "Terminating", "InstanceDeletionInProgress", message, now)

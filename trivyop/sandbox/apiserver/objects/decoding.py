@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final, NoReturn
 
 import yaml
+
+from trivyop.sandbox.apiserver.objects.plain import is_list, is_object
 
 JSON: Final = "application/json"
 YAML: Final = "application/yaml"
@@ -61,14 +63,14 @@ def _no_constant(name: str) -> NoReturn:
 
 def _paths_of_doubles(value: Any, path: str = "") -> list[str]:
     out: list[str] = []
-    if isinstance(value, dict):
-        entries = cast("dict[str, Any]", value)
+    if is_object(value):
+        entries = value
         if isinstance(value, _Doubled):
             out += [f"{path}.{key}".lstrip(".") for key in value.keys_twice]
         for key, item in entries.items():
             out += _paths_of_doubles(item, f"{path}.{key}".lstrip("."))
-    elif isinstance(value, list):
-        for index, item in enumerate(cast("list[Any]", value)):
+    elif is_list(value):
+        for index, item in enumerate(value):
             out += _paths_of_doubles(item, f"{path}[{index}]")
     return out
 
@@ -125,7 +127,7 @@ def _construct_map(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
     loader.flatten_mapping(node)
     out: dict[str, Any] = {}
     for key_node, value_node in node.value:
-        key = cast("Any", loader.construct_object(key_node, deep=True))  # pyright: ignore[reportUnknownMemberType]
+        key: Any = loader.construct_object(key_node, deep=True)  # pyright: ignore[reportUnknownMemberType]  # untyped stub
         name = key if isinstance(key, str) else json.dumps(key)
         if name in out:
             loader.doubles.append(name)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from trivyop.sandbox.apiserver.objects import fieldset, merging, typed
 from trivyop.sandbox.apiserver.objects.applying import check_applied
+from trivyop.sandbox.apiserver.objects.plain import fields_at
 from trivyop.sandbox.apiserver.objects.refusals import FieldError, Refused
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Managed:
                 entry.get("apiVersion", ""),
                 entry.get("subresource", ""),
             )
-            self.sets[manager] = entry.get("fieldsV1") or {}
+            self.sets[manager] = fields_at(entry, "fieldsV1")
             if entry.get("time"):
                 self.times[manager] = entry["time"]
 
@@ -218,7 +219,7 @@ def _owned(kind: Kind, obj: Obj, subresource: str) -> Obj:
         out = {name: value for name, value in obj.items() if name not in ("apiVersion", "kind")}
         if kind.has_status:
             out.pop("status", None)
-    metadata: dict[str, Any] = out.get("metadata", {})
+    metadata: dict[str, Any] = fields_at(out, "metadata")
     if metadata:
         out["metadata"] = {name: value for name, value in metadata.items() if name not in _UNOWNED_METADATA}
     return out

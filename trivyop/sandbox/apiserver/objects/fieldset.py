@@ -26,7 +26,7 @@ def union(left: FieldSet, right: FieldSet) -> FieldSet:
     """All that is in either."""
     if not left or not right:
         return left or right
-    out = dict(left)
+    out: FieldSet = dict(left)
     for element, theirs in right.items():
         ours = out.get(element)
         out[element] = theirs if ours is None else _join(ours, theirs)
@@ -37,9 +37,9 @@ def _join(left: FieldSet, right: FieldSet) -> FieldSet:
     """Two nodes of the same element: one of them may be a bare member."""
     if left == right:
         return left
-    joined = union(left, right)
+    joined: FieldSet = union(left, right)
     if (is_member(left) or is_member(right)) and SELF not in joined:
-        joined = {SELF: {}, **joined}
+        return {SELF: {}, **joined}
     return joined
 
 

@@ -12,7 +12,9 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any, Final, cast
+from typing import Any, Final
+
+from trivyop.sandbox.apiserver.objects.plain import is_list, is_object
 
 _Step = Callable[[Any], Iterable[Any]]
 
@@ -68,20 +70,20 @@ def _step(token: re.Match[str]) -> _Step:
 
 def _field(name: str) -> _Step:
     def step(value: Any) -> Iterable[Any]:
-        if isinstance(value, dict) and name in value:
-            yield cast("dict[str, Any]", value)[name]
+        if is_object(value) and name in value:
+            yield value[name]
 
     return step
 
 
 def _children(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return cast("dict[str, Any]", value).values()
-    return cast("list[Any]", value) if isinstance(value, list) else ()
+    if is_object(value):
+        return value.values()
+    return value if is_list(value) else ()
 
 
 def _slice(value: Any, start: int | None, end: int | None) -> Iterable[Any]:
-    return cast("list[Any]", value)[start:end] if isinstance(value, list) else ()
+    return value[start:end] if is_list(value) else ()
 
 
 def _filter(path: str, operator: str, literal: str) -> _Step:
@@ -91,7 +93,7 @@ def _filter(path: str, operator: str, literal: str) -> _Step:
         wanted = literal
 
     def step(value: Any) -> Iterable[Any]:
-        for item in cast("list[Any]", value) if isinstance(value, list) else ():
+        for item in value if is_list(value) else ():
             if (wanted in find(path, item)) == (operator == "=="):
                 yield item
 

@@ -9,9 +9,10 @@ Promises: no argument is changed; merged values may share parts with the argumen
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from trivyop.sandbox.apiserver.objects.fieldset import SELF, FieldSet, key_element, value_element
+from trivyop.sandbox.apiserver.objects.plain import is_list, is_object
 from trivyop.sandbox.apiserver.objects.schema import Schema
 
 if TYPE_CHECKING:
@@ -25,11 +26,11 @@ def _child(schema: Schema, name: str) -> Schema:
 
 
 def _merges_as_map(schema: Schema, value: Any) -> bool:
-    return isinstance(value, dict) and not schema.atomic
+    return is_object(value) and not schema.atomic
 
 
 def _merges_as_list(schema: Schema, value: Any) -> bool:
-    return schema.list_type != "atomic" and isinstance(value, list)
+    return schema.list_type != "atomic" and is_list(value)
 
 
 def _items(schema: Schema, value: list[Any]) -> dict[str, Any]:
@@ -37,9 +38,7 @@ def _items(schema: Schema, value: list[Any]) -> dict[str, Any]:
     if schema.list_type == "set":
         return {value_element(item): item for item in value}
     return {
-        key_element(schema.list_keys, cast("dict[str, Any]", item))
-        if isinstance(item, dict)
-        else value_element(item): item
+        key_element(schema.list_keys, item) if is_object(item) else value_element(item): item
         for item in value
     }
 
@@ -48,7 +47,7 @@ def field_set(schema: Schema, value: Any) -> FieldSet:
     """The fields that a value sets: its leaves, and the items of lists themselves."""
     out: FieldSet = {}
     if _merges_as_map(schema, value):
-        for name, item in cast("dict[str, Any]", value).items():
+        for name, item in value.items():
             out[f"f:{name}"] = field_set(_child(schema, name), item)
     elif _merges_as_list(schema, value):
         items = schema.items or ANYTHING
@@ -82,12 +81,12 @@ def _compare(
     """Note differences below this value; True if the value itself, as a leaf, was modified."""
     if old is new:
         return False
-    if not schema.atomic and (isinstance(old, dict) or isinstance(new, dict)):
-        if not (isinstance(old, (dict, type(None))) and isinstance(new, (dict, type(None)))):
+    if not schema.atomic and (is_object(old) or is_object(new)):
+        if not ((old is None or is_object(old)) and (new is None or is_object(new))):
             return True
         return _compare_maps(schema, old, new, added, modified, removed)
-    if schema.list_type != "atomic" and (isinstance(old, list) or isinstance(new, list)):
-        if not (isinstance(old, (list, type(None))) and isinstance(new, (list, type(None)))):
+    if schema.list_type != "atomic" and (is_list(old) or is_list(new)):
+        if not ((old is None or is_list(old)) and (new is None or is_list(new))):
             return True
         ours, theirs = _items(schema, old or []), _items(schema, new or [])
         if not ours and not theirs:
@@ -161,7 +160,7 @@ def _whole(schema: Schema, value: Any) -> FieldSet:
     """All fields of a value that the other side does not have at all, each node a member."""
     out: FieldSet = {}
     if _merges_as_map(schema, value):
-        for name, item in cast("dict[str, Any]", value).items():
+        for name, item in value.items():
             out[f"f:{name}"] = _whole(_child(schema, name), item)
     elif _merges_as_list(schema, value):
         items = schema.items or ANYTHING
@@ -175,8 +174,8 @@ def _whole(schema: Schema, value: Any) -> FieldSet:
 def merge(schema: Schema, live: Any, applied: Any) -> Any:
     """The live value with the applied one laid over it."""
     if _merges_as_map(schema, live) and _merges_as_map(schema, applied):
-        out = dict(cast("dict[str, Any]", live))
-        for name, item in cast("dict[str, Any]", applied).items():
+        out = dict(live)
+        for name, item in applied.items():
             out[name] = merge(_child(schema, name), out[name], item) if name in out else item
         return out
     if _merges_as_list(schema, live) and _merges_as_list(schema, applied):
@@ -211,7 +210,7 @@ def without(schema: Schema, value: Any, last: FieldSet, owned: FieldSet) -> Any:
     """The value without the fields that are in ``last`` and that nobody in ``owned`` holds (any more)."""
     if _merges_as_map(schema, value):
         out: dict[str, Any] = {}
-        for name, item in cast("dict[str, Any]", value).items():
+        for name, item in value.items():
             element = f"f:{name}"
             if element not in last:
                 out[name] = item

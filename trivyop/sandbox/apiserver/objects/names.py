@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from trivyop.sandbox.apiserver.objects.plain import list_at
 from trivyop.sandbox.apiserver.objects.refusals import FieldError
 from trivyop.sandbox.apiserver.objects.validation import quoted
 
@@ -190,7 +191,7 @@ def _check_rest(metadata: dict[str, Any]) -> list[FieldError]:
         errors += check_annotations(annotations, "metadata.annotations")
     if owners := metadata.get("ownerReferences"):
         errors += _check_owners(owners)
-    for index, finalizer in enumerate(metadata.get("finalizers") or ()):
+    for index, finalizer in enumerate(list_at(metadata, "finalizers")):
         field = f"metadata.finalizers[{index}]"
         wrong = [invalid_value(field, finalizer, message) for message in qualified_name(finalizer)]
         if not wrong and "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
@@ -231,7 +232,7 @@ def check_metadata_update(old: Obj, new: Obj) -> list[FieldError]:
     before, after = old["metadata"], new["metadata"]
     errors = _check_rest(after)
     if before.get("deletionTimestamp"):
-        fresh = [f for f in after.get("finalizers") or () if f not in (before.get("finalizers") or ())]
+        fresh = [f for f in list_at(after, "finalizers") if f not in list_at(before, "finalizers")]
         if fresh:
             shown = "{" + ", ".join(map(quoted, fresh)) + "}"
             message = f"no new finalizers can be added if the object is being deleted, found new finalizers []string{shown}"

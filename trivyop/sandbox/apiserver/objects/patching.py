@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from typing import Any, Final, cast
 
+from trivyop.sandbox.apiserver.objects.plain import is_list, is_object
 from trivyop.sandbox.apiserver.objects.refusals import bad_request, rejected
 
 _MAX_OPERATIONS: Final = 10_000
@@ -17,10 +18,10 @@ _MAX_OPERATIONS: Final = 10_000
 
 def merge_patch(document: Any, patch: Any) -> Any:
     """RFC 7386: null deletes, objects merge, all else replaces."""
-    if not isinstance(patch, dict):
+    if not is_object(patch):
         return patch
-    out: dict[str, Any] = dict(cast("dict[str, Any]", document)) if isinstance(document, dict) else {}
-    for name, value in cast("dict[str, Any]", patch).items():
+    out: dict[str, Any] = dict(document) if is_object(document) else {}
+    for name, value in patch.items():
         if value is None:
             out.pop(name, None)
         else:
@@ -30,7 +31,7 @@ def merge_patch(document: Any, patch: Any) -> Any:
 
 def json_patch(document: Any, operations: Any) -> Any:
     """RFC 6902. Raises ``Refused``: 400 for what is not a patch, 422 for one that can not be carried out."""
-    if not isinstance(operations, list):
+    if not is_list(operations):
         raise bad_request(
             f"error decoding patch: json: cannot unmarshal {_go_name(operations)} into Go value of type"
             " []handlers.jsonPatchOp"
@@ -38,10 +39,10 @@ def json_patch(document: Any, operations: Any) -> Any:
     if len(operations) > _MAX_OPERATIONS:
         raise rejected()
     holder = {"": copy.deepcopy(document)}
-    for operation in cast("list[Any]", operations):
-        if not isinstance(operation, dict):
+    for operation in operations:
+        if not is_object(operation):
             raise rejected()
-        _carry_out(holder, cast("dict[str, Any]", operation))
+        _carry_out(holder, operation)
     return holder[""]
 
 
@@ -88,7 +89,7 @@ _RAISE: Final = object()
 def _get(holder: dict[str, Any], path: list[str], absent: Any = _RAISE) -> Any:
     try:
         parent = _parent(holder, path)
-        return parent[_index(parent, path[-1])] if isinstance(parent, list) else parent[path[-1]]
+        return parent[_index(parent, path[-1])] if is_list(parent) else parent[path[-1]]
     except (KeyError, IndexError):
         if absent is _RAISE:
             raise rejected() from None
@@ -98,9 +99,9 @@ def _get(holder: dict[str, Any], path: list[str], absent: Any = _RAISE) -> Any:
 def _parent(holder: dict[str, Any], path: list[str]) -> Any:
     value: Any = holder
     for part in path[:-1]:
-        if isinstance(value, list):
-            value = value[_index(cast("list[Any]", value), part)]
-        elif isinstance(value, dict):
+        if is_list(value):
+            value = value[_index(value, part)]
+        elif is_object(value):
             value = value[part]
         else:
             raise KeyError(part)
@@ -121,10 +122,10 @@ def _index(items: list[Any], part: str) -> int:
 def _add(holder: dict[str, Any], path: list[str], value: Any) -> None:
     try:
         parent = _parent(holder, path)
-        if isinstance(parent, dict):
+        if is_object(parent):
             parent[path[-1]] = value
             return
-        items = cast("list[Any]", parent)
+        items = parent
         at = len(items) if path[-1] == "-" else _index(items, path[-1])
     except (KeyError, IndexError):
         raise rejected() from None
@@ -136,10 +137,10 @@ def _add(holder: dict[str, Any], path: list[str], value: Any) -> None:
 def _remove(holder: dict[str, Any], path: list[str]) -> None:
     try:
         parent = _parent(holder, path)
-        if isinstance(parent, dict):
+        if is_object(parent):
             del parent[path[-1]]
         else:
-            del parent[_index(cast("list[Any]", parent), path[-1])]
+            del parent[_index(parent, path[-1])]
     except (KeyError, IndexError):
         raise rejected() from None
 
@@ -148,19 +149,17 @@ def _same(left: Any, right: Any) -> bool:
     """Equality of JSON values: a number is not a boolean."""
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
-    if isinstance(left, dict) and isinstance(right, dict):
-        ours, theirs = cast("dict[str, Any]", left), cast("dict[str, Any]", right)
+    if is_object(left) and is_object(right):
+        ours, theirs = left, right
         return ours.keys() == theirs.keys() and all(_same(ours[name], theirs[name]) for name in ours)
-    if isinstance(left, list) and isinstance(right, list):
-        pairs = zip(cast("list[Any]", left), cast("list[Any]", right), strict=False)
-        return len(cast("list[Any]", left)) == len(cast("list[Any]", right)) and all(
-            _same(a, b) for a, b in pairs
-        )
+    if is_list(left) and is_list(right):
+        pairs = zip(left, right, strict=False)
+        return len(left) == len(right) and all(_same(a, b) for a, b in pairs)
     return left == right
 
 
 def _go_name(value: Any) -> str:
-    if isinstance(value, dict):
+    if is_object(value):
         return "object"
     if isinstance(value, bool):
         return "bool"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from trivyop.sandbox.apiserver.objects import structural, typed
 from trivyop.sandbox.apiserver.objects.decoding import YAML, decode_strict, decode_yaml
+from trivyop.sandbox.apiserver.objects.plain import is_object
 from trivyop.sandbox.apiserver.objects.refusals import Refused, bad_request
 
 if TYPE_CHECKING:
@@ -37,10 +38,10 @@ def read_body(kind: Kind, body: bytes, media_type: str, validation: str) -> tupl
         value, doubles = decode_yaml(body) if media_type == YAML else decode_strict(body)
     except ValueError as error:
         raise _unrecognized(kind, body, str(error)) from None
-    if not isinstance(value, dict):
+    if not is_object(value):
         name = typed.json_name(value)
         raise _unrecognized(kind, body, f"json: cannot unmarshal {name} into Go value of type {_TYPE_STRUCT}")
-    obj = cast("Obj", value)
+    obj: Obj = value
     said = obj.get("kind") or kind.kind
     version = str(obj.get("apiVersion") or kind.api_version).rpartition("/")[2]
     try:

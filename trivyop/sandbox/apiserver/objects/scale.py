@@ -6,11 +6,12 @@ Promises: ``scale_of`` of the object that ``scaled`` returns has the replicas th
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from trivyop.sandbox.apiserver.objects import selecting
 from trivyop.sandbox.apiserver.objects.decoding import decode_strict
 from trivyop.sandbox.apiserver.objects.names import invalid_value
+from trivyop.sandbox.apiserver.objects.plain import fields_at, is_object
 from trivyop.sandbox.apiserver.objects.refusals import bad_request, invalid
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def _paths(kind: Kind) -> tuple[list[str], list[str], list[str]]:
 
 def _find(obj: Any, path: list[str]) -> Any:
     for part in path:
-        obj = cast("dict[str, Any]", obj).get(part) if isinstance(obj, dict) else None
+        obj = obj.get(part) if is_object(obj) else None
     return obj
 
 
@@ -49,7 +50,7 @@ def scale_of(kind: Kind, obj: Obj) -> Obj:
 
 
 def _selector(obj: Obj) -> str:
-    selector = obj["spec"].get("selector") or {}
+    selector = fields_at(obj["spec"], "selector")
     if obj.get("kind") == "ReplicationController":
         selector = {"matchLabels": selector}
     return selecting.shown(selector)
@@ -57,7 +58,7 @@ def _selector(obj: Obj) -> str:
 
 def scaled(kind: Kind, live: Obj, wanted: Obj) -> Obj:
     """The live object with the replicas of a Scale; raises ``Refused``."""
-    replicas = (wanted.get("spec") or {}).get("replicas") or 0
+    replicas = fields_at(wanted, "spec").get("replicas") or 0
     name = live["metadata"]["name"]
     if not isinstance(replicas, int) or isinstance(replicas, bool):
         message = (
@@ -73,7 +74,7 @@ def scaled(kind: Kind, live: Obj, wanted: Obj) -> Obj:
     for part in path[:-1]:
         place = place.setdefault(part, {})
     place[path[-1]] = replicas
-    sent = (wanted.get("metadata") or {}).get("resourceVersion")
+    sent = fields_at(wanted, "metadata").get("resourceVersion")
     if sent:
         out["metadata"]["resourceVersion"] = sent
     return out
@@ -85,6 +86,6 @@ def replaced(kind: Kind, live: Obj, body: bytes) -> Obj:
         value, _ = decode_strict(body)
     except ValueError as error:
         raise bad_request(f"couldn't get version/kind; json parse error: {error}") from None
-    if not isinstance(value, dict):
+    if not is_object(value):
         raise bad_request("the object provided is unrecognized (must be of type Scale)")
-    return scaled(kind, live, cast("Obj", value))
+    return scaled(kind, live, value)

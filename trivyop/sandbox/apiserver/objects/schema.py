@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
+from trivyop.sandbox.apiserver.objects.plain import is_object
+
 
 class _Missing:
     """The type of ``MISSING``: null is a value, so absence needs one of its own."""
@@ -113,7 +115,7 @@ def _read(document: dict[str, Any], metadata: Schema) -> Schema:
         format=get("format") or "",
         properties=properties,
         additional=_read_additional(additional, metadata),
-        items=_read(items, metadata) if isinstance(items, dict) else None,
+        items=_read(items, metadata) if is_object(items) else None,
         required=tuple(get("required") or ()),
         enum=tuple(get("enum") or ()),
         pattern=_compile(pattern),
@@ -156,8 +158,8 @@ def _read(document: dict[str, Any], metadata: Schema) -> Schema:
 
 def _read_additional(additional: Any, metadata: Schema) -> Schema | None:
     """``additionalProperties: true`` allows anything, which is to say: prune nothing."""
-    if isinstance(additional, dict):
-        return _read(cast("dict[str, Any]", additional), metadata)
+    if is_object(additional):
+        return _read(additional, metadata)
     return Schema(preserve_unknown=True) if additional is True else None
 
 

@@ -10,9 +10,10 @@ items that it does not mention stay between them, where they were.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from trivyop.sandbox.apiserver.objects.merging import ANYTHING
+from trivyop.sandbox.apiserver.objects.plain import is_list, is_object
 from trivyop.sandbox.apiserver.objects.refusals import internal_error
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def strategic_patch(schema: Schema, document: dict[str, Any], patch: dict[str, A
         raise internal_error(f"invalid value for patch directive: {directive}")
     out = dict(document)
     kept = patch.get(_RETAIN)
-    if isinstance(kept, list):
+    if is_list(kept):
         out = {name: value for name, value in out.items() if name in kept}
     orders: dict[str, list[Any]] = {}
     for name, value in patch.items():
@@ -43,7 +44,7 @@ def strategic_patch(schema: Schema, document: dict[str, Any], patch: dict[str, A
             continue
         if name.startswith(_DELETE):
             field = name.removeprefix(_DELETE)
-            gone = cast("list[Any]", value)
+            gone = value
             if isinstance(out.get(field), list):
                 out[field] = [item for item in out[field] if item not in gone]
         elif name.startswith(_ORDER):
@@ -61,13 +62,13 @@ def strategic_patch(schema: Schema, document: dict[str, Any], patch: dict[str, A
 
 
 def _merged(schema: Schema, live: Any, patch: Any) -> Any:
-    if isinstance(patch, dict):
-        entries = cast("dict[str, Any]", patch)
-        base = cast("dict[str, Any]", live) if isinstance(live, dict) else {}
+    if is_object(patch):
+        entries = patch
+        base = live if is_object(live) else {}
         return strategic_patch(schema, base, entries)
-    if isinstance(patch, list):
-        items = cast("list[Any]", patch)
-        base = cast("list[Any]", live) if isinstance(live, list) else []
+    if is_list(patch):
+        items = patch
+        base = live if is_list(live) else []
         if not schema.merges:
             return [_clean(item) for item in items if not _is_directive(item)]
         return _merge_objects(schema, base, items) if schema.merge_key else _merge_scalars(base, items)
@@ -81,7 +82,7 @@ def _merge_scalars(live: list[Any], patch: list[Any]) -> list[Any]:
 
 def _merge_objects(schema: Schema, live: list[Any], patch: list[Any]) -> list[Any]:
     key, items = schema.merge_key, schema.items or ANYTHING
-    directives = [cast("dict[str, Any]", item) for item in patch if _is_directive(item)]
+    directives = [item for item in patch if _is_directive(item)]
     if any(item[_PATCH] == "replace" for item in directives):
         return [_clean(item) for item in patch if not _is_directive(item)]
     merged: dict[str, Any] = {_mark(item, key): item for item in live}
@@ -90,7 +91,7 @@ def _merge_objects(schema: Schema, live: list[Any], patch: list[Any]) -> list[An
         if _is_directive(item):
             continue
         mark = _mark(item, key)
-        entry = cast("dict[str, Any]", item)
+        entry = item
         if entry.get(_PATCH) == "delete":
             merged.pop(mark, None)
         elif entry.get(_PATCH) == "replace":
@@ -132,9 +133,9 @@ def _mark(item: Any, key: str) -> str:
     """What identifies an item: its merge key's value, or itself in a list of scalars."""
     if not key:
         return json.dumps(item, sort_keys=True)
-    if not isinstance(item, dict):
+    if not is_object(item):
         raise internal_error(f"{_shown(item)} is not an object")
-    entry = cast("dict[str, Any]", item)
+    entry = item
     if key not in entry:
         raise internal_error(f"map: {_shown(entry)} does not contain declared merge key: {key}")
     return json.dumps(entry[key])
@@ -142,15 +143,15 @@ def _mark(item: Any, key: str) -> str:
 
 def _is_directive(item: Any) -> bool:
     """Whether an item of a list is about the list itself."""
-    return isinstance(item, dict) and set(cast("dict[str, Any]", item)) == {_PATCH}
+    return is_object(item) and set(item) == {_PATCH}
 
 
 def _clean(value: Any) -> Any:
     """A value that replaces: without directives, and nulls say nothing."""
-    if isinstance(value, dict):
+    if is_object(value):
         return {
             name: _clean(item)
-            for name, item in cast("dict[str, Any]", value).items()
+            for name, item in value.items()
             if item is not None and not name.startswith((_PATCH, _RETAIN, _DELETE, _ORDER))
         }
     return value
@@ -158,11 +159,11 @@ def _clean(value: Any) -> Any:
 
 def _shown(value: Any) -> str:
     """A value as Go prints it."""
-    if isinstance(value, dict):
-        entries = cast("dict[str, Any]", value)
+    if is_object(value):
+        entries = value
         return f"map[{' '.join(f'{name}:{_shown(entries[name])}' for name in sorted(entries))}]"
-    if isinstance(value, list):
-        return f"[{' '.join(_shown(item) for item in cast('list[Any]', value))}]"
+    if is_list(value):
+        return f"[{' '.join(_shown(item) for item in value)}]"
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "<nil>"}[value]
     return str(value)

@@ -8,8 +8,9 @@ Not here: validation (``validation``), built-in kinds (``typed``).
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
+from trivyop.sandbox.apiserver.objects.plain import is_list, is_object
 from trivyop.sandbox.apiserver.objects.schema import MISSING
 
 if TYPE_CHECKING:
@@ -18,15 +19,15 @@ if TYPE_CHECKING:
 
 def prune(schema: Schema, value: Any, unknown: list[str], path: str = "") -> Any:
     """The value without fields that the schema does not know; their paths go to ``unknown``."""
-    if isinstance(value, dict):
-        return _prune_object(schema, cast("dict[str, Any]", value), unknown, path)
-    if isinstance(value, list):
+    if is_object(value):
+        return _prune_object(schema, value, unknown, path)
+    if is_list(value):
         items = schema.items
         if items is None:
-            return cast("list[Any]", value)
+            return value
         return [
             prune(items, item, unknown, f"{path}[{index}]") if isinstance(item, (dict, list)) else item
-            for index, item in enumerate(cast("list[Any]", value))
+            for index, item in enumerate(value)
         ]
     return value
 
@@ -52,10 +53,10 @@ def _prune_object(schema: Schema, value: dict[str, Any], unknown: list[str], pat
 
 def default_in_place(schema: Schema, value: Any) -> None:
     """Fill in defaults, and take out nulls that the schema does not allow (a default takes their place)."""
-    if isinstance(value, dict):
-        _default_object(schema, cast("dict[str, Any]", value))
-    elif isinstance(value, list) and schema.items is not None:
-        for item in cast("list[Any]", value):
+    if is_object(value):
+        _default_object(schema, value)
+    elif is_list(value) and schema.items is not None:
+        for item in value:
             if isinstance(item, (dict, list)):
                 default_in_place(schema.items, item)
 
@@ -82,8 +83,8 @@ def needs_defaults(schema: Schema, value: Any) -> bool:
     """Whether ``default_in_place`` would add anything; for reading what was stored under an older schema."""
     if not schema.has_defaults:
         return False
-    if isinstance(value, dict):
-        fields = cast("dict[str, Any]", value)
+    if is_object(value):
+        fields = value
         return any(
             (name not in fields and child.default is not MISSING)
             or (name in fields and needs_defaults(child, fields[name]))
@@ -92,6 +93,6 @@ def needs_defaults(schema: Schema, value: Any) -> bool:
             schema.additional is not None
             and any(needs_defaults(schema.additional, item) for item in fields.values())
         )
-    if isinstance(value, list) and schema.items is not None:
-        return any(needs_defaults(schema.items, item) for item in cast("list[Any]", value))
+    if is_list(value) and schema.items is not None:
+        return any(needs_defaults(schema.items, item) for item in value)
     return False

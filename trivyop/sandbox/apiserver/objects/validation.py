@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
+from trivyop.sandbox.apiserver.objects.plain import is_list, is_object
 from trivyop.sandbox.apiserver.objects.refusals import FieldError
 
 if TYPE_CHECKING:
@@ -51,10 +52,10 @@ def _check(schema: Schema, value: Any, name: str, field: str, errors: list[Field
         known = ", ".join(map(quoted, schema.enum))
         message = f"Unsupported value: {quoted(value)}: supported values: {known}"
         errors.append(FieldError("FieldValueNotSupported", field, message))
-    if isinstance(value, dict):
-        _check_object(schema, cast("dict[str, Any]", value), name, field, errors)
-    elif isinstance(value, list):
-        _check_list(schema, cast("list[Any]", value), name, field, errors)
+    if is_object(value):
+        _check_object(schema, value, name, field, errors)
+    elif is_list(value):
+        _check_list(schema, value, name, field, errors)
     elif isinstance(value, str):
         _check_string(schema, value, name, field, errors)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -90,7 +91,7 @@ def _json_type(value: Any) -> str:
         return "integer"
     if isinstance(value, float):
         return "number"
-    return "array" if isinstance(value, list) else "object"
+    return "array" if is_list(value) else "object"
 
 
 def _check_object(
@@ -139,8 +140,8 @@ def _check_distinct(schema: Schema, value: list[Any], field: str, errors: list[F
     seen: set[str] = set()
     for index, item in enumerate(value):
         shown = item
-        if schema.list_type == "map" and isinstance(item, dict):
-            entry = cast("dict[str, Any]", item)
+        if schema.list_type == "map" and is_object(item):
+            entry = item
             shown = {key: entry[key] for key in schema.list_keys if key in entry}
         mark = quoted(shown)
         if mark in seen:

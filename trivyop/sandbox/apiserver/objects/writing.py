@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from trivyop.sandbox.apiserver.objects import fieldmanager, names, reading, scale, validation
 from trivyop.sandbox.apiserver.objects.decoding import APPLY, decode_strict, decode_yaml
 from trivyop.sandbox.apiserver.objects.patching import json_patch, merge_patch
+from trivyop.sandbox.apiserver.objects.plain import is_list, is_object, list_at
 from trivyop.sandbox.apiserver.objects.refusals import FieldError, Refused, bad_request, conflict, invalid
 from trivyop.sandbox.apiserver.objects.strategic import strategic_patch
 
@@ -151,12 +152,12 @@ def _patched(kind: Kind, live: Obj, body: bytes, media_type: str) -> tuple[Obj, 
         raise bad_request(f"error decoding patch: {error}") from None
     if media_type == JSON_PATCH:
         return cast("Obj", json_patch(live, value)), []
-    if not isinstance(value, dict):
-        name = "array" if isinstance(value, list) else "string" if isinstance(value, str) else "number"
+    if not is_object(value):
+        name = "array" if is_list(value) else "string" if isinstance(value, str) else "number"
         raise bad_request(
             f"error decoding patch: json: cannot unmarshal {name} into Go value of type map[string]interface {{}}"
         )
-    document = cast("dict[str, Any]", value)
+    document = value
     if media_type == STRATEGIC_PATCH:
         return strategic_patch(kind.schema, live, document), doubles
     return cast("Obj", merge_patch(live, document)), doubles
@@ -167,9 +168,9 @@ def _apply(kind: Kind, live: Obj | None, body: bytes, write: Write) -> Written:
         value, doubles = decode_yaml(body)
     except ValueError as error:
         raise bad_request(f"error decoding YAML: {error}") from None
-    if not isinstance(value, dict):
+    if not is_object(value):
         raise bad_request("error decoding YAML: the body is not an object")
-    applied = cast("Obj", value)
+    applied: Obj = value
     if doubles and write.validation == Validation.STRICT:
         raise bad_request(f"error strict decoding YAML: key {doubles[0]!r} already set in map")
     version, said = applied.get("apiVersion") or "", applied.get("kind") or ""
@@ -396,7 +397,7 @@ def _unchanged(live: Obj, new: Obj) -> bool:
 
 
 def _without_times(obj: Obj) -> Obj:
-    entries = obj["metadata"].get("managedFields") or ()
+    entries = list_at(obj["metadata"], "managedFields")
     timeless = [{name: value for name, value in entry.items() if name != "time"} for entry in entries]
     timeless.sort(key=lambda e: (e["manager"], e["operation"], e["apiVersion"], e.get("subresource", "")))
     return {**obj, "metadata": {**obj["metadata"], "managedFields": timeless}}

@@ -15,6 +15,7 @@ from trivyop.sandbox.apiserver.objects.names import (
     path_segment,
     required,
 )
+from trivyop.sandbox.apiserver.objects.plain import fields_at, list_at
 
 if TYPE_CHECKING:
     from trivyop.sandbox.apiserver.objects.kinds import Obj
@@ -42,7 +43,7 @@ def _default_binding(obj: Obj) -> None:
     reference = obj["roleRef"]
     if not reference.get("apiGroup"):
         reference["apiGroup"] = _RBAC
-    for subject in obj.get("subjects") or ():
+    for subject in list_at(obj, "subjects"):
         if subject.get("kind") in ("User", "Group"):
             subject.setdefault("apiGroup", _RBAC)
 
@@ -57,7 +58,7 @@ def _validate_binding(obj: Obj) -> list[FieldError]:
         errors.append(not_supported("roleRef.kind", reference.get("kind"), known))
     if not reference.get("name"):
         errors.append(required("roleRef.name"))
-    for index, subject in enumerate(obj.get("subjects") or ()):
+    for index, subject in enumerate(list_at(obj, "subjects")):
         errors += _check_subject(subject, f"subjects[{index}]", cluster=obj["kind"] == "ClusterRoleBinding")
     return errors
 
@@ -81,7 +82,7 @@ def _validate_binding_update(old: Obj, new: Obj) -> list[FieldError]:
 
 def _validate_role(obj: Obj) -> list[FieldError]:
     errors: list[FieldError] = []
-    for index, rule in enumerate(obj.get("rules") or ()):
+    for index, rule in enumerate(list_at(obj, "rules")):
         field = f"rules[{index}]"
         if not rule.get("verbs"):
             errors.append(required(f"{field}.verbs", "verbs must contain at least one value"))
@@ -98,8 +99,8 @@ def _default_network_policy(obj: Obj) -> None:
     spec = obj["spec"]
     if "policyTypes" not in spec:
         spec["policyTypes"] = ["Ingress", "Egress"] if spec.get("egress") else ["Ingress"]
-    for rule in [*(spec.get("ingress") or ()), *(spec.get("egress") or ())]:
-        for port in rule.get("ports") or ():
+    for rule in [*list_at(spec, "ingress"), *list_at(spec, "egress")]:
+        for port in list_at(rule, "ports"):
             port.setdefault("protocol", "TCP")
 
 
@@ -139,7 +140,7 @@ def _validate_priority_class(old: Obj, new: Obj) -> list[FieldError]:
 
 
 def _default_webhooks(obj: Obj) -> None:
-    for hook in obj.get("webhooks") or ():
+    for hook in list_at(obj, "webhooks"):
         hook.setdefault("failurePolicy", "Fail")
         hook.setdefault("matchPolicy", "Equivalent")
         hook.setdefault("timeoutSeconds", 10)
@@ -147,9 +148,9 @@ def _default_webhooks(obj: Obj) -> None:
         hook.setdefault("objectSelector", {})
         if obj["kind"] == "MutatingWebhookConfiguration":
             hook.setdefault("reinvocationPolicy", "Never")
-        if service := hook.get("clientConfig", {}).get("service"):
+        if service := fields_at(hook, "clientConfig").get("service"):
             service.setdefault("port", 443)
-        for rule in hook.get("rules") or ():
+        for rule in list_at(hook, "rules"):
             rule.setdefault("scope", "*")
 
 
@@ -158,7 +159,7 @@ def _default_autoscaler(obj: Obj) -> None:
 
 
 def _default_slice(obj: Obj) -> None:
-    for port in obj.get("ports") or ():
+    for port in list_at(obj, "ports"):
         port.setdefault("name", "")
         port.setdefault("protocol", "TCP")
 

@@ -22,6 +22,7 @@ from trivyop.sandbox.apiserver.objects.names import (
     not_supported,
     required,
 )
+from trivyop.sandbox.apiserver.objects.plain import fields_at, list_at
 from trivyop.sandbox.apiserver.objects.refusals import FieldError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def check_keys(data: dict[str, str], field: str) -> list[FieldError]:
 
 
 def _validate_config_map(obj: Obj) -> list[FieldError]:
-    data, binary = obj.get("data") or {}, obj.get("binaryData") or {}
+    data, binary = fields_at(obj, "data"), fields_at(obj, "binaryData")
     errors = check_keys(data, "data")
     errors += [
         invalid_value(f"data[{key}]", key, "duplicate of key present in binaryData")
@@ -99,7 +100,7 @@ _NEEDED: Final = {
 
 
 def _validate_secret(obj: Obj) -> list[FieldError]:
-    data: dict[str, str] = obj.get("data") or {}
+    data: dict[str, str] = fields_at(obj, "data")
     errors = check_keys(data, "data") + _too_long("data", sum(len(value) * 3 // 4 for value in data.values()))
     kind = obj.get("type", "")
     for key in _NEEDED.get(kind, ()):
@@ -111,7 +112,7 @@ def _validate_secret(obj: Obj) -> list[FieldError]:
         errors += [required("data[username]"), required("data[password]")]
     if kind == "kubernetes.io/service-account-token":
         annotation = "kubernetes.io/service-account.name"
-        if not (obj["metadata"].get("annotations") or {}).get(annotation):
+        if not fields_at(obj["metadata"], "annotations").get(annotation):
             errors.append(required(f"metadata.annotations[{annotation}]"))
     return errors
 
@@ -156,7 +157,7 @@ def _default_node(obj: Obj) -> None:
     if "capacity" in status and not status.get("allocatable"):
         status["allocatable"] = dict(status["capacity"])
     if spec.get("podCIDR"):
-        if spec["podCIDR"] not in (spec.get("podCIDRs") or ())[:1]:
+        if spec["podCIDR"] not in list_at(spec, "podCIDRs")[:1]:
             spec["podCIDRs"] = [spec["podCIDR"]]
 
 
@@ -167,7 +168,7 @@ def _admit_node(obj: Obj, _write: Write) -> None:
 
 
 def _validate_node_update(old: Obj, new: Obj) -> list[FieldError]:
-    before, after = old["spec"].get("podCIDRs") or [], new["spec"].get("podCIDRs") or []
+    before, after = list_at(old["spec"], "podCIDRs"), list_at(new["spec"], "podCIDRs")
     errors: list[FieldError] = []
     if before and before != after:
         message = 'node updates may not change podCIDR except from "" to valid'
@@ -185,7 +186,7 @@ def _default_service(obj: Obj) -> None:
     spec.setdefault("sessionAffinity", "None")
     if spec["sessionAffinity"] == "ClientIP":
         spec.setdefault("sessionAffinityConfig", {"clientIP": {"timeoutSeconds": 10800}})
-    for port in spec.get("ports") or ():
+    for port in list_at(spec, "ports"):
         port.setdefault("protocol", "TCP")
         if not port.get("targetPort"):
             port["targetPort"] = port.get("port", 0)
@@ -224,7 +225,7 @@ def _validate_service(obj: Obj) -> list[FieldError]:
     errors: list[FieldError] = []
     if not spec.get("ports") and spec.get("clusterIP") != "None" and spec.get("type") != "ExternalName":
         errors.append(required("spec.ports"))
-    for index, port in enumerate(spec.get("ports") or ()):
+    for index, port in enumerate(list_at(spec, "ports")):
         if not 1 <= port.get("port", 0) <= 65535:
             message = "must be between 1 and 65535, inclusive"
             errors.append(invalid_value(f"spec.ports[{index}].port", port.get("port", 0), message))
@@ -244,14 +245,14 @@ def _validate_service_update(old: Obj, new: Obj) -> list[FieldError]:
 
 
 def _default_limit_range(obj: Obj) -> None:
-    for limit in obj["spec"].get("limits") or ():
+    for limit in list_at(obj["spec"], "limits"):
         if limit.get("type") != "Container":
             continue
         default: dict[str, Any] = limit.setdefault("default", {})
         request: dict[str, Any] = limit.setdefault("defaultRequest", {})
-        for name, value in (limit.get("max") or {}).items():
+        for name, value in fields_at(limit, "max").items():
             default.setdefault(name, value)
-        for source in (default, limit.get("min") or {}):
+        for source in (default, fields_at(limit, "min")):
             for name, value in source.items():
                 request.setdefault(name, value)
 

@@ -19,6 +19,7 @@ from trivyop.sandbox.apiserver.objects.names import (
     not_supported,
     required,
 )
+from trivyop.sandbox.apiserver.objects.plain import fields_at, is_list, is_object, list_at
 from trivyop.sandbox.apiserver.objects.refusals import FieldError
 from trivyop.sandbox.apiserver.objects.validation import quoted
 
@@ -47,12 +48,12 @@ def _prepare_create(obj: Obj) -> None:
 
 
 def _storage_versions(obj: Obj) -> list[str]:
-    return [version["name"] for version in obj["spec"].get("versions") or () if version.get("storage")][:1]
+    return [version["name"] for version in list_at(obj["spec"], "versions") if version.get("storage")][:1]
 
 
 def _prepare_update(old: Obj, new: Obj) -> None:
     status = new["status"] = copy.deepcopy(old["status"])
-    stored = status["storedVersions"] = list(status.get("storedVersions") or ())
+    stored = status["storedVersions"] = list(list_at(status, "storedVersions"))
     stored += [version for version in _storage_versions(new) if version not in stored]
 
 
@@ -78,7 +79,7 @@ def _validate(obj: Obj) -> list[FieldError]:
 
 def _check_spec(spec: dict[str, Any]) -> list[FieldError]:
     errors: list[FieldError] = []
-    group, versions = spec["group"], spec.get("versions") or []
+    group, versions = spec["group"], list_at(spec, "versions")
     if not group:
         errors.append(required("spec.group"))
     else:
@@ -125,12 +126,12 @@ def _check_version(version: dict[str, Any], field: str, *, lone: bool) -> list[F
     errors = [
         invalid_value(f"{field}.name", version["name"], message) for message in dns_label(version["name"])
     ]
-    schema = (version.get("schema") or {}).get("openAPIV3Schema")
+    schema = fields_at(version, "schema").get("openAPIV3Schema")
     if schema is None:
         return [*errors, required(f"{field}.schema.openAPIV3Schema")]
     place = "spec.validation.openAPIV3Schema" if lone else f"{field}.schema.openAPIV3Schema"
     errors += _check_types(schema, place, root=True)
-    for index, column in enumerate(version.get("additionalPrinterColumns") or ()):
+    for index, column in enumerate(list_at(version, "additionalPrinterColumns")):
         if not column.get("jsonPath"):
             errors.append(required(f"{field}.additionalPrinterColumns[{index}].JSONPath"))
     return errors
@@ -139,7 +140,7 @@ def _check_version(version: dict[str, Any], field: str, *, lone: bool) -> list[F
 def _check_types(schema: dict[str, Any], field: str, *, root: bool = False) -> list[FieldError]:
     """Structural schemas say the type of everything that they name."""
     errors: list[FieldError] = []
-    for name, child in sorted((schema.get("properties") or {}).items()):
+    for name, child in sorted(fields_at(schema, "properties").items()):
         errors += _check_types(child, f"{field}.properties[{name}]")
     if isinstance(schema.get("items"), dict):
         errors += _check_types(schema["items"], f"{field}.items")
@@ -163,29 +164,29 @@ def _check_types(schema: dict[str, Any], field: str, *, root: bool = False) -> l
 def _check_preserving(spec: dict[str, Any]) -> list[FieldError]:
     field = "spec.preserveUnknownFields"
     errors: list[FieldError] = []
-    if any(_has_defaults(version.get("schema") or {}) for version in spec.get("versions") or ()):
+    if any(_has_defaults(fields_at(version, "schema")) for version in list_at(spec, "versions")):
         errors.append(invalid_value(field, True, "must be false in order to use defaults in the schema"))
     message = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"
     return [*errors, invalid_value(field, True, message)]
 
 
 def _has_defaults(schema: Any) -> bool:
-    if isinstance(schema, dict):
+    if is_object(schema):
         return "default" in schema or any(map(_has_defaults, schema.values()))  # pyright: ignore[reportUnknownArgumentType,reportUnknownMemberType]
-    return isinstance(schema, list) and any(map(_has_defaults, schema))  # pyright: ignore[reportUnknownArgumentType]
+    return is_list(schema) and any(map(_has_defaults, schema))  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _check_stored(obj: Obj) -> list[FieldError]:
-    stored = (obj.get("status") or {}).get("storedVersions") or []
+    stored = list_at(obj, "status", "storedVersions")
     return [
         invalid_value("status.storedVersions", stored, f"must have the storage version {version['name']}")
-        for version in obj["spec"].get("versions") or ()
+        for version in list_at(obj["spec"], "versions")
         if version.get("storage") and version["name"] not in stored
     ]
 
 
 def _check_approval(obj: Obj) -> list[FieldError]:
-    approval = (obj["metadata"].get("annotations") or {}).get(_APPROVAL)
+    approval = fields_at(obj["metadata"], "annotations").get(_APPROVAL)
     if approval or not _PROTECTED.fullmatch(obj["spec"]["group"]):
         return []
     message = (

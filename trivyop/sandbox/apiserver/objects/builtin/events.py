@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trivyop.sandbox.apiserver.objects.kinds import Rules
 from trivyop.sandbox.apiserver.objects.names import immutable, invalid_value, required
+from trivyop.sandbox.apiserver.objects.plain import fields_at
 
 if TYPE_CHECKING:
     from trivyop.sandbox.apiserver.objects.kinds import Obj
@@ -52,7 +53,7 @@ def from_core(event: Obj) -> Obj:
 
 
 def _validate_core(event: Obj) -> list[FieldError]:
-    about: dict[str, Any] = event.get("involvedObject") or {}
+    about: dict[str, Any] = fields_at(event, "involvedObject")
     namespace, wanted = event["metadata"].get("namespace", ""), about.get("namespace", "")
     if (wanted or "default") == namespace or (wanted and wanted == namespace):
         return []

@@ -19,6 +19,7 @@ from trivyop.sandbox.apiserver.objects.names import (
     not_supported,
     required,
 )
+from trivyop.sandbox.apiserver.objects.plain import fields_at, list_at
 from trivyop.sandbox.apiserver.objects.refusals import FieldError
 from trivyop.sandbox.apiserver.objects.selecting import matches
 
@@ -62,7 +63,7 @@ def _default_job(obj: Obj) -> None:
     if "backoffLimitPerIndex" in spec:
         spec.setdefault("backoffLimit", 2**31 - 1)
     spec.setdefault("backoffLimit", 6)
-    labels = template.get("metadata", {}).get("labels")
+    labels = fields_at(template, "metadata").get("labels")
     if labels and not obj["metadata"].get("labels"):
         obj["metadata"]["labels"] = dict(labels)
     spec.setdefault("completionMode", "NonIndexed")
@@ -79,7 +80,7 @@ def _generate_selector(obj: Obj) -> None:
         return
     uid, name = obj["metadata"]["uid"], obj["metadata"]["name"]
     metadata: dict[str, Any] = spec["template"].setdefault("metadata", {})
-    before = dict(metadata.get("labels") or {})
+    before = dict(fields_at(metadata, "labels"))
     labels: dict[str, str] = metadata.setdefault("labels", {})
     labels.update({_UID: uid, _NAME: name, _OLD_UID: uid, _OLD_NAME: name})
     if before and obj["metadata"].get("labels") == before:
@@ -94,7 +95,7 @@ def check_job_spec(spec: dict[str, Any], field: str) -> list[FieldError]:
         for part in _COUNTS
         if (spec.get(part) or 0) < 0
     ]
-    pod_spec = spec.get("template", {}).get("spec") or {}
+    pod_spec = fields_at(spec, "template", "spec")
     policy = pod_spec.get("restartPolicy")
     place = f"{field}.template.spec.restartPolicy"
     errors += check_template(spec, f"{field}.template", ("Always", *_RESTART))
@@ -110,13 +111,13 @@ def _validate_job(obj: Obj) -> list[FieldError]:
     errors: list[FieldError] = []
     if not spec.get("manualSelector"):
         expected = {_UID: obj["metadata"].get("uid")}
-        selector: dict[str, Any] = spec.get("selector") or {}
+        selector: dict[str, Any] = fields_at(spec, "selector")
         if selector.get("matchLabels") != expected or selector.get("matchExpressions"):
             errors.append(invalid_value("spec.selector", selector, "`selector` not auto-generated"))
     elif spec.get("selector") is None:
         errors.append(required("spec.selector"))
     errors += check_job_spec(spec, "spec")
-    labels = spec["template"].get("metadata", {}).get("labels") or {}
+    labels = fields_at(spec["template"], "metadata", "labels")
     if spec.get("selector") is not None and not matches(spec["selector"], labels):
         field = "spec.template.metadata.labels"
         errors.append(invalid_value(field, labels, "`selector` does not match template `labels`"))
@@ -146,7 +147,7 @@ def _same_template(old: Obj, new: Obj) -> bool:
     before, after = old["spec"]["template"], new["spec"]["template"]
     if before == after:
         return True
-    if not old["spec"].get("suspend") or (old.get("status") or {}).get("startTime"):
+    if not old["spec"].get("suspend") or fields_at(old, "status").get("startTime"):
         return False
     movable = ("nodeSelector", "affinity", "tolerations", "schedulingGates")
     rest = [{k: v for k, v in t["spec"].items() if k not in movable} for t in (before, after)]
@@ -156,7 +157,7 @@ def _same_template(old: Obj, new: Obj) -> bool:
 def _validate_job_status(old: Obj, new: Obj) -> list[FieldError]:
     """A Job finishes once, and its status must agree with that."""
     before, after = _true_conditions(old), _true_conditions(new)
-    status: dict[str, Any] = new.get("status") or {}
+    status: dict[str, Any] = fields_at(new, "status")
     errors: list[FieldError] = []
     if "Complete" in after and "Complete" not in before:
         if not status.get("completionTime"):
@@ -183,7 +184,7 @@ def _unmet(condition: str, needed: str) -> FieldError:
 
 
 def _true_conditions(obj: Obj) -> set[str]:
-    conditions = (obj.get("status") or {}).get("conditions") or ()
+    conditions = list_at(obj, "status", "conditions")
     return {condition["type"] for condition in conditions if condition.get("status") == "True"}
 
 

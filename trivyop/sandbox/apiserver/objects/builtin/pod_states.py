@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from trivyop.sandbox.apiserver.objects import durations
+from trivyop.sandbox.apiserver.objects.plain import fields_at, list_at
 
 Obj = dict[str, Any]
 
@@ -33,28 +34,28 @@ class _Restarts:
 
     def add(self, status: Obj) -> None:
         self.count += status.get("restartCount", 0)
-        ended = ((status.get("lastState") or {}).get("terminated") or {}).get("finishedAt")
+        ended = fields_at(status, "lastState", "terminated").get("finishedAt")
         self.last = max(self.last, ended or "")
 
 
 def state_of(pod: Obj, now: datetime) -> PodState:
     """The state of a pod as it prints at ``now``."""
-    spec, status = pod.get("spec") or {}, pod.get("status") or {}
-    conditions: dict[str, Obj] = {c.get("type", ""): c for c in status.get("conditions") or ()}
-    sidecars = {c["name"] for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"}
-    state = PodState(total=len(spec.get("containers") or ()) + len(sidecars))
+    spec, status = fields_at(pod, "spec"), fields_at(pod, "status")
+    conditions: dict[str, Obj] = {c.get("type", ""): c for c in list_at(status, "conditions")}
+    sidecars = {c["name"] for c in list_at(spec, "initContainers") if c.get("restartPolicy") == "Always"}
+    state = PodState(total=len(list_at(spec, "containers")) + len(sidecars))
     state.reason = status.get("reason") or status.get("phase") or "Unknown"
-    scheduled = conditions.get("PodScheduled", {})
+    scheduled = fields_at(conditions, "PodScheduled")
     if scheduled.get("reason") == "SchedulingGated":
         state.reason = "SchedulingGated"
     restarts = _Restarts()
     starting = _init_reason(pod, state, sidecars, restarts)
     if starting:
         state.reason = starting
-    if not starting or conditions.get("Initialized", {}).get("status") == "True":
+    if not starting or fields_at(conditions, "Initialized").get("status") == "True":
         if not starting:
             restarts = _Restarts(*_sidecar_restarts(status, sidecars))
-        _main_reason(status, state, restarts, ready=conditions.get("Ready", {}).get("status") == "True")
+        _main_reason(status, state, restarts, ready=fields_at(conditions, "Ready").get("status") == "True")
     if pod["metadata"].get("deletionTimestamp"):
         if status.get("reason") == "NodeLost":
             state.reason = "Unknown"
@@ -73,11 +74,11 @@ def state_of(pod: Obj, now: datetime) -> PodState:
 
 def _init_reason(pod: Obj, state: PodState, sidecars: set[str], restarts: _Restarts) -> str:
     """Why init containers are not done yet; empty if they are."""
-    total = len(pod["spec"].get("initContainers") or ())
-    for index, container in enumerate((pod.get("status") or {}).get("initContainerStatuses") or ()):
+    total = len(list_at(pod["spec"], "initContainers"))
+    for index, container in enumerate(list_at(pod, "status", "initContainerStatuses")):
         restarts.add(container)
-        now: Obj = container.get("state") or {}
-        ended, waiting = now.get("terminated"), now.get("waiting") or {}
+        now: Obj = fields_at(container, "state")
+        ended, waiting = now.get("terminated"), fields_at(now, "waiting")
         if ended is not None and ended.get("exitCode", 0) == 0:
             continue
         if container.get("name") in sidecars and container.get("started"):
@@ -93,7 +94,7 @@ def _init_reason(pod: Obj, state: PodState, sidecars: set[str], restarts: _Resta
 
 def _sidecar_restarts(status: Obj, sidecars: set[str]) -> tuple[int, str]:
     restarts = _Restarts()
-    for container in status.get("initContainerStatuses") or ():
+    for container in list_at(status, "initContainerStatuses"):
         if container.get("name") in sidecars:
             restarts.add(container)
     return restarts.count, restarts.last
@@ -101,10 +102,10 @@ def _sidecar_restarts(status: Obj, sidecars: set[str]) -> tuple[int, str]:
 
 def _main_reason(status: Obj, state: PodState, restarts: _Restarts, *, ready: bool) -> None:
     running = False
-    for container in reversed(status.get("containerStatuses") or ()):
+    for container in reversed(list_at(status, "containerStatuses")):
         restarts.add(container)
-        now: Obj = container.get("state") or {}
-        waiting, ended = now.get("waiting") or {}, now.get("terminated")
+        now: Obj = fields_at(container, "state")
+        waiting, ended = fields_at(now, "waiting"), now.get("terminated")
         if waiting.get("reason"):
             state.reason = waiting["reason"]
         elif ended is not None:

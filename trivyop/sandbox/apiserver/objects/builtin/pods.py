@@ -17,6 +17,7 @@ from trivyop.sandbox.apiserver.objects.builtin.podspec import (
 )
 from trivyop.sandbox.apiserver.objects.kinds import Rules
 from trivyop.sandbox.apiserver.objects.names import forbidden
+from trivyop.sandbox.apiserver.objects.plain import fields_at, list_at
 
 if TYPE_CHECKING:
     from trivyop.sandbox.apiserver.objects.kinds import Obj
@@ -39,7 +40,7 @@ def _default(pod: Obj) -> None:
     default_pod_spec(spec)
     spec.setdefault("enableServiceLinks", True)
     for container in containers_of(spec):
-        limits = container.get("resources", {}).get("limits")
+        limits = fields_at(container, "resources").get("limits")
         if limits:
             requests = container["resources"].setdefault("requests", {})
             for name, limit in limits.items():
@@ -72,7 +73,7 @@ def _mount_token(spec: dict[str, Any], write: Write) -> None:
     mounting = [
         container
         for container in containers_of(spec)
-        if not any(mount.get("mountPath") == _TOKEN_PATH for mount in container.get("volumeMounts") or ())
+        if not any(mount.get("mountPath") == _TOKEN_PATH for mount in list_at(container, "volumeMounts"))
     ]
     if not mounting:
         return
@@ -101,8 +102,8 @@ def _quality(spec: dict[str, Any]) -> str:
     """Guaranteed: limits on both resources, and requests equal to them, in every container."""
     guaranteed, best_effort = True, True
     for container in containers_of(spec):
-        resources = container.get("resources") or {}
-        limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
+        resources = fields_at(container, "resources")
+        limits, requests = fields_at(resources, "limits"), fields_at(resources, "requests")
         counted = [name for name in ("cpu", "memory") if name in limits or name in requests]
         best_effort = best_effort and not counted
         guaranteed = guaranteed and all(
@@ -112,12 +113,12 @@ def _quality(spec: dict[str, Any]) -> str:
 
 
 def _prepare_update(old: Obj, new: Obj) -> None:
-    new["status"] = copy.deepcopy(old.get("status") or {})
+    new["status"] = copy.deepcopy(fields_at(old, "status"))
 
 
 def _prepare_status(old: Obj, new: Obj) -> None:
     new["spec"] = old["spec"]
-    quality = (old.get("status") or {}).get("qosClass")
+    quality = fields_at(old, "status").get("qosClass")
     if quality:
         new.setdefault("status", {}).setdefault("qosClass", quality)
     for part in ("deletionTimestamp", "deletionGracePeriodSeconds", "ownerReferences"):
@@ -132,10 +133,12 @@ def _validate(pod: Obj) -> list[FieldError]:
 def _validate_update(old: Obj, new: Obj) -> list[FieldError]:
     before, after = copy.deepcopy(old["spec"]), copy.deepcopy(new["spec"])
     for spec in (before, after):
-        for container in [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]:
+        for container in [*list_at(spec, "containers"), *list_at(spec, "initContainers")]:
             container.pop("image", None)
         spec.pop("activeDeadlineSeconds", None)
-    kept, tolerations = before.pop("tolerations", None) or [], after.pop("tolerations", None) or []
+    kept, tolerations = list_at(before, "tolerations"), list_at(after, "tolerations")
+    before.pop("tolerations", None)
+    after.pop("tolerations", None)
     if before.get("schedulingGates"):
         for part in ("nodeSelector", "affinity", "schedulingGates"):
             before.pop(part, None)

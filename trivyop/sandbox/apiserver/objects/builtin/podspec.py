@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from trivyop.sandbox.apiserver.objects import names
 from trivyop.sandbox.apiserver.objects.names import invalid_value, not_supported, required
+from trivyop.sandbox.apiserver.objects.plain import fields_at, is_object, list_at
 from trivyop.sandbox.apiserver.objects.refusals import FieldError
 from trivyop.sandbox.apiserver.objects.scalars import parse_quantity
 from trivyop.sandbox.apiserver.objects.validation import quoted
@@ -30,12 +31,12 @@ def default_pod_spec(spec: Fields) -> None:
     account = spec.get("serviceAccountName") or spec.get("serviceAccount")
     if account:
         spec["serviceAccountName"] = spec["serviceAccount"] = account
-    for volume in spec.get("volumes") or ():
+    for volume in list_at(spec, "volumes"):
         _default_volume(volume)
     for container in containers_of(spec):
         default_container(container)
         if spec.get("hostNetwork"):
-            for port in container.get("ports") or ():
+            for port in list_at(container, "ports"):
                 port.setdefault("hostPort", port.get("containerPort"))
     spec.setdefault("restartPolicy", "Always")
     spec.setdefault("terminationGracePeriodSeconds", 30)
@@ -52,15 +53,15 @@ def containers_of(spec: Fields) -> Iterator[Fields]:
 
 def default_container(container: Fields) -> None:
     """Fill in what every container gets."""
-    for port in container.get("ports") or ():
+    for port in list_at(container, "ports"):
         port.setdefault("protocol", "TCP")
-    for variable in container.get("env") or ():
+    for variable in list_at(container, "env"):
         _default_field_ref(variable.get("valueFrom"))
     for part in _PROBES:
         if probe := container.get(part):
             _default_probe(probe)
-    for hook in (container.get("lifecycle") or {}).values():
-        if isinstance(hook, dict):
+    for hook in fields_at(container, "lifecycle").values():
+        if is_object(hook):
             _default_handler(hook)
     container.setdefault("terminationMessagePath", "/dev/termination-log")
     container.setdefault("terminationMessagePolicy", "File")
@@ -107,21 +108,21 @@ def _default_volume(volume: Fields) -> None:
             source.setdefault("defaultMode", _FILE_MODE)
     if (source := volume.get("hostPath")) is not None:
         source.setdefault("type", "")
-    for item in (volume.get("downwardAPI") or {}).get("items") or ():
+    for item in list_at(volume, "downwardAPI", "items"):
         _default_field_ref(item)
-    for source in (volume.get("projected") or {}).get("sources") or ():
+    for source in list_at(volume, "projected", "sources"):
         if token := source.get("serviceAccountToken"):
             token.setdefault("expirationSeconds", 3600)
-        for item in (source.get("downwardAPI") or {}).get("items") or ():
+        for item in list_at(source, "downwardAPI", "items"):
             _default_field_ref(item)
-    if claim := (volume.get("ephemeral") or {}).get("volumeClaimTemplate"):
+    if claim := fields_at(volume, "ephemeral").get("volumeClaimTemplate"):
         claim.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
 
 
 def check_pod_spec(spec: Fields, field: str) -> list[FieldError]:
     """The errors that anybody meets: names, images, policies, resources, volume mounts."""
     errors: list[FieldError] = []
-    volumes = _check_volumes(spec.get("volumes") or [], f"{field}.volumes", errors)
+    volumes = _check_volumes(list_at(spec, "volumes"), f"{field}.volumes", errors)
     seen: set[str] = set()
     if not spec.get("containers"):
         errors.append(required(f"{field}.containers"))
@@ -177,7 +178,7 @@ def _check_container(
         errors.append(invalid_value(f"{field}.image", image, "must not have leading or trailing whitespace"))
     if (policy := container.get("imagePullPolicy")) not in _PULL_POLICIES:
         errors.append(not_supported(f"{field}.imagePullPolicy", policy, _PULL_POLICIES))
-    for index, mount in enumerate(container.get("volumeMounts") or ()):
+    for index, mount in enumerate(list_at(container, "volumeMounts")):
         if mount.get("name") not in volumes:
             place = f"{field}.volumeMounts[{index}].name"
             errors.append(
@@ -185,11 +186,11 @@ def _check_container(
             )
         if not mount.get("mountPath"):
             errors.append(required(f"{field}.volumeMounts[{index}].mountPath"))
-    _check_resources(container.get("resources") or {}, f"{field}.resources", errors)
+    _check_resources(fields_at(container, "resources"), f"{field}.resources", errors)
 
 
 def _check_resources(resources: Fields, field: str, errors: list[FieldError]) -> None:
-    limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
+    limits, requests = fields_at(resources, "limits"), fields_at(resources, "requests")
     for name, wanted in requests.items():
         limit = limits.get(name)
         if limit is not None and parse_quantity(wanted) > parse_quantity(limit):

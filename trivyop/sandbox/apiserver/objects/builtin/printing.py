@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from trivyop.sandbox.apiserver.objects import durations
 from trivyop.sandbox.apiserver.objects.builtin import pod_states
+from trivyop.sandbox.apiserver.objects.plain import fields_at, list_at
 from trivyop.sandbox.apiserver.objects.selecting import shown
 
 Obj = dict[str, Any]
@@ -36,11 +37,11 @@ def _age(obj: Obj, now: datetime) -> str:
 
 
 def _spec(obj: Obj) -> Obj:
-    return obj.get("spec") or {}
+    return fields_at(obj, "spec")
 
 
 def _status(obj: Obj) -> Obj:
-    return obj.get("status") or {}
+    return fields_at(obj, "status")
 
 
 def _list(values: Iterable[str]) -> str:
@@ -52,7 +53,7 @@ def _map(labels: Mapping[str, str] | None) -> str:
 
 
 def _containers(template: Obj | None) -> list[str]:
-    containers = ((template or {}).get("spec") or {}).get("containers") or ()
+    containers = list_at(template or {}, "spec", "containers")
     return [",".join(c.get(part, "") for c in containers) for part in ("name", "image")]
 
 
@@ -64,7 +65,7 @@ def _selector(spec: Obj) -> str:
 def _pod(obj: Obj, now: datetime) -> list[Any]:
     state = pod_states.state_of(obj, now)
     spec, status = _spec(obj), _status(obj)
-    ips = status.get("podIPs") or ()
+    ips = list_at(status, "podIPs")
     return [
         _name(obj),
         f"{state.ready}/{state.total}",
@@ -116,7 +117,7 @@ def _daemon_set(obj: Obj, now: datetime) -> list[Any]:
         _name(obj),
         *(status.get(count, 0) for count in counts),
         status.get("numberAvailable", 0),
-        _map(((spec.get("template") or {}).get("spec") or {}).get("nodeSelector")),
+        _map(fields_at(spec, "template", "spec").get("nodeSelector")),
         _age(obj, now),
         *_containers(spec.get("template")),
         _selector(spec),
@@ -160,14 +161,14 @@ def _job_state(obj: Obj) -> str:
 
 def _cron_job(obj: Obj, now: datetime) -> list[Any]:
     spec, status = _spec(obj), _status(obj)
-    job = (spec.get("jobTemplate") or {}).get("spec") or {}
+    job = fields_at(spec, "jobTemplate", "spec")
     last = status.get("lastScheduleTime")
     return [
         _name(obj),
         spec.get("schedule", ""),
         spec.get("timeZone") or _NONE,
         str(bool(spec.get("suspend"))),
-        len(status.get("active") or ()),
+        len(list_at(status, "active")),
         durations.age(last, now) if last else _NONE,
         _age(obj, now),
         *_containers(job.get("template")),
@@ -179,13 +180,13 @@ def _service(obj: Obj, now: datetime) -> list[Any]:
     spec = _spec(obj)
     ports = (
         f"{port.get('port')}{':' + str(port['nodePort']) if port.get('nodePort') else ''}/{port.get('protocol', 'TCP')}"
-        for port in spec.get("ports") or ()
+        for port in list_at(spec, "ports")
     )
     kind = spec.get("type", "ClusterIP")
-    points = (_status(obj).get("loadBalancer") or {}).get("ingress") or ()
+    points = list_at(_status(obj), "loadBalancer", "ingress")
     outside = [
         *(point.get("ip") or point.get("hostname", "") for point in points),
-        *(spec.get("externalIPs") or ()),
+        *list_at(spec, "externalIPs"),
     ]
     if kind == "ExternalName":
         outside = [spec.get("externalName", "")]
@@ -202,15 +203,15 @@ def _service(obj: Obj, now: datetime) -> list[Any]:
 
 
 def _config_map(obj: Obj, now: datetime) -> list[Any]:
-    return [_name(obj), len(obj.get("data") or ()) + len(obj.get("binaryData") or ()), _age(obj, now)]
+    return [_name(obj), len(list_at(obj, "data")) + len(list_at(obj, "binaryData")), _age(obj, now)]
 
 
 def _secret(obj: Obj, now: datetime) -> list[Any]:
-    return [_name(obj), obj.get("type", ""), len(obj.get("data") or ()), _age(obj, now)]
+    return [_name(obj), obj.get("type", ""), len(list_at(obj, "data")), _age(obj, now)]
 
 
 def _service_account(obj: Obj, now: datetime) -> list[Any]:
-    return [_name(obj), len(obj.get("secrets") or ()), _age(obj, now)]
+    return [_name(obj), len(list_at(obj, "secrets")), _age(obj, now)]
 
 
 def _namespace(obj: Obj, now: datetime) -> list[Any]:
@@ -219,15 +220,15 @@ def _namespace(obj: Obj, now: datetime) -> list[Any]:
 
 def _node(obj: Obj, now: datetime) -> list[Any]:
     spec, status = _spec(obj), _status(obj)
-    ready = next((c for c in status.get("conditions") or () if c.get("type") == "Ready"), None)
+    ready = next((c for c in list_at(status, "conditions") if c.get("type") == "Ready"), None)
     state = "Unknown" if ready is None else "Ready" if ready.get("status") == "True" else "NotReady"
-    labels: dict[str, str] = obj["metadata"].get("labels") or {}
+    labels: dict[str, str] = fields_at(obj["metadata"], "labels")
     prefix = "node-role.kubernetes.io/"
     roles = {key.removeprefix(prefix) for key in labels if key.startswith(prefix)}
     if labels.get("kubernetes.io/role"):
         roles.add(labels["kubernetes.io/role"])
-    addresses = {a.get("type"): a.get("address") for a in reversed(status.get("addresses") or ())}
-    info = status.get("nodeInfo") or {}
+    addresses = {a.get("type"): a.get("address") for a in reversed(list_at(status, "addresses"))}
+    info = fields_at(status, "nodeInfo")
     return [
         _name(obj),
         f"{state},SchedulingDisabled" if spec.get("unschedulable") else state,
@@ -243,10 +244,10 @@ def _node(obj: Obj, now: datetime) -> list[Any]:
 
 
 def _event(obj: Obj, now: datetime) -> list[Any]:
-    series = obj.get("series") or {}
+    series = fields_at(obj, "series")
     first = obj.get("firstTimestamp") or obj.get("eventTime")
     last = series.get("lastObservedTime") or obj.get("lastTimestamp") or first
-    about, source = obj.get("involvedObject") or {}, obj.get("source") or {}
+    about, source = fields_at(obj, "involvedObject"), fields_at(obj, "source")
     place = about.get("kind", "").lower() + (f"/{about['name']}" if about.get("name") else "")
     component = source.get("component") or obj.get("reportingComponent", "")
     instance = source.get("host") or obj.get("reportingInstance", "")
@@ -269,9 +270,9 @@ def _lease(obj: Obj, now: datetime) -> list[Any]:
 
 
 def _binding(obj: Obj, now: datetime) -> list[Any]:
-    role = obj.get("roleRef") or {}
+    role = fields_at(obj, "roleRef")
     people: dict[str, list[str]] = {"User": [], "Group": [], "ServiceAccount": []}
-    for subject in obj.get("subjects") or ():
+    for subject in list_at(obj, "subjects"):
         name, namespace = subject.get("name", ""), subject.get("namespace")
         people.setdefault(subject.get("kind", ""), []).append(f"{namespace}/{name}" if namespace else name)
     users, groups, accounts = (", ".join(people[kind]) for kind in ("User", "Group", "ServiceAccount"))
@@ -280,8 +281,8 @@ def _binding(obj: Obj, now: datetime) -> list[Any]:
 
 def _ingress(obj: Obj, now: datetime) -> list[Any]:
     spec = _spec(obj)
-    points = (_status(obj).get("loadBalancer") or {}).get("ingress") or ()
-    hosts = ",".join(rule["host"] for rule in spec.get("rules") or () if rule.get("host"))
+    points = list_at(_status(obj), "loadBalancer", "ingress")
+    hosts = ",".join(rule["host"] for rule in list_at(spec, "rules") if rule.get("host"))
     address = ",".join(point.get("ip") or point.get("hostname", "") for point in points)
     ports = "80, 443" if spec.get("tls") else "80"
     return [_name(obj), spec.get("ingressClassName") or _NONE, hosts or "*", address, ports, _age(obj, now)]
@@ -299,7 +300,7 @@ def _budget(obj: Obj, now: datetime) -> list[Any]:
 
 def _quota(obj: Obj, now: datetime) -> list[Any]:
     status = _status(obj)
-    hard, used = status.get("hard") or {}, status.get("used") or {}
+    hard, used = fields_at(status, "hard"), fields_at(status, "used")
     texts: dict[bool, list[str]] = {True: [], False: []}
     for name in sorted(hard):
         texts[name.startswith("limits")].append(f"{name}: {used.get(name, '0')}/{hard[name]}")
@@ -309,18 +310,18 @@ def _quota(obj: Obj, now: datetime) -> list[Any]:
 def _endpoints(obj: Obj, now: datetime) -> list[Any]:
     pairs = [
         f"{address.get('ip')}:{port.get('port')}"
-        for subset in obj.get("subsets") or ()
-        for port in subset.get("ports") or ()
-        for address in subset.get("addresses") or ()
+        for subset in list_at(obj, "subsets")
+        for port in list_at(subset, "ports")
+        for address in list_at(subset, "addresses")
     ]
     more = f" + {len(pairs) - 3} more..." if len(pairs) > 3 else ""
     return [_name(obj), _list(pairs[:3]) + more, _age(obj, now)]
 
 
 def _endpoint_slice(obj: Obj, now: datetime) -> list[Any]:
-    ports = _list(str(port.get("port", "*")) for port in obj.get("ports") or ())
+    ports = _list(str(port.get("port", "*")) for port in list_at(obj, "ports"))
     addresses = _list(
-        address for point in obj.get("endpoints") or () for address in point.get("addresses") or ()
+        address for point in list_at(obj, "endpoints") for address in list_at(point, "addresses")
     )
     return [_name(obj), obj.get("addressType", ""), ports, addresses, _age(obj, now)]
 
@@ -336,7 +337,7 @@ def _claim(obj: Obj, now: datetime) -> list[Any]:
         _name(obj),
         "Terminating" if obj["metadata"].get("deletionTimestamp") else status.get("phase", ""),
         spec.get("volumeName", ""),
-        (status.get("capacity") or {}).get("storage", "0") if bound else "",
+        fields_at(status, "capacity").get("storage", "0") if bound else "",
         _modes(status.get("accessModes")) if bound else "",
         spec.get("storageClassName", ""),
         spec.get("volumeAttributesClassName") or "<unset>",
@@ -347,10 +348,10 @@ def _claim(obj: Obj, now: datetime) -> list[Any]:
 
 def _volume(obj: Obj, now: datetime) -> list[Any]:
     spec, status = _spec(obj), _status(obj)
-    claim = spec.get("claimRef") or {}
+    claim = fields_at(spec, "claimRef")
     return [
         _name(obj),
-        (spec.get("capacity") or {}).get("storage", "0"),
+        fields_at(spec, "capacity").get("storage", "0"),
         _modes(spec.get("accessModes")),
         spec.get("persistentVolumeReclaimPolicy", ""),
         "Terminating" if obj["metadata"].get("deletionTimestamp") else status.get("phase", ""),
@@ -365,7 +366,7 @@ def _volume(obj: Obj, now: datetime) -> list[Any]:
 
 def _storage_class(obj: Obj, now: datetime) -> list[Any]:
     name = _name(obj)
-    annotations = obj["metadata"].get("annotations") or {}
+    annotations = fields_at(obj["metadata"], "annotations")
     if annotations.get("storageclass.kubernetes.io/is-default-class") == "true":
         name += " (default)"
     return [
@@ -385,7 +386,7 @@ def _priority_class(obj: Obj, now: datetime) -> list[Any]:
 
 def _ingress_class(obj: Obj, now: datetime) -> list[Any]:
     spec = _spec(obj)
-    parameters = spec.get("parameters") or {}
+    parameters = fields_at(spec, "parameters")
     where = (
         f"{parameters.get('kind')}.{parameters.get('apiGroup', '')}/{parameters.get('name')}"
         if parameters
@@ -396,7 +397,7 @@ def _ingress_class(obj: Obj, now: datetime) -> list[Any]:
 
 def _autoscaler(obj: Obj, now: datetime) -> list[Any]:
     spec, status = _spec(obj), _status(obj)
-    target = spec.get("scaleTargetRef") or {}
+    target = fields_at(spec, "scaleTargetRef")
     current = status.get("currentCPUUtilizationPercentage", _UNKNOWN)
     aim = f"{current}/{spec.get('targetCPUUtilizationPercentage', '<auto>')}%"
     counts = [
@@ -408,12 +409,12 @@ def _autoscaler(obj: Obj, now: datetime) -> list[Any]:
 
 
 def _pod_template(obj: Obj, _now: datetime) -> list[Any]:
-    template = obj.get("template") or {}
-    return [_name(obj), *_containers(template), _map((template.get("metadata") or {}).get("labels"))]
+    template = fields_at(obj, "template")
+    return [_name(obj), *_containers(template), _map(fields_at(template, "metadata").get("labels"))]
 
 
 def _revision(obj: Obj, now: datetime) -> list[Any]:
-    owner = next((o for o in obj["metadata"].get("ownerReferences") or () if o.get("controller")), None)
+    owner = next((o for o in list_at(obj["metadata"], "ownerReferences") if o.get("controller")), None)
     of = (
         f"{owner['kind'].lower()}.{owner['apiVersion'].partition('/')[0]}/{owner['name']}" if owner else _NONE
     )
@@ -421,7 +422,7 @@ def _revision(obj: Obj, now: datetime) -> list[Any]:
 
 
 def _webhooks(obj: Obj, now: datetime) -> list[Any]:
-    return [_name(obj), len(obj.get("webhooks") or ()), _age(obj, now)]
+    return [_name(obj), len(list_at(obj, "webhooks")), _age(obj, now)]
 
 
 PRINTERS: Final[Mapping[str, Printer]] = {

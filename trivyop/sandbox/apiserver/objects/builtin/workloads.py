@@ -17,6 +17,7 @@ from trivyop.sandbox.apiserver.objects.names import (
     not_supported,
     required,
 )
+from trivyop.sandbox.apiserver.objects.plain import fields_at, list_at
 from trivyop.sandbox.apiserver.objects.selecting import matches
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ def check_template(
     spec: dict[str, Any], field: str, restart: tuple[str, ...] = ("Always",)
 ) -> list[FieldError]:
     """The errors of ``spec.template``: its labels, its pod spec, and a restart policy that fits the kind."""
-    template = spec.get("template") or {}
-    errors = check_labels(template.get("metadata", {}).get("labels") or {}, f"{field}.metadata.labels")
-    pod_spec = template.get("spec") or {}
+    template = fields_at(spec, "template")
+    errors = check_labels(fields_at(template, "metadata", "labels"), f"{field}.metadata.labels")
+    pod_spec = fields_at(template, "spec")
     errors += check_pod_spec(pod_spec, f"{field}.spec")
     policy = pod_spec.get("restartPolicy")
     if policy not in restart and policy in ("Always", "OnFailure", "Never"):
@@ -43,7 +44,7 @@ def check_template(
 def check_selector(spec: dict[str, Any]) -> list[FieldError]:
     """The selector must be there, and must select the template's labels."""
     selector = spec.get("selector")
-    labels = spec.get("template", {}).get("metadata", {}).get("labels") or {}
+    labels = fields_at(spec, "template", "metadata", "labels")
     errors: list[FieldError] = []
     if selector is None:
         errors.append(required("spec.selector"))
@@ -105,10 +106,10 @@ def _default_replica_set(obj: Obj) -> None:
 
 def _default_controller(obj: Obj) -> None:
     spec = obj["spec"]
-    template = spec.get("template") or {}
+    template = fields_at(spec, "template")
     if template:
         default_pod_spec(template["spec"])
-    labels = template.get("metadata", {}).get("labels")
+    labels = fields_at(template, "metadata").get("labels")
     if labels:
         spec.setdefault("selector", dict(labels))
         obj["metadata"].setdefault("labels", dict(labels))
@@ -122,8 +123,8 @@ def _validate_controller(obj: Obj) -> list[FieldError]:
         errors.append(required("spec.selector"))
     if not spec.get("template"):
         return [*errors, required("spec.template")]
-    labels = spec["template"].get("metadata", {}).get("labels") or {}
-    if not matches({"matchLabels": spec.get("selector") or {}}, labels):
+    labels = fields_at(spec["template"], "metadata", "labels")
+    if not matches({"matchLabels": fields_at(spec, "selector")}, labels):
         field = "spec.template.metadata.labels"
         errors.append(invalid_value(field, labels, "`selector` does not match template `labels`"))
     return errors + check_template(spec, "spec.template")
@@ -141,7 +142,7 @@ def _default_stateful_set(obj: Obj) -> None:
     retention = spec.setdefault("persistentVolumeClaimRetentionPolicy", {})
     retention.setdefault("whenDeleted", "Retain")
     retention.setdefault("whenScaled", "Retain")
-    for claim in spec.get("volumeClaimTemplates") or ():
+    for claim in list_at(spec, "volumeClaimTemplates"):
         claim.update({"apiVersion": "v1", "kind": "PersistentVolumeClaim"})
         claim.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
         claim.setdefault("status", {}).setdefault("phase", "Pending")
@@ -163,7 +164,7 @@ def _count_template(obj: Obj) -> None:
 
 
 def _count_templates(old: Obj, new: Obj) -> None:
-    count = int((old["metadata"].get("annotations") or {}).get(_GENERATION, "1"))
+    count = int(fields_at(old["metadata"], "annotations").get(_GENERATION, "1"))
     if old["spec"]["template"] != new["spec"]["template"]:
         count += 1
     new["metadata"].setdefault("annotations", {})[_GENERATION] = str(count)

@@ -3,8 +3,8 @@
 ``trivy sbom`` runs as a child process over a bill of materials from an earlier scan; that takes a moment, and
 no access to the image.
 
-Promises: findings mean the same as those of a scan with the same settings; secrets in images are not among
-them, and neither are files' places if the bill of materials does not have them. Nothing is left on disk.
+Promises: findings equal those of a scan with the same settings and database, but for secrets, which are not
+looked for. Nothing is left on disk.
 Not here: whether a match is due, and the database (``database.py``).
 """
 
@@ -15,6 +15,9 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
 
 from trivyop.report.findings import Findings, Sbom
 from trivyop.scan.cyclonedx import as_document
@@ -27,6 +30,7 @@ from trivyop.scan.trivy_json import parse_findings
 from trivyop.settings import Settings, TrivyMode
 
 _BOM = "bom.cdx.json"
+_REPO_DIGEST = "aquasecurity:trivy:RepoDigest"
 
 
 async def rematch(
@@ -55,7 +59,26 @@ async def _match(sbom: Sbom, settings: Settings, variant: ScanVariant, cache_dir
         error = ScanError(f"matching a bill of materials failed ({done.exit_code})")
         error.failure = classify(exit_code=done.exit_code, stderr=done.errors)
         raise error
-    return await asyncio.to_thread(parse_findings, done.output)
+    return await asyncio.to_thread(_findings, done.output, sbom)
+
+
+def _findings(output: bytes, sbom: Sbom) -> Findings:
+    """The match as a scan would have told it: of the image, where Trivy speaks of the file it was given."""
+    findings = parse_findings(output)
+    root: Mapping[str, Any] = sbom.get("metadata", {}).get("component", {})
+    name: str = root.get("name", "")
+    given = f"{_BOM} ("  # "bom.cdx.json (debian 12.4)"
+    return replace(
+        findings,
+        artifact_name=name,
+        repo_digests=tuple(one["value"] for one in root.get("properties", ()) if one["name"] == _REPO_DIGEST),
+        vulnerabilities=tuple(
+            replace(one, target=f"{name} ({one.target.removeprefix(given)}")
+            if one.target.startswith(given)
+            else one
+            for one in findings.vulnerabilities
+        ),
+    )
 
 
 def _write_files(directory: Path, sbom: Sbom, settings: Settings, variant: ScanVariant) -> Mapping[str, str]:

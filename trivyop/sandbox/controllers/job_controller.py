@@ -28,7 +28,7 @@ class Jobs:
         """Take the Job's next step."""
         job = self._jobs.store.get(key)
         labelled = self._cluster.pods.store.by_index(BY_JOB, str(key))
-        uid = job.metadata.uid if job is not None and not job.deleting else ""
+        uid = job.metadata.uid if job is not None and not job.deleting else None
         await self._release(pod for pod in labelled if _controller_uid(pod) != uid)
         if job is None or job.deleting or not is_ours(job):
             return None

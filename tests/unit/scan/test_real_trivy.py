@@ -6,8 +6,11 @@ import asyncio
 import io
 import os
 import shutil
+import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -32,7 +35,7 @@ from trivyop.scan.framing import BOM_PART, FAILURE_PART, RESULT_PART, FrameReade
 from trivyop.scan.rematch import rematch
 from trivyop.scan.script import build_scan_script
 from trivyop.scan.trivy_json import ExpectedImage, parse_findings
-from trivyop.settings import SecretText, Settings, load_settings
+from trivyop.settings import SecretText, Settings, TrivyMode, load_settings
 from trivyop.workload.images import ImageName
 
 TRIVY = shutil.which("trivy", path=str(Path(sys.executable).parent)) or shutil.which("trivy")
@@ -103,7 +106,8 @@ async def scan(
         scan=build_image_command(settings, reference, platform, directory=str(directory)),
         convert=build_convert_command(settings, directory=str(directory)),
     )
-    await run(build_database_command(settings.trivy))
+    if settings.trivy.mode is TrivyMode.STANDALONE:
+        await run(build_database_command(settings.trivy))
     java = f"{registry.address}/trivy-java-db"
     log = await run(["sh", "-c", script], TRIVY_JAVA_DB_REPOSITORY=java, **environment)
     return Scan(log)
@@ -297,3 +301,44 @@ async def test_ignore_file_counts_for_scan_and_rematch(registry: Registry, tmp_p
 
     assert again.vulnerabilities
     assert "CVE-2023-5363" not in {one.id for one in again.vulnerabilities}
+
+
+@asynccontextmanager
+async def trivy_server(settings: Settings, tmp_path: Path, token: str) -> AsyncGenerator[str]:
+    """A Trivy server on loopback; gives its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    process = await asyncio.create_subprocess_exec(
+        *(str(TRIVY), "server", "--listen", address, "--cache-dir", str(tmp_path / "server")),
+        *("--db-repository", settings.trivy.db_repository[0]),
+        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "TRIVY_TOKEN": token},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stderr is not None
+        async with asyncio.timeout(60):
+            while b"Listening" not in (line := await process.stderr.readline()):
+                assert line, "the server ended"
+        yield f"http://{address}"
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def test_server_scans_and_matches(registry: Registry, settings: Settings, tmp_path: Path) -> None:
+    """ClientServer needs no database, neither in the scan pod nor here."""
+    async with trivy_server(settings, tmp_path, "t0ken") as url:
+        remote = settings_for(registry, tmp_path, **{"trivy.mode": "ClientServer", "trivy.serverURL": url})
+        remote = replace(remote, trivy=replace(remote.trivy, server_token=SecretText("t0ken")))
+        reference = f"{registry.address}/shop/web:1.0"
+        directory = tmp_path / "scan"
+
+        scanned = await scan(remote, registry, reference, "linux/amd64", directory, TRIVY_TOKEN="t0ken")
+        refused = await scan(remote, registry, reference, "linux/amd64", directory, TRIVY_TOKEN="no")
+        again = await rematch(scanned.bom(), remote, DatabaseStore(remote))
+
+    findings = parse_findings(scanned.part(RESULT_PART), ExpectedImage(reference))
+    assert found(findings) == EXPECTED_FINDINGS["shop/web:1.0", "linux/amd64"].vulnerabilities
+    assert found(again) == found(findings)
+    explained = classify(exit_code=1, stderr=refused.part(FAILURE_PART).decode())
+    assert explained.failure_class is FailureClass.AUTH

@@ -1,0 +1,215 @@
+"""The containers of a scan pod: one that scans, and before it those that fetch the database.
+
+Promises: every container has the same settings of resources and security; every mount has its volume.
+Not here: where the pod runs and how long (``job.py``), what it sees of the configuration (``podconfig.py``).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from trivyop.scan.command import (
+    build_convert_command,
+    build_database_command,
+    build_image_command,
+    build_login_command,
+    image_reference,
+    mirrored,
+)
+from trivyop.scan.credentials import docker_config, join_credentials
+from trivyop.scan.podconfig import PodConfig
+from trivyop.scan.request import ScanRequest, scan_id
+from trivyop.scan.script import build_scan_script
+from trivyop.settings import Settings, TrivyMode
+from trivyop.settings.trivy import TrivySettings
+
+CONTAINER_NAME: Final = "scan"
+DATABASE_CONTAINER_NAME: Final = "database"
+LOGIN_CONTAINER_NAME: Final = "login"
+
+_TMP: Final = "/tmp"  # noqa: S108 (a volume of the scan pod)
+_RESULTS: Final = f"{_TMP}/scan"
+_DOCKER_CONFIG: Final = "/docker-config/"  # of the login for databases
+_REGISTRY_LOGIN: Final = "/registry-login"
+_SSL_CERTS: Final = "/var/ssl-cert"
+_GCR: Final = re.compile(r"(?:(?:us|eu|asia)\.)?gcr\.io|[a-z0-9-]+-docker\.pkg\.dev")
+_ECR: Final = re.compile(r"\d+\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
+
+
+class Containers:
+    """The containers of a scan pod, and the volumes that they turn out to need."""
+
+    def __init__(self, request: ScanRequest, settings: Settings, config: PodConfig) -> None:
+        self._request = request
+        self._settings = settings
+        self._config = config
+        self._trivy = settings.trivy
+        self.volumes: list[dict[str, Any]] = [{"name": "tmp", "emptyDir": {}}]
+        self._common_mounts: list[dict[str, Any]] = [{"name": "tmp", "mountPath": _TMP}]
+        if not _is_below(settings.trivy.image_scan_cache_dir, _TMP):
+            self._add_volume("cache", {"emptyDir": {}}, settings.trivy.image_scan_cache_dir)
+        self._logs_in = bool(settings.trivy.db_repository_username and settings.trivy.db_repository_password)
+        if self._logs_in:
+            self._add_volume("dockerconfig", {"emptyDir": {}}, _DOCKER_CONFIG)
+        if settings.trivy.ssl_cert_dir:
+            host_path = {"hostPath": {"path": settings.trivy.ssl_cert_dir}}
+            self._add_volume("ssl-cert-dir", host_path, _SSL_CERTS, read_only=True)
+
+    def _add_volume(self, name: str, source: dict[str, Any], path: str, *, read_only: bool = False) -> None:
+        self.volumes.append({"name": name, **source})
+        self._common_mounts.append(_mount(name, path, read_only=read_only))
+
+    def scan(self) -> dict[str, Any]:
+        request, settings, config = self._request, self._settings, self._config
+        mounts: list[dict[str, Any]] = []
+        env = config.scan_environment(request.variant)
+        if self._logs_in:
+            env["DOCKER_CONFIG"] = {"value": _DOCKER_CONFIG}
+        if self._trivy.ssl_cert_dir:
+            env["SSL_CERT_DIR"] = {"value": _SSL_CERTS}
+        for file in config.files(request.variant):
+            self.volumes.append({"name": file.volume, **file.source})
+            mounts.append(
+                {"name": file.volume, "mountPath": file.path, "subPath": file.sub_path, "readOnly": True}
+            )
+            if file.variable:
+                env[file.variable] = {"value": file.path}
+        place = mirrored(request.image, self._trivy)
+        env.update(_registry_environment(place.registry, self._trivy))
+        region = _ECR.fullmatch(place.registry)
+        if region is not None:
+            env["AWS_REGION"] = {"value": region[1]}
+        if request.credentials:
+            mounts += self._credentials(place.registry, env)
+        reference = image_reference(request.image, request.digest, self._trivy)
+        convert = (
+            build_convert_command(settings, directory=_RESULTS)
+            if settings.operator.sbom_generation_enabled
+            else None
+        )
+        script = build_scan_script(
+            scan_id(request.scan_name, request.attempt, request.scan_uid),
+            directory=_RESULTS,
+            scan=build_image_command(settings, reference, request.platform, directory=_RESULTS),
+            convert=convert,
+            database=f"{self._trivy.image_scan_cache_dir}/db/metadata.json",
+        )
+        return self._container(CONTAINER_NAME, ["/bin/sh", "-c", script], env, mounts)
+
+    def init(self) -> list[dict[str, Any]]:
+        """Log in where the database comes from, if that takes a password; fetch it, if there is no server."""
+        env = self._config.database_environment()
+        if self._logs_in:
+            env["DOCKER_CONFIG"] = {"value": _DOCKER_CONFIG}
+        if self._trivy.ssl_cert_dir:
+            env["SSL_CERT_DIR"] = {"value": _SSL_CERTS}
+        found: list[dict[str, Any]] = []
+        if self._logs_in:
+            found.append(self._container(LOGIN_CONTAINER_NAME, build_login_command(self._trivy), env, []))
+        if self._trivy.mode is TrivyMode.STANDALONE:
+            mounts = [
+                {"name": file.volume, "mountPath": file.path, "subPath": file.sub_path, "readOnly": True}
+                for file in self._config.files(self._request.variant)
+                if file.is_config
+            ]
+            command = build_database_command(self._trivy)
+            found.append(self._container(DATABASE_CONTAINER_NAME, command, env, mounts))
+        return found
+
+    def _credentials(self, registry: str, env: dict[str, Any]) -> list[dict[str, Any]]:
+        config = self._config
+        credentials = self._request.credentials
+        first = credentials[0].password.reveal()
+        if (
+            self._settings.scan_job.use_gcr_service_account
+            and _GCR.fullmatch(registry)
+            and _is_key_file(first)
+        ):
+            env["TRIVY_USERNAME"] = {"value": ""}
+            env["GOOGLE_APPLICATION_CREDENTIALS"] = {"value": "/cred/credential.json"}
+            return [self._secret_file("gcrvol", "/cred", "credential.json", first)]
+        if len(credentials) == 1 and not self._logs_in:
+            # For this registry only: user and password in variables go to the Java database's registry, too.
+            env["DOCKER_CONFIG"] = {"value": _REGISTRY_LOGIN}
+            login = docker_config(registry, credentials[0])
+            return [self._secret_file("registry-login", _REGISTRY_LOGIN, "config.json", login)]
+        user, password = join_credentials(credentials)
+        config.secret_data["username"] = user
+        config.secret_data["password"] = password
+        env["TRIVY_USERNAME"] = {"valueFrom": config.own_secret("username")}
+        env["TRIVY_PASSWORD"] = {"valueFrom": config.own_secret("password")}
+        return []
+
+    def _secret_file(self, volume: str, directory: str, name: str, content: str) -> dict[str, Any]:
+        self._config.secret_data[name] = content
+        source = {"secretName": self._config.secret_name, "items": [{"key": name, "path": name}]}
+        self.volumes.append({"name": volume, "secret": source})
+        return _mount(volume, directory, read_only=True)
+
+    def _container(
+        self, name: str, command: list[str], env: dict[str, Any], mounts: list[dict[str, Any]]
+    ) -> dict[str, Any]:
+        job_settings = self._settings.scan_job
+        container: dict[str, Any] = {
+            "name": name,
+            "image": _image(self._trivy),
+            "imagePullPolicy": str(self._trivy.image_pull_policy),
+            "command": command[:1],
+            "args": command[1:],
+            "env": [{"name": variable, **value} for variable, value in env.items()],
+            "resources": _resources(self._trivy),
+            "volumeMounts": [*self._common_mounts, *mounts, *job_settings.custom_volume_mounts],
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+        }
+        if job_settings.container_security_context is not None:
+            container["securityContext"] = job_settings.container_security_context
+        return container
+
+
+def _is_below(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(f"{directory}/")
+
+
+def _is_key_file(password: str) -> bool:
+    return password.lstrip().startswith("{")
+
+
+def _mount(name: str, path: str, *, read_only: bool = False) -> dict[str, Any]:
+    mount: dict[str, Any] = {"name": name, "mountPath": path}
+    return {**mount, "readOnly": True} if read_only else mount
+
+
+def _image(trivy: TrivySettings) -> str:
+    separator = "@" if trivy.tag.startswith("sha256:") else ":"
+    return f"{trivy.repository}{separator}{trivy.tag}"
+
+
+def _registry_environment(registry: str, trivy: TrivySettings) -> dict[str, Any]:
+    env: dict[str, Any] = {}
+    if registry in _hosts(trivy.insecure_registries):
+        env["TRIVY_INSECURE"] = {"value": "true"}
+    if registry in _hosts(trivy.non_ssl_registries):
+        env["TRIVY_NON_SSL"] = {"value": "true"}
+    return env
+
+
+def _hosts(registries: dict[str, str]) -> frozenset[str]:
+    return frozenset("index.docker.io" if host == "docker.io" else host for host in registries.values())
+
+
+def _resources(trivy: TrivySettings) -> dict[str, Any]:
+    found = {
+        "requests": {
+            "cpu": trivy.requests_cpu,
+            "memory": trivy.requests_memory,
+            "ephemeral-storage": trivy.requests_ephemeral_storage,
+        },
+        "limits": {
+            "cpu": trivy.limits_cpu,
+            "memory": trivy.limits_memory,
+            "ephemeral-storage": trivy.limits_ephemeral_storage,
+        },
+    }
+    sized = {kind: {name: size for name, size in sizes.items() if size} for kind, sizes in found.items()}
+    return {kind: sizes for kind, sizes in sized.items() if sizes}

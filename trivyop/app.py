@@ -10,8 +10,11 @@ from __future__ import annotations
 import asyncio
 import platform
 import random
-from collections.abc import Coroutine
+import socket
+import uuid
+from collections.abc import Callable, Coroutine, Hashable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import structlog
@@ -22,7 +25,8 @@ from prometheus_client.process_collector import ProcessCollector
 
 from trivyop import __version__
 from trivyop.control.clock import Clock, SystemClock
-from trivyop.control.controller import Controller, ControllerMetrics
+from trivyop.control.controller import Controller, ControllerMetrics, Reconcile
+from trivyop.control.leader import LeaderElection, LeadershipLostError
 from trivyop.control.queue import QueueMetrics, WorkQueue
 from trivyop.controllers.delivery import Delivery
 from trivyop.controllers.imagescans import ImageScans
@@ -41,17 +45,20 @@ from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery, discover
 from trivyop.kube.events import EventMetrics, EventRecorder
 from trivyop.kube.informer import InformerMetrics
-from trivyop.kube.resources import IMAGESCANS, Resource
+from trivyop.kube.resources import IMAGESCANS, ObjectKey, Resource
 from trivyop.observe.health import Health
 from trivyop.settings import Settings, settings_hash
 from trivyop.web.server import serving
 from trivyop.workload.owners import WorkloadRef
 
 T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
 
 log = structlog.get_logger(__name__)
 
 _DISCOVERY_RETRY_SECONDS = 5.0
+_CATCH_UP_SECONDS = 1.0  # much longer than an event takes from the API server to here
+_STANDING_BY = "standing by"
 _NEEDED: tuple[Resource, ...] = (IMAGESCANS,)
 
 
@@ -76,7 +83,9 @@ class Operator:
         self._rng = rng or random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._stage = "starting"
         self._view: View | None = None
-        self.health.require("operator", lambda: None if self._stage == "running" else self._stage)
+        self.health.require(
+            "operator", lambda: None if self._stage in ("running", _STANDING_BY) else self._stage
+        )
         self.health.require("informers", self._informer_problems)
         GCCollector(self.registry)
         PlatformCollector(self.registry)
@@ -135,101 +144,167 @@ class Operator:
             await self._clock.sleep(_DISCOVERY_RETRY_SECONDS)
 
     async def _run(self, discovery: Discovery, stop: asyncio.Event) -> None:
-        settings = self._settings
-        selection = build_selection(settings)
-        view = self._view = View(
+        election = self._election()
+        api = self._api if election is None else self._api.gated(election.write_gate)
+        parts = self._build(api, discovery)
+        self._view = parts.view
+        for resource in parts.view.missing:
+            log.warning("kind_missing", kind=resource.name, means="what needs it is off until a restart")
+        try:
+            async with asyncio.timeout(None) as patience, asyncio.TaskGroup() as group:
+                background = [
+                    group.create_task(parts.view.run(), name="view"),
+                    group.create_task(parts.events.run(), name="events"),
+                ]
+                if await self._ready_to_work(parts, election, stop):
+                    if election is not None:
+                        background.append(group.create_task(election.keep(), name="leader"))
+                    background.append(group.create_task(self._work(parts), name="work"))
+                    await stop.wait()
+                    self._stage = "stopping"
+                    log.info("operator_stopping")
+                    drain_seconds = self._settings.operator.drain_seconds
+                    patience.reschedule(asyncio.get_running_loop().time() + drain_seconds)
+                    await parts.shut_down()
+                for task in background:
+                    task.cancel()
+        except* LeadershipLostError as lost:
+            raise lost.exceptions[0] from None
+        finally:
+            if election is not None:
+                await election.release()
+
+    def _election(self) -> LeaderElection | None:
+        operator = self._settings.operator
+        if not operator.leader_election_enabled:
+            return None
+        return LeaderElection(
             self._api,
+            ObjectKey(operator.namespace, operator.leader_election_id),
+            f"{socket.gethostname()}_{uuid.uuid4()}",
+            clock=self._clock,
+            rng=self._rng,
+        )
+
+    async def _ready_to_work(
+        self, parts: _Parts, election: LeaderElection | None, stop: asyncio.Event
+    ) -> bool:
+        """Wait until the stores are filled and it is ours to work; False if told to stop before."""
+        self._stage = "filling the stores"
+        if not await _unless(stop, parts.view.wait_synced()):
+            return False
+        for name, problem in parts.view.problems().items():
+            log.warning("kind_not_readable", kind=name, problem=problem)
+        if election is not None:
+            self._stage = _STANDING_BY
+            await _unless(stop, election.acquire())
+            # what the last leader wrote just before may still be on its way into our stores
+            await _unless(stop, self._clock.sleep(_CATCH_UP_SECONDS))
+        return not stop.is_set()
+
+    async def _work(self, parts: _Parts) -> None:
+        """Reconcile until the queues are shut down, then keep the database until cancelled."""
+        parts.workloads.prime()
+        parts.scans.listen()
+        parts.workloads.listen()
+        self._stage = "running"
+        log.info("operator_running", workloads=len(parts.usage.workloads()), images=len(parts.usage.scans()))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(parts.matcher.run(parts.scans.look_at_all), name="database")
+            for controller in parts.controllers:
+                parts.working.append(group.create_task(controller.run(), name=controller.name))
+
+    def _build(self, api: Api, discovery: Discovery) -> _Parts:
+        settings, clock = self._settings, self._clock
+        selection = build_selection(settings)
+        view = View(
+            api,
             discovery,
             operator_namespace=settings.operator.namespace,
             watched_namespaces=selection.namespaces.watched,
             jobs_everywhere=settings.scan_job.in_workload_namespace,
-            clock=self._clock,
+            clock=clock,
             metrics=self._informer_metrics,
         )
-        for resource in view.missing:
-            log.warning("kind_missing", kind=resource.name, means="what needs it is off until a restart")
         usage = Usage()
-        scan_queue = WorkQueue[str](self._clock, rng=self._rng, metrics=self._queue_metrics.of("imagescans"))
+        scan_queue = WorkQueue[str](clock, rng=self._rng, metrics=self._queue_metrics.of("imagescans"))
         workload_queue = WorkQueue[WorkloadRef](
-            self._clock, rng=self._rng, metrics=self._queue_metrics.of("workloads")
+            clock, rng=self._rng, metrics=self._queue_metrics.of("workloads")
         )
-        events = EventRecorder(self._api, clock=self._clock, metrics=self._event_metrics)
+        events = EventRecorder(api, clock=clock, metrics=self._event_metrics)
         targets = Targets(view.listers, view.sole_platform, usage, settings, selection)
         reports = Reports(
-            self._api,
+            api,
             view,
             budget_bytes=settings.reports.size_budget_bytes,
-            clock=self._clock,
+            clock=clock,
             metrics=self._report_metrics,
         )
-        delivery = Delivery(
-            view, reports, settings=settings, options=build_options(settings), clock=self._clock
-        )
-        matcher = Matcher(settings, clock=self._clock, metrics=self._scan_metrics)
+        matcher = Matcher(settings, clock=clock, metrics=self._scan_metrics)
         scans = ImageScans(
-            self._api,
+            api,
             view,
             usage,
             targets,
-            delivery,
-            Results(self._api, settings),
-            ScanJobs(self._api, view, settings),
+            Delivery(view, reports, settings=settings, options=build_options(settings), clock=clock),
+            Results(api, settings),
+            ScanJobs(api, view, settings),
             matcher,
             settings=settings,
             settings_hash=settings_hash(settings),
             queue=scan_queue,
-            clock=self._clock,
+            clock=clock,
             rng=self._rng,
             events=events,
             metrics=self._scan_metrics,
         )
-        workloads = Workloads(self._api, view, usage, targets, reports, scans, workload_queue, self._clock)
+        workloads = Workloads(api, view, usage, targets, reports, scans, workload_queue, clock)
         ScanCollector(self.registry, view, usage, scans.slots)
-        workload_controller = Controller(
-            "workloads",
-            workloads.reconcile,
-            settings.operator.workers,
-            workload_queue,
-            resync_keys=workloads.all,
-            resync_seconds=settings.operator.resync_interval_seconds,
+        controllers = (
+            self._controller("workloads", workloads.reconcile, workload_queue, workloads.all),
+            self._controller("imagescans", scans.reconcile, scan_queue, scans.names),
+        )
+        return _Parts(view, usage, events, matcher, workloads, scans, controllers)
+
+    def _controller(
+        self,
+        name: str,
+        reconcile: Reconcile[K],
+        queue: WorkQueue[K],
+        keys: Callable[[], Iterable[K]],
+    ) -> Controller[K]:
+        operator = self._settings.operator
+        return Controller(
+            name,
+            reconcile,
+            operator.workers,
+            queue,
+            resync_keys=keys,
+            resync_seconds=operator.resync_interval_seconds,
             metrics=self._controller_metrics,
             rng=self._rng,
         )
-        scan_controller = Controller(
-            "imagescans",
-            scans.reconcile,
-            settings.operator.workers,
-            scan_queue,
-            resync_keys=scans.names,
-            resync_seconds=settings.operator.resync_interval_seconds,
-            metrics=self._controller_metrics,
-            rng=self._rng,
-        )
-        async with asyncio.timeout(None) as patience, asyncio.TaskGroup() as group:
-            background = [
-                group.create_task(view.run(), name="view"),
-                group.create_task(events.run(), name="events"),
-            ]
-            self._stage = "filling the stores"
-            if await _unless(stop, view.wait_synced()):
-                for name, problem in view.problems().items():
-                    log.warning("kind_not_readable", kind=name, problem=problem)
-                workloads.prime()
-                scans.listen()
-                workloads.listen()
-                self._stage = "running"
-                log.info("operator_running", workloads=len(usage.workloads()), images=len(usage.scans()))
-                background.append(group.create_task(matcher.run(scans.look_at_all), name="database"))
-                group.create_task(workload_controller.run(), name="workloads")
-                group.create_task(scan_controller.run(), name="imagescans")
-                await stop.wait()
-                self._stage = "stopping"
-                log.info("operator_stopping")
-                patience.reschedule(asyncio.get_running_loop().time() + settings.operator.drain_seconds)
-                workload_queue.shut_down(drain=False)
-                scan_queue.shut_down(drain=False)
-            for task in background:
-                task.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What one run is made of."""
+
+    view: View
+    usage: Usage
+    events: EventRecorder
+    matcher: Matcher
+    workloads: Workloads
+    scans: ImageScans
+    controllers: tuple[Controller[Any], ...]
+    working: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
+
+    async def shut_down(self) -> None:
+        """Take in no more keys, and wait until the workers have finished what they hold."""
+        for controller in self.controllers:
+            controller.queue.shut_down(drain=False)
+        if self.working:
+            await asyncio.wait(self.working)
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:

@@ -4,12 +4,14 @@ Reads decode into the type that the caller names; writes take plain mappings and
 not exist is ``None`` or ``False`` where a caller can expect it, and an error where it cannot. Refusals and
 failures come as the errors of ``trivyop.errors``; nothing is retried here.
 
-Promises: every call has a timeout. ``write_gate`` is called right before each write and stops it by raising.
+Promises: every call has a timeout. ``write_gate`` is asked right before each write; it stops it by raising,
+or says how long it may take.
 Not here: HTTP (``kube.transport``), keeping a list up to date (``kube.informer``).
 """
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -18,7 +20,7 @@ from typing import Any, Self, TypeVar, cast
 
 import orjson
 
-from trivyop.control.clock import Clock, SystemClock
+from trivyop.control.clock import Clock, SystemClock, deadline
 from trivyop.errors import ExpiredError, NotFoundError, TooLargeError, TransientError
 from trivyop.kube.config import ClusterConfig
 from trivyop.kube.objects import Object, key_of
@@ -35,6 +37,10 @@ _PARTIAL = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,appli
 _LIST_SECONDS = 60.0  # one page; API servers themselves give up after a minute
 _MAX_BODY_BYTES = 3 * 1024 * 1024  # API servers hang up on more, which then looks like a broken network
 _WATCH_SLACK_SECONDS = 30.0  # how much later than asked a server may end a watch
+
+
+WriteGate = Callable[[], float]
+"""Says how many seconds a write may take; raises to stop it."""
 
 
 class PatchKind(StrEnum):
@@ -55,7 +61,7 @@ class Api:
         user_agent: str = "trivyop",
         metrics: RequestObserver | None = None,
         clock: Clock | None = None,
-        write_gate: Callable[[], None] | None = None,
+        write_gate: WriteGate | None = None,
         max_requests: int = 64,
     ) -> None:
         self.clock = clock or SystemClock()
@@ -63,6 +69,12 @@ class Api:
         self._transport = Transport(
             config, user_agent=user_agent, clock=self.clock, metrics=metrics, max_requests=max_requests
         )
+
+    def gated(self, gate: WriteGate) -> Self:
+        """The same client for somebody whose writes have to pass ``gate``; valid as long as this one."""
+        view = copy.copy(self)
+        view._write_gate = gate  # noqa: SLF001 - one of our own kind
+        return view
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
@@ -395,9 +407,13 @@ class Api:
         call = Call(verb, name, method, path, params=params or {}, body=data, content_type=content_type)
         if len(data) > _MAX_BODY_BYTES:
             raise TooLargeError(f"{call}: not sent, {len(data)} bytes are more than API servers take")
-        if self._write_gate is not None:
-            self._write_gate()
-        return await self._transport.request(call)
+        if self._write_gate is None:
+            return await self._transport.request(call)
+        try:
+            async with deadline(self.clock, self._write_gate()):
+                return await self._transport.request(call)
+        except TimeoutError as error:
+            raise TransientError(f"{call}: no answer in the time that was left for writes") from error
 
 
 def _selectors(label_selector: str, field_selector: str) -> dict[str, str]:

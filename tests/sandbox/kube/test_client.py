@@ -317,9 +317,10 @@ async def test_closed_gate_stops_writes_and_no_reads(api: Api, server: ApiServer
     """So a replica that is no longer the leader stops writing, whatever its workers hold."""
     leading = True
 
-    def gate() -> None:
+    def gate() -> float:
         if not leading:
             raise TransientError("not the leader")
+        return 10.0
 
     config = await ClusterConfig.from_kubeconfig_dict(server.kubeconfig())
     async with Api(config, write_gate=gate) as gated:

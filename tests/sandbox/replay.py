@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Self
@@ -26,7 +26,11 @@ from tests.sandbox.matching import (
     treat_managed_fields,
     values_at,
 )
+from trivyop.control.clock import SystemClock
+from trivyop.kube.client import Api
+from trivyop.kube.config import ClusterConfig
 from trivyop.sandbox.apiserver.server import ApiServer
+from trivyop.sandbox.controllers.run import ALL, run_controllers
 
 TRANSCRIPTS = Path(__file__).parent / "transcripts"
 _HEADERS = ("Content-Type", "Retry-After", "Warning", "Location", "Allow", "Www-Authenticate")
@@ -72,6 +76,29 @@ class OpenWatch:
         self.reader.cancel()
         await asyncio.gather(self.reader, return_exceptions=True)
         self.response.close()
+
+
+def missing_controllers(scenario: Mapping[str, Any]) -> list[str]:
+    """Return the controllers that a scenario needs and that are not built."""
+    needed = [r.removeprefix("controllers:") for r in scenario["requires"] if r.startswith("controllers:")]
+    built = {name.value for name in ALL}
+    return [name for name in needed if name not in built]
+
+
+@asynccontextmanager
+async def controllers_for(server: ApiServer, scenario: Mapping[str, Any]) -> AsyncGenerator[None, None]:
+    """Run the controllers while the scenario is played, if it needs any."""
+    if not any(requirement.startswith("controllers:") for requirement in scenario["requires"]):
+        yield
+        return
+    config = await ClusterConfig.from_kubeconfig_dict(server.kubeconfig())
+    async with Api(config, user_agent="kube-controller-manager") as api:
+        running = asyncio.create_task(run_controllers(api, SystemClock()))
+        try:
+            yield
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
 
 
 class Mismatch(AssertionError):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trivyop.sandbox.apiserver.storage import Change
 
 Obj = dict[str, Any]
+_IN_PROGRESS = {"reason": "InstanceDeletionInProgress", "message": "CustomResource deletion is in progress"}
 GROUP = "apiextensions.k8s.io"
 
 
@@ -54,16 +55,29 @@ class Definitions:
         if stored is None:
             self._terminating.discard(name)
             self._kinds.replace_custom(group, plural, [])
+            self._settle_refused(group)
             return
         definition = self._served.obj(stored)
         if definition["metadata"].get("deletionTimestamp"):
             self._terminating.add(name)
             self._terminate(definition)
             return
-        settled = crd.established(definition, now())
+        settled = crd.established(definition, now(), self._others(group, name))
         if settled != definition:
             self._served.put(settled)
-        self._kinds.replace_custom(group, plural, crd.kinds_of(settled))
+        if _is_established(settled):
+            self._kinds.replace_custom(group, plural, crd.kinds_of(settled))
+
+    def _others(self, group: str, name: str) -> list[Obj]:
+        """Return the definitions whose names this one may not use."""
+        names = [stored for stored in self._served.bucket if stored.name.partition(".")[2] == group]
+        return [stored.obj() for stored in names if stored.name != name]
+
+    def _settle_refused(self, group: str) -> None:
+        """Look again at definitions whose names were taken; they may be free now."""
+        for stored in list(self._served.bucket):
+            if stored.name.partition(".")[2] == group and not _is_established(stored.obj()):
+                self.settle(stored.name)
 
     def _terminate(self, definition: Obj) -> None:
         """Delete the objects; when none is left, the definition may go."""
@@ -76,6 +90,7 @@ class Definitions:
                     deletes.delete_one(served, stored, {})
             if len(served.bucket):
                 served.bucket.watchers.add(self._last_one)
+                self._say_in_progress(definition)
                 return
             served.bucket.watchers.discard(self._last_one)
         finalizers = [f for f in metadata.get("finalizers", []) if f != deletes.CRD_CLEANUP]
@@ -87,7 +102,19 @@ class Definitions:
         elif finalizers != metadata.get("finalizers"):
             self._served.put(definition | {"metadata": metadata | {"finalizers": finalizers}})
 
+    def _say_in_progress(self, definition: Obj) -> None:
+        conditions: list[Obj] = definition["status"]["conditions"]
+        for condition in conditions:
+            if condition["type"] == "Terminating" and condition["reason"] != _IN_PROGRESS["reason"]:
+                condition.update(_IN_PROGRESS)
+                self._served.put(definition)
+
     def _last_one(self, change: Change) -> None:
         if change.new is None:
             for name in self._terminating:
                 asyncio.get_running_loop().call_soon(self.settle, name)
+
+
+def _is_established(definition: Obj) -> bool:
+    conditions: list[Obj] = (definition.get("status") or {}).get("conditions") or []
+    return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)

@@ -36,6 +36,10 @@ _ANSWERED_WITH_OBJECT = (
     "serviceaccounts",
     "services",
 )
+_JOB_WARNING = (
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove"
+    " them or set propagationPolicy=Orphan to suppress this warning"
+)
 _ORPHAN, _FOREGROUND = "orphan", "foregroundDeletion"
 CRD_CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 
@@ -60,7 +64,8 @@ def delete(request: Request, served: Served) -> Reply:
     deleted = delete_one(served, stored, options)
     if deleted.gone and not (info.group == "" and info.resource in _ANSWERED_WITH_OBJECT):
         return Reply.json(status.deleted(info.name, info.group, info.resource, stored.uid))
-    return Reply(200, encoding.one(served, deleted.state, request.accepted.form))
+    warnings = (_JOB_WARNING,) if _is_job(served) and not _says_what_of_dependents(options) else ()
+    return Reply(200, encoding.one(served, deleted.state, request.accepted.form), warnings=warnings)
 
 
 def delete_collection(request: Request, served: Served, current_rv: int) -> Reply:
@@ -70,7 +75,7 @@ def delete_collection(request: Request, served: Served, current_rv: int) -> Repl
     found = [stored for stored in served.bucket.list(selection.namespace) if stored in selection]
     for stored in found:
         delete_one(served, stored, options)
-    metadata = {"resourceVersion": str(current_rv)}
+    metadata = encoding.list_metadata(served, current_rv, request.accepted.form)
     return Reply(200, encoding.many(served, found, metadata, request.accepted.form))
 
 
@@ -127,7 +132,7 @@ def delete_one(served: Served, stored: Stored, options: Obj) -> Deleted:
     """Delete, or mark as being deleted."""
     dry_run = bool(options.get("dryRun"))
     obj = stored.obj()
-    if _is_definition(served):
+    if _is_definition(served) and not obj["metadata"].get("deletionTimestamp"):
         obj = crd.terminating(obj, _time())
     metadata: Obj = obj["metadata"]
     finalizers = _finalizers(served, metadata.get("finalizers", []), options)
@@ -165,6 +170,14 @@ def _is(served: Served, plural: str) -> bool:
     return served.kind.group == "" and served.kind.plural == plural
 
 
+def _is_job(served: Served) -> bool:
+    return (served.kind.group, served.kind.plural) == ("batch", "jobs")
+
+
+def _says_what_of_dependents(options: Obj) -> bool:
+    return options.get("propagationPolicy") is not None or options.get("orphanDependents") is not None
+
+
 def _is_definition(served: Served) -> bool:
     return served.kind.plural == "customresourcedefinitions" and not served.kind.custom
 
@@ -176,6 +189,8 @@ def _finalizers(served: Served, present: list[str], options: Obj) -> list[str]:
     policy = options.get("propagationPolicy")
     if (orphan := options.get("orphanDependents")) is not None:
         policy = "Orphan" if orphan else "Background"
+    if policy is None and _is_job(served):
+        policy = "Orphan"
     if policy is None:
         return list(present)
     kept = [finalizer for finalizer in present if finalizer not in (_ORPHAN, _FOREGROUND)]

@@ -140,6 +140,8 @@ class Dispatch:
                 return self._pods.evict(request, served)
             case "token":
                 return tokens.create_token(request, served, self.kinds, self.authenticator)
+            case "finalize":
+                return self._namespaces.finalize(request, served)
             case "scale" if info.verb == "get":
                 return self._scale(request, served)
             case _ if info.verb == "get":

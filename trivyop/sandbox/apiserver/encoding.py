@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from trivyop.sandbox.apiserver.objects import tables
-from trivyop.sandbox.apiserver.objects.refusals import Refused
+from trivyop.sandbox.apiserver.objects.refusals import Refused, bad_request
 
 if TYPE_CHECKING:
     from trivyop.sandbox.apiserver.kinds import Served
@@ -70,6 +70,12 @@ def one(served: Served, stored: Stored, form: Form) -> bytes:
             return _table(served, [stored], {"resourceVersion": str(stored.rv)}, form)
 
 
+def list_metadata(served: Served, rv: int, form: Form) -> Obj:
+    """Return the metadata of a list; those of custom resources always say how to go on."""
+    custom = served.kind.custom and form.style is Style.OBJECT
+    return {"continue": "", "resourceVersion": str(rv)} if custom else {"resourceVersion": str(rv)}
+
+
 def many(served: Served, items: Sequence[Stored], metadata: Obj, form: Form) -> bytes:
     """Encode a list. Items of built-in kinds come without their kind, as the list says it."""
     match form.style:
@@ -101,6 +107,9 @@ def _mismatch(served: Served, asked: str, what: str, suffix: str) -> Refused:
 
 
 def _table(served: Served, items: Sequence[Stored], metadata: Obj, form: Form) -> bytes:
+    if form.include not in ("Metadata", "Object", "None"):
+        why = f"Invalid value: \"{form.include}\": must be 'Metadata', 'Object', 'None', or empty"
+        raise bad_request(f"Unable to convert to Table as requested: includeObject: {why}")
     objects = [decoded(served, stored) for stored in items]
     table = tables.table(served.kind, objects, datetime.now(UTC), metadata=metadata, include=form.include)
     return orjson.dumps(table)
@@ -117,6 +126,8 @@ def event(type_: str, served: Served, stored: Stored, form: Form, *, columns: bo
             include=form.include,
             columns=columns,
         )
+        if not columns:
+            table["columnDefinitions"] = None
         return line(type_, orjson.dumps(table))
     return line(type_, _partial(served, stored) if form.style is Style.PARTIAL else whole(served, stored))
 

@@ -11,11 +11,13 @@ import asyncio
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from trivyop.sandbox.apiserver import status
+from trivyop.sandbox.apiserver import deletes, encoding, status
+from trivyop.sandbox.apiserver.request import Reply
 from trivyop.sandbox.apiserver.writes import now
 
 if TYPE_CHECKING:
-    from trivyop.sandbox.apiserver.kinds import Kinds
+    from trivyop.sandbox.apiserver.kinds import Kinds, Served
+    from trivyop.sandbox.apiserver.request import Request
     from trivyop.sandbox.apiserver.storage import Change
 
 INITIAL = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -60,6 +62,22 @@ class Namespaces:
             }
             raise status.forbidden(group, plural, name, why, [cause])
 
+    def finalize(self, request: Request, served: Served) -> Reply:
+        """PUT of ``finalize``: set what the namespace still waits for; with nothing left it goes."""
+        live = served.named("", request.info.name)
+        wanted, obj = request.decoded(), served.obj(live)
+        if rv := wanted.get("metadata", {}).get("resourceVersion"):
+            _check_version(live.rv, rv, live.name)
+        obj["spec"] = {"finalizers": (wanted.get("spec") or {}).get("finalizers") or []}
+        if not obj["spec"]["finalizers"]:
+            obj["spec"] = {}
+        if deletes.finished(served, obj):
+            served.bucket.remove(live)
+            stored = served.preview(obj, live.rv)
+        else:
+            stored = served.put(obj)
+        return Reply(200, encoding.one(served, stored, request.accepted.form))
+
     def _changed(self, change: Change) -> None:
         if change.old is None and change.new is not None:
             # A write within a write would reach watchers before the one it follows from.
@@ -81,3 +99,9 @@ class Namespaces:
 def _metadata(name: str, namespace: str = "") -> dict[str, Any]:
     metadata: dict[str, Any] = {"name": name, "uid": str(uuid.uuid4()), "creationTimestamp": now()}
     return metadata | {"namespace": namespace} if namespace else metadata
+
+
+def _check_version(live: int, sent: str, name: str) -> None:
+    if sent != str(live):
+        why = "the object has been modified; please apply your changes to the latest version and try again"
+        raise status.conflict("", "namespaces", name, why)

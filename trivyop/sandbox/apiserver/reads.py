@@ -116,9 +116,7 @@ async def list_(request: Request, served: Served, current_rv: int) -> Reply:
 
     if selection.selective:
         found = [stored for stored in found if stored in selection]
-    metadata: dict[str, Any] = {"resourceVersion": str(rv)}
-    if served.kind.custom:
-        metadata["continue"] = ""
+    metadata = encoding.list_metadata(served, rv, request.accepted.form)
     if limit and len(found) > limit:
         metadata["continue"] = _write_continue(rv, found[limit - 1].key)
         if not selection.selective:

@@ -33,6 +33,7 @@ _PATCHES = (
     APPLY,
 )
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # no vowels: no words
+_MANAGER_LENGTH = 128
 _MADE_BY_UPDATE = ("endpoints", "events", "leases", "limitranges", "services")
 
 
@@ -69,9 +70,7 @@ class Writes:
         info = request.info
         if request.media_type not in _PATCHES:
             raise status.Refused(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
-        if request.media_type == APPLY and not request.query.get("fieldManager"):
-            message = "Required value: is required for apply patch"
-            raise _bad_option("FieldValueRequired", "fieldManager", message, info.verb)
+        _check_patch_options(request)
         live = served.bucket.get(info.namespace if served.kind.namespaced else "", info.name)
         if live is None and (request.media_type != APPLY or info.subresource):
             raise status.not_found(info.group, info.resource, info.name)
@@ -113,6 +112,9 @@ def _check_media_type(request: Request) -> None:
 
 def _write(request: Request) -> writing.Write:
     info, query = request.info, request.query
+    if len(query.get("fieldManager", "")) > _MANAGER_LENGTH:
+        message = f"Too long: may not be more than {_MANAGER_LENGTH} bytes"
+        raise _bad_option("FieldValueTooLong", "fieldManager", message, info.verb)
     return writing.Write(
         manager=request.manager,
         now=now(),
@@ -124,6 +126,16 @@ def _write(request: Request) -> writing.Write:
         validation=_validation(query.get("fieldValidation", ""), info.verb),
         force=query.get("force") in ("true", "1"),
     )
+
+
+def _check_patch_options(request: Request) -> None:
+    query = request.query
+    if request.media_type == APPLY and not query.get("fieldManager"):
+        message = "Required value: is required for apply patch"
+        raise _bad_option("FieldValueRequired", "fieldManager", message, "patch")
+    if request.media_type != APPLY and "force" in query:
+        message = "Forbidden: may not be specified for non-apply patch"
+        raise _bad_option("FieldValueForbidden", "force", message, "patch")
 
 
 def _validation(text: str, verb: str) -> writing.Validation:

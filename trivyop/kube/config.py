@@ -34,6 +34,7 @@ SERVICE_ACCOUNT_VARIABLE = "TRIVYOP_SERVICEACCOUNT_DIR"
 
 _TOKEN_FILE_SECONDS = 60.0  # how long a token read from a file is taken to be the file's; kubelets rewrite it
 _RETRY_SECONDS = 10.0  # after a renewal that failed, while the old access may still do
+_SPARED_SECONDS = 1.0  # for which a source that failed is not asked again by all who wait for it
 
 
 class ConfigError(TerminalError):
@@ -94,6 +95,7 @@ class ClusterConfig:
         self._clock = clock or SystemClock()
         self._lock = asyncio.Lock()
         self._failing = False
+        self._spared_until = 0.0
         self._due = self._next_due(access)
 
     @classmethod
@@ -179,9 +181,12 @@ class ClusterConfig:
         """
         async with self._lock:
             if self._access is refused:
+                if self._clock.monotonic() < self._spared_until:
+                    raise TransientError("renew credentials: that has just failed")
                 try:
                     self._access = await self._source()
                 except ConfigError as error:
+                    self._spared_until = self._clock.monotonic() + _SPARED_SECONDS
                     raise TransientError(f"renew credentials: {error}") from error
                 self._due = self._next_due(self._access)
                 if self._failing:

@@ -52,6 +52,7 @@ class InformerMetrics:
     """What informers tell Prometheus; one of these serves all of them."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._informers: dict[str, list[Informer[Any]]] = {}
         self.objects = Gauge(
             "trivyop_informer_objects", "Objects in the store.", ["resource"], registry=registry
         )
@@ -78,11 +79,15 @@ class InformerMetrics:
         )
 
     def attach(self, informer: Informer[Any]) -> None:
-        """Report on ``informer`` from now on; its values are read at each scrape."""
+        """Report on ``informer`` from now on, together with others of its kind; read at each scrape."""
         name = informer.resource.name
-        self.objects.labels(name).set_function(lambda: len(informer.store))
-        self.synced.labels(name).set_function(lambda: float(informer.synced))
-        self.problem.labels(name).set_function(lambda: float(informer.problem is not None))
+        alike = self._informers.setdefault(name, [])
+        alike.append(informer)
+        if len(alike) > 1:  # one kind in several namespaces
+            return
+        self.objects.labels(name).set_function(lambda: sum(len(each.store) for each in alike))
+        self.synced.labels(name).set_function(lambda: float(all(each.synced for each in alike)))
+        self.problem.labels(name).set_function(lambda: float(any(each.problem is not None for each in alike)))
         for reason in ("start", "ended", "expired", "failed", "refused"):
             self.restarts.labels(name, reason)
         self.malformed.labels(name)

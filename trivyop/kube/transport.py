@@ -104,14 +104,15 @@ class Transport:
         self._metrics = metrics
         self._slots = asyncio.Semaphore(max_requests)
         self._pool: _Pool | None = None
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._closed = True
         if self._pool is not None:
             await self._pool.close()
-            self._pool = None
 
     async def request(self, call: Call) -> bytes:
         """Send ``call``, return the body of its answer."""
@@ -214,6 +215,8 @@ class Transport:
     async def _enter_pool(self, access: Access) -> _Pool:
         identity = (access.server, access.tls_identity, access.verify)
         old = self._pool
+        if self._closed:
+            raise RuntimeError("the API client is closed")
         if old is not None and old.identity == identity:
             old.users += 1
             return old

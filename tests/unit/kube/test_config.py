@@ -236,6 +236,26 @@ async def test_exec_plugin_is_run_once_for_all_who_were_refused(tmp_path: Path) 
     assert (await config.access()).authorization == "Bearer t2"
 
 
+async def test_source_that_fails_is_not_asked_by_each_of_many_waiters(clock: FakeClock) -> None:
+    asked = 0
+    access = Access("https://api.example.com")
+
+    async def source() -> Access:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0)
+        raise ConfigError("the plugin is broken")
+
+    config = ClusterConfig(source, access, clock)
+    failures = await asyncio.gather(*(config.renew(access) for _ in range(5)), return_exceptions=True)
+    assert all(isinstance(failure, TransientError) for failure in failures)
+    assert asked == 1
+
+    clock.advance(1)
+    with pytest.raises(TransientError, match="the plugin is broken"):
+        await config.renew(access)
+
+
 async def test_exec_plugin_may_hand_out_a_certificate(tmp_path: Path) -> None:
     certificate, key = PKI.issue("ann")
     status = {"clientCertificateData": certificate.decode(), "clientKeyData": key.decode()}

@@ -406,3 +406,23 @@ async def test_metrics_show_objects_state_and_restarts(clock: EagerClock) -> Non
         assert (sample("objects"), sample("synced"), sample("problem")) == (2, 1, 0)
         reasons = ("start", "failed", "ended", "expired", "refused")
         assert [sample("restarts_total", reason=reason) for reason in reasons] == [1, 1, 1, 1, 0]
+
+
+async def test_metrics_of_one_kind_in_several_namespaces_are_added_up(clock: EagerClock) -> None:
+    registry = CollectorRegistry()
+    metrics = InformerMetrics(registry)
+    script = Script(
+        hold(event("ADDED", "a", 1), bookmark(5, ends_list=True)),
+        hold(event("ADDED", "b", 2), bookmark(5, ends_list=True)),
+    )
+    async with api_to(script, clock=clock) as api, asyncio.TaskGroup() as group:
+        informers = [
+            Informer(api, CONFIGMAPS, Object, namespace=name, metrics=metrics) for name in ("shop", "bank")
+        ]
+        running = [group.create_task(informer.run()) for informer in informers]
+        for informer in informers:
+            await informer.wait_synced()
+        for task in running:
+            task.cancel()
+
+        assert registry.get_sample_value("trivyop_informer_objects", {"resource": "configmaps"}) == 2

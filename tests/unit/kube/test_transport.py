@@ -266,6 +266,51 @@ async def test_request_goes_by_way_of_the_proxy(clock: FakeClock) -> None:
     assert seen == ["http://api.example.com/api/v1/pods"]
 
 
+async def test_tls_goes_through_a_proxy_end_to_end_and_by_the_name_it_is_told(
+    clock: FakeClock, tmp_path: Path
+) -> None:
+    """The proxy sees where to, and nothing else; the certificate is for a name that nobody can resolve."""
+    pki = Pki.create()
+    (tmp_path / "ca").write_bytes(pki.ca_pem)
+    asked: list[bytes] = []
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        host, port = asked[0].split()[1].decode().split(":")
+        there = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await asyncio.gather(pump(reader, there[1]), pump(there[0], writer))
+
+    proxy = await asyncio.start_server(tunnel, "127.0.0.1", 0)
+    async with proxy, serving(ok, pki.server_context("api", ["kubernetes.inner"])) as url:
+        access = Access.of(
+            url,
+            ca_file=str(tmp_path / "ca"),
+            authorization="Bearer secret",
+            tls_server_name="kubernetes.inner",
+            proxy=f"http://user:pw@127.0.0.1:{proxy.sockets[0].getsockname()[1]}",
+        )
+        async with Transport(config_of(url, access), user_agent="t", clock=clock) as http:
+            assert await http.request(GET) == b"hello"
+
+    assert asked[0].startswith(b"CONNECT 127.0.0.1:")
+    assert b"Proxy-Authorization: Basic" in asked[0]
+    assert b"secret" not in asked[0]
+
+
+async def test_closed_client_opens_nothing_any_more(clock: FakeClock) -> None:
+    async with serving(ok) as url:
+        async with transport(url, clock) as http:
+            await http.request(GET)
+        with pytest.raises(RuntimeError, match="closed"):
+            await http.request(GET)
+
+
 async def test_metrics_count_answers_refusals_and_failures(clock: FakeClock) -> None:
     registry = CollectorRegistry()
     codes = iter([200, 429])

@@ -1,4 +1,4 @@
-"""Objects: what the API server does to objects between the wire and the store, as pure functions on plain dicts.
+"""Objects: what the API server does to objects between wire and store, as pure functions on plain dicts.
 
 No I/O, no event loop, no clock, no chance: time and random strings are arguments. Who is refused gets
 ``Refused``, whose ``status`` is the Status object to send and ``code`` the HTTP status.

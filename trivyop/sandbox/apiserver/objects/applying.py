@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def check_applied(kind: Kind, applied: Obj) -> None:
-    """Raise ``Refused`` (500) if the object has fields, types or list items that the schema does not allow."""
+    """Raise ``Refused`` (500) if it has fields, types or list items that the schema does not allow."""
     errors: list[str] = []
     _check(kind.schema, applied, "", errors)
     if not errors:

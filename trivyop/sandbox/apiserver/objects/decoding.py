@@ -102,10 +102,10 @@ def _in_go(error: json.JSONDecodeError) -> str:
 def _inside_object(text: str) -> bool:
     """Whether the innermost thing still open at the end of ``text`` is an object."""
     opened: list[str] = []
-    for token in re.findall(r'"(?:\\.|[^"\\])*"|[{}\[\]]', text):
-        if token in "{[":
-            opened.append(token)
-        elif token in "}]" and opened:
+    for word in re.findall(r'"(?:\\.|[^"\\])*"|[{}\[\]]', text):
+        if word in "{[":
+            opened.append(word)
+        elif word in "}]" and opened:
             opened.pop()
     return bool(opened) and opened[-1] == "{"
 

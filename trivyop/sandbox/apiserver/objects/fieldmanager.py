@@ -141,7 +141,7 @@ def apply(
     force: bool = False,
     subresource: str = "",
 ) -> Obj:
-    """Merge what ``manager`` applies into the live object; raises ``Refused``, with the conflicts if it is 409."""
+    """Merge what ``manager`` applies into the live object; raises ``Refused``, 409 with the conflicts."""
     schema = kind.schema
     check_applied(kind, applied)
     managed = Managed(live)

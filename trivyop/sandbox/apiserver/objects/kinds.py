@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from trivyop.sandbox.apiserver.objects.refusals import FieldError
     from trivyop.sandbox.apiserver.objects.schema import Schema
-    from trivyop.sandbox.apiserver.objects.writing import Write
+    from trivyop.sandbox.apiserver.objects.write import Write
 
 Obj = dict[str, Any]
 Change = Callable[[Obj], None]  # changes the object in place

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,21 +30,24 @@ _label_value: Final = re.compile(_LABEL_VALUE).fullmatch
 
 _SUBDOMAIN_RULE: Final = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must"
-    f" start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '{_SUBDOMAIN}')"
+    " start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is"
+    f" '{_SUBDOMAIN}')"
 )
 _LABEL_RULE: Final = (
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end"
-    f" with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '{_LABEL}')"
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and"
+    " end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is"
+    f" '{_LABEL}')"
 )
 _QUALIFIED_RULE: Final = (
     "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric"
     " character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is"
     f" '{_QUALIFIED}')"
 )
+_PREFIX_RULE: Final = "with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
 _LABEL_VALUE_RULE: Final = (
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start"
-    " and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for"
-    f" validation is '{_LABEL_VALUE}')"
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must"
+    " start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used"
+    f" for validation is '{_LABEL_VALUE}')"
 )
 _IMMUTABLE: Final = (
     "name",
@@ -77,6 +80,24 @@ def immutable(field: str, value: Any) -> FieldError:
     return invalid_value(field, value, "field is immutable")
 
 
+def immutable_fields(before: Obj, after: Obj, fields: Iterable[str], prefix: str = "") -> list[FieldError]:
+    """An error for each of the fields that changed."""
+    return [
+        immutable(f"{prefix}{field}", after.get(field))
+        for field in fields
+        if before.get(field) != after.get(field)
+    ]
+
+
+def not_negative(spec: Obj, fields: Iterable[str], prefix: str) -> list[FieldError]:
+    """An error for each of the fields that is below zero."""
+    return [
+        invalid_value(f"{prefix}{field}", spec[field], "must be greater than or equal to 0")
+        for field in fields
+        if (spec.get(field) or 0) < 0
+    ]
+
+
 def not_supported(field: str, value: Any, known: tuple[str, ...]) -> FieldError:
     names = ", ".join(map(quoted, known))
     return FieldError(
@@ -105,9 +126,7 @@ def path_segment(name: str) -> list[str]:
 def label_key(key: str) -> tuple[str, ...]:
     """What is wrong with the key of a label."""
     if key.count("/") > 1:
-        return (
-            f"a valid label key {_QUALIFIED_RULE} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
-        )
+        return (f"a valid label key {_QUALIFIED_RULE} {_PREFIX_RULE}",)
     return qualified_name(key)
 
 
@@ -116,9 +135,7 @@ def qualified_name(key: str) -> tuple[str, ...]:
     """What is wrong with a name that may have a DNS subdomain and a slash before it."""
     prefix, slash, name = key.rpartition("/")
     if "/" in prefix:
-        return (
-            f"a qualified name {_QUALIFIED_RULE} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
-        )
+        return (f"a qualified name {_QUALIFIED_RULE} {_PREFIX_RULE}",)
     errors: list[str] = []
     if slash and not prefix:
         errors.append("prefix part must be non-empty")
@@ -235,9 +252,9 @@ def check_metadata_update(old: Obj, new: Obj) -> list[FieldError]:
         fresh = [f for f in list_at(after, "finalizers") if f not in list_at(before, "finalizers")]
         if fresh:
             shown = "{" + ", ".join(map(quoted, fresh)) + "}"
-            message = f"no new finalizers can be added if the object is being deleted, found new finalizers []string{shown}"
+            message = (
+                "no new finalizers can be added if the object is being deleted,"
+                f" found new finalizers []string{shown}"
+            )
             errors.append(forbidden("metadata.finalizers", message))
-    for part in _IMMUTABLE:
-        if before.get(part) != after.get(part):
-            errors.append(immutable(f"metadata.{part}", after.get(part)))
-    return errors
+    return errors + immutable_fields(before, after, _IMMUTABLE, "metadata.")

@@ -28,7 +28,7 @@ _TYPE_STRUCT: Final = (
 _SHOWN: Final = 30
 
 
-class Unreadable(ValueError):  # noqa: N818  # it is about the body
+class UnreadableError(ValueError):
     """The value can not be an object of the kind; the message lacks who says so."""
 
 
@@ -46,7 +46,7 @@ def read_body(kind: Kind, body: bytes, media_type: str, validation: str) -> tupl
     version = str(obj.get("apiVersion") or kind.api_version).rpartition("/")[2]
     try:
         return read(kind, obj, doubles, validation)
-    except Unreadable as error:
+    except UnreadableError as error:
         raise bad_request(
             f'{said} in version "{version}" cannot be handled as a {kind.kind}: {error}'
         ) from None
@@ -66,7 +66,7 @@ def _unrecognized(kind: Kind, body: bytes, message: str) -> Refused:
 
 
 def read(kind: Kind, value: Obj, doubles: list[str], validation: str) -> tuple[Obj, list[str]]:
-    """The object in a JSON value, with defaults, and the warnings; raises ``Unreadable``."""
+    """The object in a JSON value, with defaults, and the warnings; raises ``UnreadableError``."""
     unknown: list[str] = []
     if kind.custom:
         obj = _read_custom(kind, value, unknown)
@@ -75,7 +75,7 @@ def read(kind: Kind, value: Obj, doubles: list[str], validation: str) -> tuple[O
         try:
             obj = cast("Obj", typed.conform(kind.schema, value, unknown))
         except ValueError as error:
-            raise Unreadable(str(error)) from None
+            raise UnreadableError(str(error)) from None
         obj["kind"], obj["apiVersion"] = kind.kind, kind.api_version
         if kind.rules.default is not None:
             kind.rules.default(obj)
@@ -85,7 +85,7 @@ def read(kind: Kind, value: Obj, doubles: list[str], validation: str) -> tuple[O
         f'unknown field "{path}"' for path in unknown
     ]
     if validation == "Strict":
-        raise Unreadable(f"strict decoding error: {', '.join(complaints)}")
+        raise UnreadableError(f"strict decoding error: {', '.join(complaints)}")
     return obj, complaints
 
 
@@ -95,12 +95,12 @@ def _check_kind(kind: Kind, value: Obj) -> None:
         return
     if not kind.registered(version, said):
         number = str(version).rpartition("/")[2] if "/" not in str(version) else version
-        raise Unreadable(f'no kind "{said}" is registered for version "{number}" in {_NO_KIND}')
+        raise UnreadableError(f'no kind "{said}" is registered for version "{number}" in {_NO_KIND}')
     if said != kind.kind:
         ours, theirs = _package(kind.group), _package(str(version).rpartition("/")[0])
         number = str(version).rpartition("/")[2]
         del theirs
-        raise Unreadable(f"converting ({number}.{said}) to ({ours}.{kind.kind}): unknown conversion")
+        raise UnreadableError(f"converting ({number}.{said}) to ({ours}.{kind.kind}): unknown conversion")
 
 
 def _package(group: str) -> str:
@@ -114,11 +114,11 @@ def _read_custom(kind: Kind, value: Obj, unknown: list[str]) -> Obj:
     found: list[str] = []
     try:
         held = typed.conform(kind.schema.properties["metadata"], metadata or {}, found)
-    except typed.TypeMismatch as mismatch:
+    except typed.MismatchError as mismatch:
         mismatch.path.append("metadata")
-        raise Unreadable(str(mismatch)) from None
+        raise UnreadableError(str(mismatch)) from None
     except ValueError as error:
-        raise Unreadable(str(error)) from None
+        raise UnreadableError(str(error)) from None
     unknown += [f"metadata.{path}" for path in found]
     unknown.sort()
     obj["metadata"] = held

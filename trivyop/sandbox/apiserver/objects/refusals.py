@@ -1,4 +1,4 @@
-"""Refusals: every way in which the API server says no, as one exception that carries the Status object to send.
+"""Refusals: every way in which the API server says no, as one exception with the Status object to send.
 
 Promises: the words, reasons and codes of the real server; ``Refused.status`` is ready to be encoded.
 Not here: when to refuse. Whoever finds the fault raises one of these.

@@ -26,7 +26,7 @@ _ORDER: Final = "$setElementOrder/"
 
 
 def strategic_patch(schema: Schema, document: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
-    """The document with the patch laid over it; raises ``Refused`` (500) for an item without its merge key."""
+    """The document with the patch laid over it; raises ``Refused`` (500) for an item without merge key."""
     directive = patch.get(_PATCH)
     if directive == "replace":
         return {name: value for name, value in patch.items() if name != _PATCH}

@@ -1,7 +1,7 @@
 """Tables: what ``kubectl get`` prints, as the server computes it for ``as=Table``.
 
 Promises: a kind without columns of its own has a name and an age (custom resources) or a name and a time.
-Not here: which cells a built-in kind has (``printing``), when a client gets a table.
+Not here: which cells a built-in kind has (``builtin.printing_*``), when a client gets a table.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trivyop.sandbox.apiserver.objects import durations, jsonpath
 from trivyop.sandbox.apiserver.objects.builtin.columns import COLUMNS
-from trivyop.sandbox.apiserver.objects.builtin.printing import PRINTERS
+from trivyop.sandbox.apiserver.objects.builtin.printing_others import OTHERS
+from trivyop.sandbox.apiserver.objects.builtin.printing_workloads import WORKLOADS
 from trivyop.sandbox.apiserver.objects.kinds import Column
 
 if TYPE_CHECKING:
@@ -25,16 +26,17 @@ if TYPE_CHECKING:
 _NAME: Final = Column(
     "Name",
     "string",
-    "Name must be unique within a namespace. Is required when creating resources, although some resources may allow"
-    " a client to request the generation of an appropriate name automatically. Name is primarily intended for"
-    " creation idempotence and configuration definition. Cannot be updated. More info:"
+    "Name must be unique within a namespace. Is required when creating resources, although some resources"
+    " may allow a client to request the generation of an appropriate name automatically. Name is primarily"
+    " intended for creation idempotence and configuration definition. Cannot be updated. More info:"
     " https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names",
     format="name",
 )
 _CREATED: Final = (
-    "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed"
-    " to be set in happens-before order across separate operations. Clients may not set this value. It is represented"
-    " in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info:"
+    "CreationTimestamp is a timestamp representing the server time when this object was created. It is not"
+    " guaranteed to be set in happens-before order across separate operations. Clients may not set this"
+    " value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for"
+    " lists. More info:"
     " https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata"
 )
 _AGE: Final = Column("Age", "string", _CREATED)
@@ -118,7 +120,7 @@ def _cells(kind: Kind, obj: Obj, now: datetime) -> list[Any]:
     if kind.custom:
         columns = _columns(kind)[1:]
         return [obj["metadata"]["name"], *(_custom_cell(column, obj, now) for column in columns)]
-    printer = PRINTERS.get(kind.plural)
+    printer = WORKLOADS.get(kind.plural) or OTHERS.get(kind.plural)
     if printer is None:
         return [obj["metadata"]["name"], obj["metadata"].get("creationTimestamp")]
     return printer(kind.read_from_core(obj), now)

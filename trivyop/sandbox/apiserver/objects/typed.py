@@ -30,7 +30,7 @@ _CANONICAL: Final = {
 }
 
 
-class TypeMismatch(ValueError):
+class MismatchError(ValueError):
     """A value of the wrong type; grows the path to it while it travels up."""
 
     def __init__(self, got: str, wanted: str) -> None:
@@ -42,7 +42,8 @@ class TypeMismatch(ValueError):
 
     def __str__(self) -> str:
         place = ".".join(reversed(self.path))
-        return f"json: cannot unmarshal {self.got} into Go struct field {self.struct}.{place} of type {self.wanted}"
+        field = f"{self.struct}.{place}"
+        return f"json: cannot unmarshal {self.got} into Go struct field {field} of type {self.wanted}"
 
 
 def conform(schema: Schema, value: Any, unknown: list[str]) -> Any:
@@ -74,7 +75,7 @@ def zero(schema: Schema) -> Any:
 
 def _struct(schema: Schema, value: Any, unknown: list[str]) -> dict[str, Any]:
     if type(value) is not dict:
-        raise TypeMismatch(json_name(value), f"v1.{schema.go}")
+        raise MismatchError(json_name(value), f"v1.{schema.go}")
     properties, pointers, always = schema.properties, schema.pointers, schema.always
     fields = cast("dict[str, Any]", value)
     out: dict[str, Any] = {}
@@ -88,7 +89,7 @@ def _struct(schema: Schema, value: Any, unknown: list[str]) -> dict[str, Any]:
         seen = len(unknown)
         try:
             held = conform(field, item, unknown)
-        except TypeMismatch as mismatch:
+        except MismatchError as mismatch:
             mismatch.struct = mismatch.struct or schema.go
             mismatch.path.append(name)
             raise
@@ -112,7 +113,7 @@ def _prefix(unknown: list[str], start: int, name: str) -> None:
 
 def _list(schema: Schema, value: Any, unknown: list[str]) -> list[Any]:
     if type(value) is not list:
-        raise TypeMismatch(json_name(value), "[]" + _go(schema.items))
+        raise MismatchError(json_name(value), "[]" + _go(schema.items))
     items = schema.items
     if items is None:
         return cast("list[Any]", value)
@@ -128,7 +129,7 @@ def _list(schema: Schema, value: Any, unknown: list[str]) -> list[Any]:
 def _map(schema: Schema, value: Any, unknown: list[str]) -> dict[str, Any]:
     values = schema.additional
     if type(value) is not dict:
-        raise TypeMismatch(json_name(value), "map[string]" + _go(values))
+        raise MismatchError(json_name(value), "map[string]" + _go(values))
     entries = cast("dict[str, Any]", value)
     if values is None:
         return entries
@@ -147,18 +148,18 @@ def _scalar(schema: Schema, value: Any) -> Any:
         return _string(schema, value)
     if kind == "boolean":
         if value is not True and value is not False:
-            raise TypeMismatch(json_name(value), "bool")
+            raise MismatchError(json_name(value), "bool")
         return value
     if kind == "integer":
         return _integer(schema, value)
     if kind == "number":
         if type(value) not in (int, float):
-            raise TypeMismatch(json_name(value), "float64")
+            raise MismatchError(json_name(value), "float64")
         return value
     if schema.int_or_string:
         if type(value) is str or type(value) is int:
             return value
-        raise TypeMismatch(json_name(value), "intstr.IntOrString")
+        raise MismatchError(json_name(value), "intstr.IntOrString")
     return value
 
 
@@ -166,7 +167,7 @@ def _string(schema: Schema, value: Any) -> str:
     if type(value) is not str:
         if schema.format == "quantity" and type(value) in (int, float):
             return canonical_quantity(str(value))
-        raise TypeMismatch(json_name(value), _go(schema))
+        raise MismatchError(json_name(value), _go(schema))
     if not schema.format:
         return value
     if schema.format == "byte":
@@ -189,12 +190,12 @@ def _integer(schema: Schema, value: Any) -> int:
     if type(value) is int:
         if -limit <= value < limit:
             return value
-        raise TypeMismatch(f"number {value}", schema.format)
+        raise MismatchError(f"number {value}", schema.format)
     if type(value) is float:
         if value.is_integer() and -limit <= value < limit:
             return int(value)
-        raise TypeMismatch(f"number {value:g}", schema.format)
-    raise TypeMismatch(json_name(value), schema.format)
+        raise MismatchError(f"number {value:g}", schema.format)
+    raise MismatchError(json_name(value), schema.format)
 
 
 def json_name(value: Any) -> str:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from trivyop.sandbox.apiserver.objects.schema import Schema
 
 _DATE_TIME: Final = re.compile(
-    r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt ]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)"
+    r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt ]"
+    r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)"
 )
 _FORMATS: Final = {
     "date-time": _DATE_TIME,
@@ -32,7 +33,7 @@ _FORMATS: Final = {
 
 
 def validate(schema: Schema, value: Any, name: str, field: str | None = None) -> list[FieldError]:
-    """The errors of ``value``. ``name`` is its path in messages, ``field`` that in causes (they may differ)."""
+    """The errors of ``value``. ``name`` is its path in messages, ``field`` that in causes."""
     errors: list[FieldError] = []
     _check(schema, value, name, name if field is None else field, errors)
     return errors
@@ -104,9 +105,11 @@ def _check_object(
     if schema.min_properties is not None and count < schema.min_properties:
         message = f"{name} in body should have at least {schema.min_properties} properties"
         errors.append(FieldError("FieldValueInvalid", field, f"Invalid value: {count}: {message}"))
-    for required in schema.required:
-        if required not in value:
-            errors.append(FieldError("FieldValueRequired", _join(field, required), "Required value"))
+    errors += [
+        FieldError("FieldValueRequired", _join(field, required), "Required value")
+        for required in schema.required
+        if required not in value
+    ]
     properties, additional = schema.properties, schema.additional
     for key, item in value.items():
         child = properties.get(key, additional)

@@ -27,12 +27,12 @@ from trivyop.sandbox.apiserver.objects.refusals import FieldError
 
 if TYPE_CHECKING:
     from trivyop.sandbox.apiserver.objects.kinds import Obj
-    from trivyop.sandbox.apiserver.objects.writing import Write
+    from trivyop.sandbox.apiserver.objects.write import Write
 
 _CONFIG_KEY: Final = re.compile(r"[-._a-zA-Z0-9]+")
 _CONFIG_KEY_RULE: Final = (
-    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',"
-    "  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',"
+    "  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
 )
 _MAX_SECRET: Final = 1024 * 1024
 _NAME_LABEL: Final = "kubernetes.io/metadata.name"
@@ -156,9 +156,8 @@ def _default_node(obj: Obj) -> None:
     status, spec = obj["status"], obj["spec"]
     if "capacity" in status and not status.get("allocatable"):
         status["allocatable"] = dict(status["capacity"])
-    if spec.get("podCIDR"):
-        if spec["podCIDR"] not in list_at(spec, "podCIDRs")[:1]:
-            spec["podCIDRs"] = [spec["podCIDR"]]
+    if spec.get("podCIDR") and spec["podCIDR"] not in list_at(spec, "podCIDRs")[:1]:
+        spec["podCIDRs"] = [spec["podCIDR"]]
 
 
 def _admit_node(obj: Obj, _write: Write) -> None:
@@ -199,7 +198,7 @@ def _default_service(obj: Obj) -> None:
 
 
 def _allocate_service(obj: Obj) -> None:
-    """An address from the service range. It follows from the uid: unlikely, though not certain, to be alone."""
+    """An address from the service range; it follows from the uid, so two may be equal, though hardly."""
     spec = obj["spec"]
     obj["status"] = {"loadBalancer": {}}
     if spec["type"] == "ExternalName":

@@ -14,7 +14,7 @@ from trivyop.sandbox.apiserver.objects.kinds import Rules
 from trivyop.sandbox.apiserver.objects.names import (
     dns_label,
     dns_subdomain,
-    immutable,
+    immutable_fields,
     invalid_value,
     not_supported,
     required,
@@ -166,14 +166,17 @@ def _check_preserving(spec: dict[str, Any]) -> list[FieldError]:
     errors: list[FieldError] = []
     if any(_has_defaults(fields_at(version, "schema")) for version in list_at(spec, "versions")):
         errors.append(invalid_value(field, True, "must be false in order to use defaults in the schema"))
-    message = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"
+    message = (
+        "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema"
+        " instead"
+    )
     return [*errors, invalid_value(field, True, message)]
 
 
 def _has_defaults(schema: Any) -> bool:
     if is_object(schema):
-        return "default" in schema or any(map(_has_defaults, schema.values()))  # pyright: ignore[reportUnknownArgumentType,reportUnknownMemberType]
-    return is_list(schema) and any(map(_has_defaults, schema))  # pyright: ignore[reportUnknownArgumentType]
+        return "default" in schema or any(map(_has_defaults, schema.values()))
+    return is_list(schema) and any(map(_has_defaults, schema))
 
 
 def _check_stored(obj: Obj) -> list[FieldError]:
@@ -198,15 +201,10 @@ def _check_approval(obj: Obj) -> list[FieldError]:
 
 def _validate_update(old: Obj, new: Obj) -> list[FieldError]:
     before, after = old["spec"], new["spec"]
-    errors = [
-        immutable(f"spec.{part}", after.get(part))
-        for part in ("group", "scope")
-        if before.get(part) != after.get(part)
-    ]
-    for part in ("plural", "kind"):
-        if before["names"].get(part) != after["names"].get(part):
-            errors.append(immutable(f"spec.names.{part}", after["names"].get(part)))
-    return errors
+    names = (before["names"], after["names"])
+    return immutable_fields(before, after, ("group", "scope"), "spec.") + immutable_fields(
+        *names, ("plural", "kind"), "spec.names."
+    )
 
 
 DEFINITION: Final = Rules(

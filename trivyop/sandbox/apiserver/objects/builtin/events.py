@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from trivyop.sandbox.apiserver.objects.kinds import Rules
-from trivyop.sandbox.apiserver.objects.names import immutable, invalid_value, required
+from trivyop.sandbox.apiserver.objects.names import immutable_fields, invalid_value, required
 from trivyop.sandbox.apiserver.objects.plain import fields_at
 
 if TYPE_CHECKING:
@@ -26,6 +26,16 @@ _NEW_TO_CORE: Final = {
     "deprecatedCount": "count",
 }
 _CORE_TO_NEW: Final = {core: new for new, core in _NEW_TO_CORE.items()}
+_FIXED: Final = (
+    "regarding",
+    "reason",
+    "note",
+    "reportingController",
+    "reportingInstance",
+    "action",
+    "type",
+    "eventTime",
+)
 # In the core group these are written even when empty; in events.k8s.io they are not.
 _WRITTEN_IN_CORE: Final = ("reportingComponent", "reportingInstance")
 
@@ -79,20 +89,8 @@ def _validate_new(event: Obj) -> list[FieldError]:
 
 def _validate_new_update(old: Obj, new: Obj) -> list[FieldError]:
     """Of an Event with a time of its own only the series may change."""
-    errors: list[FieldError] = []
-    for part in (
-        "regarding",
-        "reason",
-        "note",
-        "reportingController",
-        "reportingInstance",
-        "action",
-        "type",
-        "eventTime",
-    ):
-        if old.get(part) != new.get(part):
-            errors.append(immutable(_NEW_TO_CORE.get(part, part), new.get(part)))
-    return errors
+    names = [_NEW_TO_CORE.get(part, part) for part in _FIXED]
+    return immutable_fields(to_core(old), to_core(new), names)
 
 
 EVENT: Final = Rules(validate=_validate_core, create_on_update=True)

@@ -1,4 +1,4 @@
-"""Fields of networking, policy, storage, scheduling, coordination, events and discovery, in the notation of ``notation``."""
+"""Fields of networking, policy, storage, scheduling, coordination, events, discovery; see ``notation``."""
 
 FIELDS = """\
 # networking

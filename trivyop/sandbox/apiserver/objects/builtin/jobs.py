@@ -15,7 +15,9 @@ from trivyop.sandbox.apiserver.objects.builtin.workloads import check_template
 from trivyop.sandbox.apiserver.objects.kinds import Rules
 from trivyop.sandbox.apiserver.objects.names import (
     immutable,
+    immutable_fields,
     invalid_value,
+    not_negative,
     not_supported,
     required,
 )
@@ -41,7 +43,6 @@ _COUNTS: Final = (
     "maxFailedIndexes",
 )
 _FINAL: Final = (
-    "selector",
     "completionMode",
     "podFailurePolicy",
     "backoffLimitPerIndex",
@@ -90,11 +91,7 @@ def _generate_selector(obj: Obj) -> None:
 
 def check_job_spec(spec: dict[str, Any], field: str) -> list[FieldError]:
     """The errors of a Job's spec that do not depend on its selector."""
-    errors = [
-        invalid_value(f"{field}.{part}", spec[part], "must be greater than or equal to 0")
-        for part in _COUNTS
-        if (spec.get(part) or 0) < 0
-    ]
+    errors = not_negative(spec, _COUNTS, f"{field}.")
     pod_spec = fields_at(spec, "template", "spec")
     policy = pod_spec.get("restartPolicy")
     place = f"{field}.template.spec.restartPolicy"
@@ -131,15 +128,10 @@ def _validate_job_update(old: Obj, new: Obj) -> list[FieldError]:
     errors: list[FieldError] = []
     if before.get("completions") != after.get("completions") and after.get("completionMode") != "Indexed":
         errors.append(immutable("spec.completions", after.get("completions")))
-    for part in _FINAL[:1]:
-        if before.get(part) != after.get(part):
-            errors.append(immutable(f"spec.{part}", after.get(part)))
+    errors += immutable_fields(before, after, ("selector",), "spec.")
     if not _same_template(old, new):
         errors.append(immutable("spec.template", after.get("template")))
-    for part in _FINAL[1:]:
-        if before.get(part) != after.get(part):
-            errors.append(immutable(f"spec.{part}", after.get(part)))
-    return errors
+    return errors + immutable_fields(before, after, _FINAL, "spec.")
 
 
 def _same_template(old: Obj, new: Obj) -> bool:
@@ -210,9 +202,9 @@ def _validate_cron_job(obj: Obj) -> list[FieldError]:
         errors.append(invalid_value("spec.timeZone", zone, f"unknown time zone {zone}"))
     if (policy := spec.get("concurrencyPolicy")) not in _POLICIES:
         errors.append(not_supported("spec.concurrencyPolicy", policy, _POLICIES))
-    for part in ("successfulJobsHistoryLimit", "failedJobsHistoryLimit", "startingDeadlineSeconds"):
-        if (spec.get(part) or 0) < 0:
-            errors.append(invalid_value(f"spec.{part}", spec[part], "must be greater than or equal to 0"))
+    errors += not_negative(
+        spec, ("successfulJobsHistoryLimit", "failedJobsHistoryLimit", "startingDeadlineSeconds"), "spec."
+    )
     return errors + check_job_spec(spec["jobTemplate"]["spec"], "spec.jobTemplate.spec")
 
 

@@ -22,7 +22,7 @@ from trivyop.sandbox.apiserver.objects.plain import fields_at, list_at
 if TYPE_CHECKING:
     from trivyop.sandbox.apiserver.objects.kinds import Obj
     from trivyop.sandbox.apiserver.objects.refusals import FieldError
-    from trivyop.sandbox.apiserver.objects.writing import Write
+    from trivyop.sandbox.apiserver.objects.write import Write
 
 _TOKEN_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105  # a path
 _TOKEN_SECONDS: Final = 3607  # an hour, and a few seconds so that clients can tell it from one they asked for

@@ -14,6 +14,7 @@ from trivyop.sandbox.apiserver.objects.names import (
     check_labels,
     immutable,
     invalid_value,
+    not_negative,
     not_supported,
     required,
 )
@@ -57,14 +58,6 @@ def check_selector(spec: dict[str, Any]) -> list[FieldError]:
     return errors
 
 
-def _not_negative(spec: dict[str, Any], *fields: str) -> list[FieldError]:
-    return [
-        invalid_value(f"spec.{field}", spec[field], "must be greater than or equal to 0")
-        for field in fields
-        if (spec.get(field) or 0) < 0
-    ]
-
-
 def _selector_stays(old: Obj, new: Obj) -> list[FieldError]:
     if old["spec"].get("selector") == new["spec"].get("selector"):
         return []
@@ -86,7 +79,7 @@ def _default_deployment(obj: Obj) -> None:
 
 def _validate_deployment(obj: Obj) -> list[FieldError]:
     spec = obj["spec"]
-    errors = _not_negative(spec, "replicas", "minReadySeconds", "revisionHistoryLimit")
+    errors = not_negative(spec, ("replicas", "minReadySeconds", "revisionHistoryLimit"), "spec.")
     return errors + check_selector(spec) + check_template(spec, "spec.template")
 
 
@@ -118,7 +111,7 @@ def _default_controller(obj: Obj) -> None:
 
 def _validate_controller(obj: Obj) -> list[FieldError]:
     spec = obj["spec"]
-    errors = _not_negative(spec, "replicas", "minReadySeconds")
+    errors = not_negative(spec, ("replicas", "minReadySeconds"), "spec.")
     if not spec.get("selector"):
         errors.append(required("spec.selector"))
     if not spec.get("template"):
@@ -173,7 +166,7 @@ def _count_templates(old: Obj, new: Obj) -> None:
 def _validate_set(obj: Obj) -> list[FieldError]:
     spec = obj["spec"]
     return (
-        _not_negative(spec, "replicas", "minReadySeconds", "revisionHistoryLimit")
+        not_negative(spec, ("replicas", "minReadySeconds", "revisionHistoryLimit"), "spec.")
         + check_selector(spec)
         + check_template(spec, "spec.template")
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trivyop.report.options import AdditionalField, ReportOptions
 from trivyop.settings import Settings, settings_hash
-from trivyop.settings.kinds import format_duration
+from trivyop.settings.durations import format_duration
 from trivyop.workload.owners import WorkloadKind
 from trivyop.workload.selection import Namespaces, Selection, parse_image_globs
 
@@ -12,14 +12,12 @@ from trivyop.workload.selection import Namespaces, Selection, parse_image_globs
 def build_selection(settings: Settings) -> Selection:
     """What of the cluster is scanned."""
     operator, scan_job = settings.operator, settings.scan_job
-    kinds = frozenset(
-        WorkloadKind(target.value) for target in operator.target_workloads if target in WorkloadKind
-    )
+    targets = {target.value for target in operator.target_workloads}
     return Selection(
         namespaces=Namespaces.parse(
             operator.namespace, operator.target_namespaces, operator.exclude_namespaces
         ),
-        kinds=kinds or frozenset(WorkloadKind),
+        kinds=frozenset(kind for kind in WorkloadKind if kind.value in targets),
         skip_label_keys=frozenset(operator.skip_resource_by_labels),
         excluded_images=parse_image_globs(scan_job.exclude_images),
         only_current_revisions=operator.scan_only_current_revisions,

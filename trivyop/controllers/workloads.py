@@ -130,10 +130,9 @@ class Workloads:
     def _report_changed(self, _key: ObjectKey, old: StoredReport | None, new: StoredReport | None) -> None:
         if new is not None or old is None or self._reports.deleted_by_us(old.uid):
             return
-        kind, _, rest = old.owner.partition("/")
-        if kind not in WorkloadKind:
+        ref = WorkloadRef.parse(old.owner)
+        if ref is None:
             return
-        ref = WorkloadRef(WorkloadKind(kind), ObjectKey.parse(rest))
         self._lost[ref] = {**self._lost.get(ref, {}), old.container: old.owner_uid}
         self._queue.add_after(ref, _DELETED_PATIENCE_SECONDS, Priority.USER)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, Self, TypeVar
 
 from trivyop.kube.objects import HasMetadata, OwnerReference, controller_of
 from trivyop.kube.resources import (
@@ -75,6 +75,7 @@ RESOURCES: Mapping[WorkloadKind, Resource] = {
     WorkloadKind.CRON_JOB: CRONJOBS,
 }
 _KINDS = {(resource.group, resource.kind): kind for kind, resource in RESOURCES.items()}
+_KIND_NAMES = frozenset(kind.value for kind in WorkloadKind)
 
 
 class WorkloadRef(NamedTuple):
@@ -85,6 +86,12 @@ class WorkloadRef(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.key}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Read what ``str`` wrote; None for a kind that reports do not attach to."""
+        kind, _, key = text.partition("/")
+        return cls(WorkloadKind(kind), ObjectKey.parse(key)) if kind in _KIND_NAMES else None
 
 
 def workload_kind(owner: OwnerReference) -> WorkloadKind | None:

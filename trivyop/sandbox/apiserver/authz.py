@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trivyop.sandbox.apiserver import status
+from trivyop.sandbox.apiserver.objects.plain import list_at
 from trivyop.sandbox.apiserver.selectors import matches, selector_of
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class Authorizer:
             if b'"aggregationRule"' not in stored.body:
                 continue
             role = stored.obj()
-            selectors = (role.get("aggregationRule") or {}).get("clusterRoleSelectors") or ()
+            selectors: list[Obj] = list_at(role, "aggregationRule", "clusterRoleSelectors")
             rules: list[Obj] = []
             for other in roles.bucket:
                 if other.name == stored.name or not any(

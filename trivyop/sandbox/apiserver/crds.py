@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from trivyop.sandbox.apiserver import deletes, status
 from trivyop.sandbox.apiserver.objects import crd
+from trivyop.sandbox.apiserver.objects.plain import list_at
 from trivyop.sandbox.apiserver.writes import now
 
 if TYPE_CHECKING:
@@ -116,5 +117,5 @@ class Definitions:
 
 
 def _is_established(definition: Obj) -> bool:
-    conditions: list[Obj] = (definition.get("status") or {}).get("conditions") or []
+    conditions: list[Obj] = list_at(definition, "status", "conditions")
     return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)

@@ -12,6 +12,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from trivyop.sandbox.apiserver import deletes, encoding, status
+from trivyop.sandbox.apiserver.objects.plain import fields_at, list_at
 from trivyop.sandbox.apiserver.request import Reply
 from trivyop.sandbox.apiserver.writes import now
 
@@ -66,11 +67,10 @@ class Namespaces:
         """PUT of ``finalize``: set what the namespace still waits for; with nothing left it goes."""
         live = served.named("", request.info.name)
         wanted, obj = request.decoded(), served.obj(live)
-        if rv := wanted.get("metadata", {}).get("resourceVersion"):
+        if rv := fields_at(wanted, "metadata").get("resourceVersion"):
             _check_version(live.rv, rv, live.name)
-        obj["spec"] = {"finalizers": (wanted.get("spec") or {}).get("finalizers") or []}
-        if not obj["spec"]["finalizers"]:
-            obj["spec"] = {}
+        finalizers = list_at(wanted, "spec", "finalizers")
+        obj["spec"] = {"finalizers": finalizers} if finalizers else {}
         if deletes.finished(served, obj):
             served.bucket.remove(live)
             stored = served.preview(obj, live.rv)

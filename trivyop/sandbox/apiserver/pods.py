@@ -14,6 +14,7 @@ import aiohttp
 from yarl import URL
 
 from trivyop.sandbox.apiserver import deletes, status
+from trivyop.sandbox.apiserver.objects.plain import fields_at
 from trivyop.sandbox.apiserver.request import Reply, Streamed
 from trivyop.sandbox.apiserver.selectors import matches, selector_of
 from trivyop.sandbox.apiserver.writes import now
@@ -29,6 +30,7 @@ Obj = dict[str, Any]
 _NUMBERS = {"limitBytes": 1, "sinceSeconds": 1, "tailLines": 0}  # the least allowed
 _PASSED_ON = (*_NUMBERS, "follow", "previous", "sinceTime", "timestamps", "stream")
 _ADDRESSES = ("InternalIP", "Hostname", "ExternalIP")
+_DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 _SUCCESS: Obj = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 
@@ -109,7 +111,7 @@ class Pods:
     def evict(self, request: Request, served: Served) -> Reply:
         """POST of an Eviction: a delete that disruption budgets may refuse."""
         body = request.decoded()
-        wanted = (body.get("metadata") or {}).get("name")
+        wanted = fields_at(body, "metadata").get("name")
         if wanted and wanted != request.info.name:
             raise status.bad_request("name in URL does not match name in Eviction object")
         stored, pod = self._pod(request, served)
@@ -182,7 +184,7 @@ def _container(pod: Obj, wanted: str) -> str:
         if wanted not in names:
             raise status.bad_request(f"container {wanted} is not valid for pod {name}")
         return wanted
-    annotated = (pod["metadata"].get("annotations") or {}).get("kubectl.kubernetes.io/default-container")
+    annotated: str = fields_at(pod, "metadata", "annotations").get(_DEFAULT_CONTAINER, "")
     if annotated in regular:
         return annotated
     if len(names) > 1:

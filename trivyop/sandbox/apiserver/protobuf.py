@@ -44,8 +44,8 @@ PodSpec: 2 containers [Container], 3 restartPolicy, 4 terminationGracePeriodSeco
     5 activeDeadlineSeconds *int, 6 dnsPolicy, 7 nodeSelector {string}, 8 serviceAccountName,
     9 serviceAccount, 10 nodeName, 11 hostNetwork bool, 12 hostPID bool, 13 hostIPC bool,
     14 securityContext Empty, 15 imagePullSecrets [LocalObjectReference], 16 hostname, 17 subdomain,
-    19 schedulerName, 20 initContainers [Container], 21 automountServiceAccountToken *bool, 24 priorityClassName,
-    25 priority *int
+    19 schedulerName, 20 initContainers [Container], 21 automountServiceAccountToken *bool,
+    24 priorityClassName, 25 priority *int
 Container: 1 name, 2 image, 3 command [string], 4 args [string], 5 workingDir, 6 ports [ContainerPort],
     7 env [EnvVar], 8 resources ResourceRequirements, 13 terminationMessagePath, 14 imagePullPolicy,
     16 stdin bool, 17 stdinOnce bool, 18 tty bool, 20 terminationMessagePolicy

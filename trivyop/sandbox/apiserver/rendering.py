@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import orjson
 import yaml
@@ -23,13 +24,17 @@ def as_json(request: Request) -> Request:
     return replace(request, body=body, media_type=JSON)
 
 
+_STR = "tag:yaml.org,2002:str"
+
+
 class _Dumper(yaml.SafeDumper):
     """YAML as the real server writes it: what looks like another type is in double quotes."""
 
 
 def _string(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    plain = dumper.resolve(yaml.ScalarNode, text, (True, False)) == "tag:yaml.org,2002:str"
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else '"')
+    scalar: Any = dumper  # its methods have no types
+    plain = scalar.resolve(yaml.ScalarNode, text, (True, False)) == _STR
+    return scalar.represent_scalar(_STR, text, style=None if plain else '"')
 
 
 _Dumper.add_representer(str, _string)

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMethod
 from aiohttp.web_protocol import RequestHandler
 
-from trivyop.sandbox.apiserver import status
 from trivyop.sandbox.apiserver.request import Reply, refused
+from trivyop.sandbox.apiserver.status import method_not_allowed
 
 
-class _Connection(RequestHandler):  # pyright: ignore[reportMissingTypeArgument]
+class _Connection(RequestHandler):
     """One connection of a client."""
 
     def handle_error(
         self,
         request: web.BaseRequest,
-        status_code: int = 500,
+        status: int = 500,
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
         """Say 405 where the parser met a method it does not know: to Kubernetes it is one like others."""
         if isinstance(exc, BadHttpMethod):
-            response = to_response(refused(status.method_not_allowed()))
+            response = to_response(refused(method_not_allowed()))
             response.force_close()
             return response
-        return super().handle_error(request, status_code, exc, message)
+        return super().handle_error(request, status, exc, message)
 
 
 class HttpServer(web.Server):
     """A server whose connections are ours."""
 
-    def __call__(self) -> RequestHandler[Any]:
+    def __call__(self) -> RequestHandler:
         return _Connection(self, loop=self._loop, **self._kwargs)
 
 

@@ -38,6 +38,7 @@ class FailureClass(StrEnum):
     SCANNER_IMAGE = "scanner-image"  # the nodes cannot start Trivy itself
     INTERRUPTED = "interrupted"  # evicted, preempted, deleted, node gone
     PARSE = "parse"
+    TRANSPORT = "transport"  # the result did not arrive whole
     SCANNER = "scanner"  # anything else that Trivy says
 
 
@@ -84,6 +85,7 @@ _POLICIES: dict[FailureClass, RetryPolicy] = {
     FailureClass.SCANNER_IMAGE: RetryPolicy(2 * _MINUTE, _HOUR),
     FailureClass.INTERRUPTED: RetryPolicy(10, 10 * _MINUTE),
     FailureClass.PARSE: _LATER,
+    FailureClass.TRANSPORT: _LATER,
     FailureClass.SCANNER: _LATER,
 }
 
@@ -107,6 +109,8 @@ _REMEDIES: dict[FailureClass, str] = {
     FailureClass.SCANNER_IMAGE: "Check trivy.repository, trivy.tag and trivy.imagePullSecret.",
     FailureClass.INTERRUPTED: "None needed: the scan is tried again.",
     FailureClass.PARSE: "Check that trivy.tag is a version that is supported.",
+    FailureClass.TRANSPORT: "Check that nodes keep long logs of pods (containerLogMaxSize), or make the "
+    "result smaller (trivy.skipDirs).",
     FailureClass.SCANNER: "Read the message; Trivy itself refused.",
 }
 
@@ -139,7 +143,7 @@ class WrongImageError(ParseError):
 class FramingError(ScanError):
     """The result did not arrive whole."""
 
-    failure_class = FailureClass.PARSE
+    failure_class = FailureClass.TRANSPORT
 
 
 # Most telling first: a rate limit is also an HTTP error, a missing platform also a missing child.
@@ -210,6 +214,7 @@ _RULES: tuple[tuple[FailureClass, re.Pattern[str]], ...] = tuple(
                 r"handshake timeout",
                 r"server misbehaving",
                 r"\bEOF\b",
+                r"manifest digest: .* does not match requested digest",
                 r"invalid character .* looking for beginning of value",  # a web page instead of an answer
                 r"\bUNKNOWN: ",
                 r"\b(?:INTERNAL_ERROR|UNAVAILABLE)\b",
@@ -289,7 +294,7 @@ def classify(
     said = essence(stderr)
     by_reason = _by_reason(reason, message)
     if by_reason is not None and (not said or by_reason is not FailureClass.INTERRUPTED):
-        return failure(by_reason, message or said or reason)
+        return failure(by_reason, ": ".join(filter(None, (reason, message or said))))
     if not said:
         said = essence(message)
     by_text = _by_text(said)

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from trivyop.scan.command import CONFIG_FILE_PATH
 from trivyop.settings import SecretText, Settings, TrivyMode
-from trivyop.settings.kinds import format_duration
+from trivyop.settings.durations import format_duration
 
 CONFIG_NAME: Final = "trivy-operator-trivy-config"  # the ConfigMap and the Secret
 SKIP_DIRS: Final = "trivy-operator.aquasecurity.github.io/skip-dirs"

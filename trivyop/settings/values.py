@@ -9,6 +9,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from trivyop.settings.database import DatabaseSettings
 from trivyop.settings.features import (
     AuditSettings,
     ComplianceSettings,
@@ -19,7 +20,7 @@ from trivyop.settings.operator import MetricsSettings, OperatorSettings
 from trivyop.settings.reports import ReportSettings
 from trivyop.settings.scan_job import ScanJobSettings
 from trivyop.settings.setting import Setting, settings_of
-from trivyop.settings.trivy import DatabaseSettings, TrivySettings
+from trivyop.settings.trivy import TrivySettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trivyop.settings import SETTINGS, Setting, TargetKind, kinds
-from trivyop.settings.kinds import SecretText, check_glob, format_duration, parse_duration
+from trivyop.settings.durations import format_duration, parse_duration
+from trivyop.settings.kinds import SecretText, check_glob
 
 
 @pytest.mark.parametrize(

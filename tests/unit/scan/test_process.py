@@ -104,7 +104,7 @@ def is_running(pid: int) -> bool:
 
 
 def _wait_until_gone(pid: int) -> None:
-    """A signal was sent; the kernel delivers it when it comes to it. The test's own time limit bounds this."""
+    """A signal was sent; the kernel delivers it in its time. The time limit of tests bounds this."""
     try:
         watched = os.pidfd_open(pid)
     except ProcessLookupError:

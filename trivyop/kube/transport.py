@@ -12,7 +12,6 @@ Not here: paths and bodies (``kube.client``).
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -26,13 +25,13 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from trivyop.control.clock import Clock, deadline
 from trivyop.errors import TransientError
 from trivyop.kube.config import Access, ClusterConfig
+from trivyop.kube.connections import Pool
 from trivyop.kube.refusals import error_for
 
 log = structlog.get_logger(__name__)
 
 _CONNECT_SECONDS = 10.0
 _HEADER_SECONDS = 60.0  # a server that fills its cache for a streamed list keeps us waiting before it answers
-_KEEP_ALIVE_SECONDS = 60.0  # API servers and load balancers drop idle connections after 90 s or more
 
 
 class SilentError(TransientError):
@@ -103,7 +102,7 @@ class Transport:
         self._clock = clock
         self._metrics = metrics
         self._slots = asyncio.Semaphore(max_requests)
-        self._pool: _Pool | None = None
+        self._pool: Pool | None = None
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -136,7 +135,7 @@ class Transport:
 
     async def _exchange(
         self, call: Call, patience: aiohttp.ClientTimeout, *, read: bool
-    ) -> tuple[aiohttp.ClientResponse, _Pool, bytes]:
+    ) -> tuple[aiohttp.ClientResponse, Pool, bytes]:
         """The answer to ``call``, and its body if ``read``; raises what refusals and failures mean."""
         began = self._clock.monotonic()
         code = "canceled"
@@ -162,7 +161,7 @@ class Transport:
 
     async def _send_known(
         self, call: Call, patience: aiohttp.ClientTimeout
-    ) -> tuple[aiohttp.ClientResponse, _Pool]:
+    ) -> tuple[aiohttp.ClientResponse, Pool]:
         """Send ``call``, a second time if the first finds our credentials or our trust out of date."""
         access = await self._config.access()
         try:
@@ -185,7 +184,7 @@ class Transport:
 
     async def _send(
         self, call: Call, access: Access, patience: aiohttp.ClientTimeout
-    ) -> tuple[aiohttp.ClientResponse, _Pool]:
+    ) -> tuple[aiohttp.ClientResponse, Pool]:
         headers = {"Accept": call.accept}
         if access.authorization:
             headers["Authorization"] = access.authorization
@@ -212,7 +211,7 @@ class Transport:
             raise
         return response, pool
 
-    async def _enter_pool(self, access: Access) -> _Pool:
+    async def _enter_pool(self, access: Access) -> Pool:
         identity = (access.server, access.tls_identity, access.verify)
         old = self._pool
         if self._closed:
@@ -221,7 +220,7 @@ class Transport:
             old.users += 1
             return old
         # What an open connection has proven stays proven; new certificates need new connections.
-        self._pool = new = _Pool(identity, access, self._user_agent)
+        self._pool = new = Pool(identity, access, self._user_agent)
         new.users += 1
         if old is not None:
             await old.retire()
@@ -266,53 +265,6 @@ class Stream:
         """Everything until the end; how long a silence to take is asked before each wait."""
         while chunk := await self.read(silence_seconds()):
             yield chunk
-
-
-class _Pool:
-    """Connections that were opened with one set of certificates, and who still uses them."""
-
-    def __init__(self, identity: tuple[str, str, bool], access: Access, user_agent: str) -> None:
-        self.identity = identity
-        self.users = 0
-        self._retired = False
-        self.session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                ssl=access.ssl_context() or True,
-                limit=0,  # the transport has slots of its own, which streams do not take
-                keepalive_timeout=_KEEP_ALIVE_SECONDS,
-                socket_factory=_socket,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            # Near the server, compressing costs both sides more than it saves.
-            headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
-            read_bufsize=2**18,
-            trust_env=False,
-        )
-
-    async def leave(self) -> None:
-        self.users -= 1
-        if self._retired and self.users == 0:
-            await self.close()
-
-    async def retire(self) -> None:
-        """Close as soon as nobody uses a connection any more."""
-        self._retired = True
-        if self.users == 0:
-            await self.close()
-
-    async def close(self) -> None:
-        await self.session.close()
-
-
-def _socket(address: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
-    """A socket that notices within 60 s that its other end is gone, without any traffic of ours."""
-    family, kind, protocol, _, _ = address
-    made = socket.socket(family, kind, protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
-        if hasattr(socket, name):  # Linux; others keep their defaults
-            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    return made
 
 
 def _seconds(retry_after: str | None) -> float | None:

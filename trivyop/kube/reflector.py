@@ -1,0 +1,279 @@
+"""Reflector: one list, then one watch, for ever, reflected into a sink.
+
+It reads the list (streamed where the server can, else in pages), then watches from the list's resource
+version, which bookmarks move on. A watch that ends is resumed where it stood; when the server calls that
+version expired it lists again. What stands in the way is waited out: an unreachable server with full-jitter
+back-off, a kind that is missing or forbidden at a slow pace. Lasting states are logged on their two edges.
+
+Promises: the sink gets a whole list, or nothing of it; then each change, per key in order. Nothing ends
+``run`` but its cancellation.
+Not here: what the objects are kept for (``kube.informer``).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from trivyop.control.backoff import full_jitter
+from trivyop.control.clock import Clock
+from trivyop.errors import ExpiredError, InvalidError, TerminalError, TransientError
+from trivyop.kube.client import Api
+from trivyop.kube.objects import key_of
+from trivyop.kube.resources import ObjectKey, Resource
+from trivyop.kube.transport import SilentError
+from trivyop.kube.watch import EventType, WatchEvent
+
+log = structlog.get_logger(__name__)
+
+REASONS = ("start", "ended", "expired", "failed", "refused")
+"""Why a list or a watch is begun."""
+
+_BACKOFF_BASE_SECONDS = 0.8
+_BACKOFF_MAX_SECONDS = 30.0
+_PROBLEM_SECONDS = 60.0  # pace at which a missing or forbidden kind is tried again
+_WATCH_SECONDS = (300.0, 600.0)  # asked of the server, at random, so that watches do not end all at once
+_WATCH_SLACK_SECONDS = 30.0  # how much later than asked a server may end a watch
+_BOOKMARK_SILENCE_SECONDS = 150.0  # two bookmarks missed, which come each minute, and some slack
+_FIRST_EVENT_SECONDS = 30.0  # silence in a streamed list after which the server is taken not to know it
+_SHORT_WATCH_SECONDS = 1.0  # a watch that ends sooner, and brought nothing, counts as a failure
+
+
+class Sink(Protocol):
+    """Takes what is listed and what changes. From ``begin`` to ``complete`` it is a list that comes in."""
+
+    def begin(self) -> None: ...
+
+    def take(self, item: Any) -> None: ...
+
+    def let_go(self, key: ObjectKey) -> None: ...
+
+    def leave_out(self, key: ObjectKey, reason: str) -> None:
+        """An object did not decode, so it is not there: what was known of it is no longer so."""
+        ...
+
+    def complete(self) -> None: ...
+
+    def trouble(self, problem: str) -> None:
+        """The kind cannot be listed, and not because the server is busy."""
+        ...
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """What of a kind is reflected, and in which form."""
+
+    namespace: str = ""
+    label_selector: str = ""
+    field_selector: str = ""
+    metadata_only: bool = False
+
+
+class Reflector:
+    """Reflects one kind into ``sink``."""
+
+    def __init__(
+        self,
+        api: Api,
+        resource: Resource,
+        kind: type[Any],
+        selection: Selection,
+        sink: Sink,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        page_size: int,
+        streaming: bool,
+        on_restart: Callable[[str], None],
+    ) -> None:
+        self._api = api
+        self._resource = resource
+        self._kind = kind
+        self._selection = msgspec.structs.asdict(selection)
+        self._sink = sink
+        self._clock = clock
+        self._rng = rng
+        self._page_size = page_size
+        self._streaming = streaming
+        self._on_restart = on_restart
+        self._log = log.bind(resource=resource.name)
+        self._version: str | None = None  # None: the next thing to do is to list
+        self._listing = False  # a list is coming in
+        self._bookmarks = False  # this server sends them of its own accord
+        self._progress = False  # the watch in hand was worth its request
+        self._failures = 0
+        self._unreachable = False
+        self._refused = False
+
+    async def run(self) -> None:
+        """Reflect until cancelled."""
+        reason = "start"
+        while True:
+            self._on_restart(reason)
+            self._progress = False
+            try:
+                await self._list_and_watch()
+                reason = "ended"
+                if not self._progress:  # a server, or a proxy, that hangs up at once
+                    await self._pause(None)
+            except ExpiredError as error:
+                reason = "expired"
+                self._log.info("watch_expired", error=str(error))
+                self._version = None
+                if not self._progress:  # expired right after a list: asking faster would not help
+                    await self._pause(None)
+            except TransientError as error:
+                reason = "failed"
+                await self._wait_for_server(error)
+            except TerminalError as error:
+                reason = "refused"
+                await self._wait_for_permission(error)
+            except Exception:  # a bug of ours must not leave a store that nobody keeps up
+                reason = "failed"
+                log.exception("reflector_crashed", resource=self._resource.name)
+                self._version = None
+                await self._pause(None)
+
+    async def _list_and_watch(self) -> None:
+        if self._version is not None:
+            await self._watch(self._version)
+        elif self._streaming:
+            await self._stream()
+        else:
+            await self._list()
+            await self._watch(self._version or "")
+
+    async def _list(self) -> None:
+        for limit in (self._page_size, self._page_size, 0):  # as in Api.list, which would hold all at once
+            self._begin()
+            version = ""
+            pages = self._api.list_pages(
+                self._resource,
+                type=self._kind,
+                limit=limit,
+                on_malformed=self._sink.leave_out,
+                **self._selection,
+            )
+            try:
+                async with aclosing(pages):
+                    async for page in pages:
+                        for item in page.items:
+                            self._sink.take(item)
+                        version = page.resource_version
+            except ExpiredError:
+                if not limit:
+                    raise
+            else:
+                self._complete(version)
+                return
+
+    async def _stream(self) -> None:
+        """List and watch in one request, or find out that the server cannot do that."""
+        self._begin()
+        try:
+            await self._watch("", send_initial_events=True)
+        except (InvalidError, SilentError) as error:
+            if not self._listing:
+                raise
+            self._give_up_streaming(str(error))
+        else:
+            if self._listing:
+                self._give_up_streaming("the watch ended before the list did")
+
+    def _give_up_streaming(self, why: str) -> None:
+        self._log.info("streamed_list_unavailable", error=why)
+        self._streaming = False
+        self._progress = True  # there is another way to try, at once
+
+    async def _watch(self, version: str, *, send_initial_events: bool = False) -> None:
+        began = self._clock.monotonic()
+        seconds = self._rng.uniform(*_WATCH_SECONDS)
+
+        def silence() -> float:
+            if self._listing:
+                return _FIRST_EVENT_SECONDS
+            return _BOOKMARK_SILENCE_SECONDS if self._bookmarks else seconds + _WATCH_SLACK_SECONDS
+
+        events: AsyncGenerator[WatchEvent[Any], None] = self._api.watch(
+            self._resource,
+            resource_version=version,
+            type=self._kind,
+            send_initial_events=send_initial_events,
+            timeout_seconds=seconds,
+            silence_seconds=silence,
+            on_open=self._reached,
+            on_malformed=self._sink.leave_out,
+            **self._selection,
+        )
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    self._follow(event)
+        finally:
+            if self._clock.monotonic() - began >= _SHORT_WATCH_SECONDS:
+                self._made_progress()
+
+    def _follow(self, event: WatchEvent[Any]) -> None:
+        if event.initial_events_end:
+            if self._listing:
+                self._complete(event.resource_version)
+            return
+        if event.type is EventType.BOOKMARK:
+            self._bookmarks = True
+        elif event.type is EventType.DELETED:
+            self._sink.let_go(key_of(event.object))
+        else:
+            self._sink.take(event.object)
+        if not self._listing:
+            self._version = event.resource_version or self._version
+            self._made_progress()
+
+    def _begin(self) -> None:
+        self._listing = True
+        self._sink.begin()
+
+    def _complete(self, version: str) -> None:
+        self._listing = False
+        self._version = version
+        self._reached()
+        if self._refused:
+            self._refused = False
+            self._log.info("kind_available")
+        self._sink.complete()
+
+    def _made_progress(self) -> None:
+        self._progress = True
+        self._failures = 0
+
+    def _reached(self) -> None:
+        if self._unreachable:
+            self._unreachable = False
+            self._log.info("api_recovered")
+
+    async def _wait_for_server(self, error: TransientError) -> None:
+        if not self._unreachable:
+            self._unreachable = True
+            self._log.warning("api_unreachable", error=str(error))
+        await self._pause(error.retry_after)
+
+    async def _wait_for_permission(self, error: TerminalError) -> None:
+        if not self._refused:
+            self._refused = True
+            self._log.warning("kind_unavailable", error=str(error))
+        self._sink.trouble(str(error))
+        self._version = None  # what may be watched again may have changed meanwhile
+        await self._clock.sleep(_PROBLEM_SECONDS * self._rng.uniform(0.5, 1.5))
+
+    async def _pause(self, at_least: float | None) -> None:
+        delay = full_jitter(
+            self._failures,
+            self._rng,
+            base_seconds=_BACKOFF_BASE_SECONDS,
+            max_seconds=_BACKOFF_MAX_SECONDS,
+        )
+        self._failures += 1
+        await self._clock.sleep(max(delay, at_least or 0.0))

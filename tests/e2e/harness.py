@@ -1,15 +1,20 @@
 """What end-to-end tests share: a sandbox cluster, the operator in it, and ways to look at both.
 
 The operator is the real one (`trivyop.app.Operator`) with the real Trivy in its scan pods; the cluster is the
-sandbox, over its real socket. Waiting is for a state of the cluster, with a limit that only a failure reaches.
+sandbox, over its real socket. Waiting is for a state of the cluster, with a limit that only a failure
+reaches.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import shutil
 import sys
-from collections.abc import AsyncGenerator, Callable, Mapping
+from asyncio.subprocess import Process
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +24,28 @@ from trivyop.app import Operator
 from trivyop.cli.demo import prepare_cluster
 from trivyop.control.clock import Clock
 from trivyop.controllers.configuration import read_settings, read_texts
+from trivyop.controllers.view import REPORT_KINDS
 from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig
-from trivyop.kube.resources import CONFIGMAPS, IMAGESCANS, ObjectKey, Resource
+from trivyop.kube.resources import (
+    CONFIGMAPS,
+    CRONJOBS,
+    DAEMONSETS,
+    DEPLOYMENTS,
+    IMAGESCANS,
+    JOBS,
+    NAMESPACES,
+    PODS,
+    STATEFULSETS,
+    ObjectKey,
+    Resource,
+)
 from trivyop.sandbox.cluster import Sandbox, SandboxOptions, running_sandbox
 
 NAMESPACE = "trivy-system"
+RESOURCES = {
+    one.kind: one for one in (NAMESPACES, PODS, DEPLOYMENTS, STATEFULSETS, DAEMONSETS, JOBS, CRONJOBS)
+}
 TRIVY = shutil.which("trivy", path=str(Path(sys.executable).parent)) or "trivy"
 
 
@@ -45,6 +66,16 @@ class Cluster:
     def image(self, name: str) -> str:
         """A reference to an image of the registry: ``shop/web:1.0``."""
         return f"{self.registry}/{name}"
+
+    async def create(self, *bodies: dict[str, Any]) -> None:
+        """Create objects, and the namespaces they are in."""
+        for body in bodies:
+            namespace = body["metadata"].get("namespace")
+            if namespace and await self.api.get(NAMESPACES, ObjectKey("", namespace)) is None:
+                await self.api.create(
+                    NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+                )
+            await self.api.create(RESOURCES[body["kind"]], body)
 
     async def list(self, resource: Resource, namespace: str = "") -> list[dict[str, Any]]:
         """All objects of a kind, whole."""
@@ -79,15 +110,30 @@ class Cluster:
                 f"after {seconds} s: {resource.plural} not {what or 'as wanted'}: {names}; scans: {scans}"
             ) from None
 
-    def jobs_created(self) -> list[str]:
-        """The scan Jobs that were created so far, by name, in order; from the request log."""
+    async def until_reported(self, *containers: str, seconds: float = 60) -> None:
+        """Wait until exactly these containers have a report of every kind; as `reported` names them."""
+        for kind in REPORT_KINDS:
+            await self.until(
+                lambda found: reported(found) == set(containers), kind, seconds=seconds, what=f"{containers}"
+            )
+
+    async def until_settled(self, *, seconds: float = 60) -> None:
+        """Wait until every scan has its result and no scan Job is left."""
+        await self.until(
+            lambda scans: all(scan.get("status", {}).get("phase") == "Succeeded" for scan in scans),
+            IMAGESCANS,
+            seconds=seconds,
+        )
+        await self.until(lambda jobs: not jobs, JOBS, NAMESPACE, seconds=seconds)
+
+    def scan_jobs_created(self) -> int:
+        """How many scan Jobs were created so far."""
         assert self.sandbox.server is not None
         path = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
-        return [
-            request.path
+        return sum(
+            request.method == "POST" and request.path == path and request.status == 201
             for request in self.sandbox.server.requests
-            if request.method == "POST" and request.path == path and request.status == 201
-        ]
+        )
 
 
 @asynccontextmanager
@@ -97,6 +143,8 @@ async def running_cluster(directory: Path, **options: Any) -> AsyncGenerator[Clu
         running_sandbox(SandboxOptions(root_dir=directory / "pods", **options)) as sandbox,
         Api(sandbox.config, user_agent="test") as api,
     ):
+        assert sandbox.server is not None
+        sandbox.server.requests = deque()  # all of them count
         await prepare_cluster(api, sandbox, directory / "trivy")
         yield Cluster(sandbox, api, directory)
 
@@ -128,6 +176,31 @@ async def running_operator(
                 await asyncio.wait([task])
 
 
+@asynccontextmanager
+async def operator_process(
+    cluster: Cluster, *, log: Path, environ: Mapping[str, str] | None = None
+) -> AsyncGenerator[Process]:
+    """The operator in a process of its own, as users run it; killed at the end, if it still runs."""
+    kubeconfig = cluster.directory / "kubeconfig.json"
+    kubeconfig.write_text(json.dumps(cluster.sandbox.kubeconfig()))
+    settings = await read_texts(cluster.api, CONFIGMAPS, ObjectKey(NAMESPACE, "trivy-operator-config"))
+    with log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            str(Path(sys.executable).parent / "trivyop"),
+            "run",
+            *("--kubeconfig", str(kubeconfig)),
+            env={**os.environ, **settings, "OPERATOR_NAMESPACE": NAMESPACE, **(environ or {})},
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
 def pod(name: str, namespace: str, **images: str) -> dict[str, Any]:
     """A bare Pod: container name to image reference."""
     containers = [{"name": container, "image": image} for container, image in images.items()]
@@ -153,6 +226,18 @@ def deployment(name: str, namespace: str, *, replicas: int = 1, **images: str) -
             "template": {"metadata": {"labels": labels}, "spec": {"containers": containers}},
         },
     }
+
+
+def reported(reports: Iterable[Mapping[str, Any]]) -> set[str]:
+    """What reports are about: ``shop/ReplicaSet/web/container``, a ReplicaSet without its hash."""
+    found: set[str] = set()
+    for report in reports:
+        labels = report["metadata"]["labels"]
+        kind, name = (labels[f"trivy-operator.resource.{part}"] for part in ("kind", "name"))
+        name = name.rpartition("-")[0] if kind == "ReplicaSet" else name
+        container = labels["trivy-operator.container.name"]
+        found.add(f"{report['metadata']['namespace']}/{kind}/{name}/{container}")
+    return found
 
 
 def named(objects: list[dict[str, Any]]) -> set[str]:

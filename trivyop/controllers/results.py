@@ -31,6 +31,7 @@ from trivyop.scan.framing import (
     BOM_PART,
     DATABASE_PART,
     FAILURE_PART,
+    PROTOCOL,
     RESULT_PART,
     FrameReader,
     Transmission,
@@ -169,16 +170,18 @@ class Results:
             except FramingError as error:
                 if ended.exit_code == 0:
                     raise
-                said = ended.message or reader.log_tail
+                reason = _told(ended)
                 return classify(
-                    exit_code=ended.exit_code, reason=_told(ended), stderr=said, message=str(error)
+                    exit_code=ended.exit_code,
+                    reason=reason,
+                    stderr=reader.log_tail or _without_frames(ended.message),
+                    message="" if reason else str(error),
                 )
             if transmission.exit_code != 0:
                 return classify(
                     exit_code=transmission.exit_code,
                     reason=_told(ended),
                     stderr=_content(sinks[FAILURE_PART]).decode("utf-8", "replace"),
-                    message=ended.message,
                 )
             needs_bom = self._settings.operator.sbom_generation_enabled
             return await asyncio.to_thread(_parse, self._expected(scan), sinks, needs_bom=needs_bom)
@@ -233,6 +236,11 @@ def _explain_start(pod: ScanPod) -> Failure | None:
 
 def _terminated(statuses: tuple[_ContainerStatus, ...], name: str) -> _Terminated | None:
     return next((one.state.terminated for one in statuses if one.name == name), None)
+
+
+def _without_frames(message: str) -> str:
+    """A termination message, unless it is nothing but the end of a transmission."""
+    return "" if PROTOCOL in message else message
 
 
 def _told(ended: _Terminated) -> str:

@@ -44,6 +44,8 @@ _MAX_TAIL_LINES = 40
 _MAX_TAIL_LINE = 400
 _SPOOL_BYTES = 8 * 1024 * 1024  # above, a part goes to disk
 
+_CUT = "the node kept only the end of it"
+
 _BEGIN = re.compile(r"trivyop/1 begin scan=(?P<scan>\S+) part=(?P<part>\S+) encoding=(?P<encoding>\S+)")
 _END = re.compile(
     r"trivyop/1 end scan=(?P<scan>\S+) part=(?P<part>\S+) bytes=(?P<bytes>0|[1-9]\d{0,14}) "
@@ -170,6 +172,8 @@ class FrameReader:
     def _end(self, frame: re.Match[str]) -> None:
         self._check_scan(frame)
         body = self._body
+        if body is None and not self._parts:
+            raise FramingError(f"the log begins inside part {frame['part']!r}: {_CUT}")
         if body is None or body.name != frame["part"]:
             raise FramingError(f"{self._where()}: part {frame['part']!r} ends without a beginning")
         self._parts[body.name] = body.end(int(frame["bytes"]), frame["sha256"])
@@ -182,7 +186,8 @@ class FrameReader:
         if frame["check"] != _check(frame["checked"]):
             raise FramingError("the last frame line is damaged")
         if int(frame["parts"]) != len(self._parts):
-            raise FramingError(f"{frame['parts']} parts were sent and {len(self._parts)} arrived")
+            why = f": {_CUT}" if int(frame["parts"]) > len(self._parts) else ""
+            raise FramingError(f"{frame['parts']} parts were sent and {len(self._parts)} arrived{why}")
         exit_code = int(frame["exit"])
         names = set(self._parts)
         if exit_code == 0 and not (names and names <= _PARTS_OF_SUCCESS):

@@ -45,6 +45,11 @@ def build_scan_script(
         else ""
     )
     results = [RESULT_PART] + ([BOM_PART] if convert is not None else [])
+    present = "\n".join(
+        f'if [ "$rc" -eq 0 ] && [ ! -f "$dir/{part}" ]; then\n'
+        f'  echo "Trivy ended well, but wrote no {part}" >>"$errors"\n  rc=1\nfi'
+        for part in results
+    )
     sending = "\n".join(f'  emit {part} "$dir/{part}"' for part in results)
     converting = (
         f'if [ "$rc" -eq 0 ]; then\n  {shlex.join(convert)} >>"$errors" 2>&1\n  rc=$?\nfi\n'
@@ -58,7 +63,8 @@ errors="$dir/errors.log"
 {EMIT_FUNCTIONS}mkdir -p "$dir" || exit 1
 {shlex.join(scan)} >"$errors" 2>&1
 rc=$?
-{converting}if [ "$rc" -eq 0 ]; then
+{converting}{present}
+if [ "$rc" -eq 0 ]; then
   parts={len(results)}
 {sending}
 {metadata}  emit_done "$parts" 0

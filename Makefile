@@ -38,6 +38,9 @@ lock:  ## resolve the newest versions that pyproject.toml allows, with hashes
 	$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --universal \
 		--python-version 3.11 --extra sandbox --extra dev pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --universal \
+		--python-version 3.11 --extra rematch --extra build --constraint requirements.lock pyproject.toml \
+		-o requirements-image.lock
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info bench-results.json

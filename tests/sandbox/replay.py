@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -101,7 +102,7 @@ async def controllers_for(server: ApiServer, scenario: Mapping[str, Any]) -> Asy
             await asyncio.gather(running, return_exceptions=True)
 
 
-class Mismatch(AssertionError):
+class MismatchError(AssertionError):
     """A step that was answered differently."""
 
 
@@ -131,7 +132,7 @@ class Replay:
         await self._stack.aclose()
 
     async def play(self) -> None:
-        """Play setup and steps; raises ``Mismatch`` at the first difference."""
+        """Play setup and steps; raises ``MismatchError`` at the first difference."""
         for n, step in enumerate(self._scenario["setup"]):
             await self._play(step, f"setup[{n}]", only_status=True)
         for n, step in enumerate(self._scenario["steps"]):
@@ -154,15 +155,14 @@ class Replay:
                     await asyncio.sleep(0 if self._acts_at_once else seconds)
                 case {"external": "compact-history"}:
                     self._server.faults.forget_history()
-                case {"request": request, "response": expected}:
-                    self._check(step, expected, await self._send(request), only_status=only_status)
                 case _:
-                    raise Mismatch(f"unknown kind of step: {sorted(step)}")
-        except Mismatch as error:
+                    answer = await self._send(step["request"])
+                    self._check(step, step["response"], answer, only_status=only_status)
+        except MismatchError as error:
             note = f" ({step['note']})" if "note" in step else ""
             request = step.get("request") or step.get("wait_for", {}).get("request") or {}
             line = f"{request.get('method', '')} {request.get('path', '')} {request.get('query', '')}"
-            raise Mismatch(f"{where}{note}: {line}\n{error}") from None
+            raise MismatchError(f"{where}{note}: {line}\n{error}") from None
 
     def _open(self, request: Mapping[str, Any]) -> Any:
         path = self._bindings.fill(request["path"])
@@ -178,7 +178,10 @@ class Replay:
             data = self._bindings.fill(request["text"]).encode()
         elif "base64" in request:
             data = base64.b64decode(request["base64"])
-        return self._session.request(request["method"], url, headers=headers, data=data)
+        body = None if data is None else io.BytesIO(data)  # large ones shall not block the loop
+        if body is not None:
+            headers["Content-Length"] = str(len(data or b""))
+        return self._session.request(request["method"], url, headers=headers, data=body)
 
     async def _send(self, request: Mapping[str, Any]) -> Answer:
         async with self._open(request) as response:
@@ -192,7 +195,7 @@ class Replay:
             found += self._header_differences(expected, answer.headers)
             found += self._body_differences(step, expected, answer)
         if found:
-            raise Mismatch("\n".join(found))
+            raise MismatchError("\n".join(found))
 
     def _header_differences(self, expected: Mapping[str, Any], actual: Mapping[str, list[str]]) -> list[str]:
         found: list[str] = []
@@ -240,7 +243,7 @@ class Replay:
             if only_status and wait.get("optional"):
                 return
             last = answer.content[:2000] if answer else b""
-            raise Mismatch(f"never {wait['until']}; last answer: {last!r}") from None
+            raise MismatchError(f"never {wait['until']}; last answer: {last!r}") from None
         if "response" in step:
             self._check(step, step["response"], answer, only_status=only_status)
 
@@ -252,7 +255,7 @@ class Replay:
             await watch.close()
             found.append(f"status {response.status}, not {expected['status']}")
         if found:
-            raise Mismatch("\n".join(found))
+            raise MismatchError("\n".join(found))
 
     async def _expect_events(self, step: Step, watch: OpenWatch) -> None:
         expected = step["events"]
@@ -265,7 +268,7 @@ class Replay:
                     if wants_bookmark or not _is_plain_bookmark(event):
                         got.append(event)
         except TimeoutError:
-            raise Mismatch(f"{len(got)} of {len(expected)} events came: {got}") from None
+            raise MismatchError(f"{len(got)} of {len(expected)} events came: {got}") from None
         if by := step.get("sort"):
             got.sort(key=lambda event: str(values_at(event, by)))
         found: list[str] = []
@@ -273,7 +276,7 @@ class Replay:
             self._prepare(actual, {**step, "sort": None})
             found += [f"event {n}: {d}" for d in differences(event, actual, self._bindings)]
         if found:
-            raise Mismatch("\n".join(found))
+            raise MismatchError("\n".join(found))
 
     async def _expect_no_events(self, watch: OpenWatch, seconds: float) -> None:
         try:
@@ -281,7 +284,7 @@ class Replay:
                 while True:
                     event = await watch.events.get()
                     if not _is_plain_bookmark(event):
-                        raise Mismatch(f"an event came: {event}")
+                        raise MismatchError(f"an event came: {event}")
         except TimeoutError:
             return
 
@@ -298,7 +301,7 @@ class Replay:
         if unread := [event for event in left if not _is_plain_bookmark(event)]:
             problem += f" unread events: {unread}"
         if problem:
-            raise Mismatch(problem)
+            raise MismatchError(problem)
 
 
 def _counted_headers(response: aiohttp.ClientResponse) -> dict[str, list[str]]:

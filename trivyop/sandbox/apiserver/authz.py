@@ -77,6 +77,10 @@ class Authorizer:
         for plural in _PLURALS:
             self._kinds.get(GROUP, "v1", plural).bucket.watchers.add(self._changed)
 
+    def forget(self) -> None:
+        """Read the roles and bindings anew at the next question."""
+        self._grants = None
+
     def check(self, user: User, access: Access) -> None:
         """Raise the 403 if ``user`` may not."""
         if self.reason(user, access) is None:
@@ -121,7 +125,7 @@ class Authorizer:
         return None if stored is None else stored.obj().get("rules") or []
 
     def _changed(self, change: Change) -> None:
-        self._grants = None
+        self.forget()
         state = change.new or change.gone
         if state is not None and not state.namespace:
             asyncio.get_running_loop().call_soon(self._aggregate)

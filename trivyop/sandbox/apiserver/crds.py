@@ -44,6 +44,17 @@ class Definitions:
             why = "create not allowed while custom resource definition is terminating"
             raise status.forbidden(group, plural, name, why)
 
+    def settle_all(self) -> None:
+        """Serve what is defined now, after storage was replaced as a whole."""
+        self._terminating.clear()
+        defined = {stored.name for stored in self._served.bucket}
+        for served in self._kinds:
+            kind = served.kind
+            if kind.custom and f"{kind.plural}.{kind.group}" not in defined:
+                self._kinds.replace_custom(kind.group, kind.plural, [])
+        for name in defined:
+            self.settle(name)
+
     def _changed(self, change: Change) -> None:
         state = change.new or change.gone
         if state is not None:  # a write within a write would reach watchers before the one it follows from

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from trivyop.sandbox.apiserver.faults import Faults
     from trivyop.sandbox.apiserver.request import Request, Streamed
     from trivyop.sandbox.apiserver.routing import RequestInfo
+    from trivyop.sandbox.apiserver.storage import Snapshot
     from trivyop.sandbox.pki import Pki
 
 
@@ -53,6 +54,12 @@ class Dispatch:
         bootstrap.make_roles(self.kinds, now())
         self._namespaces.start()
         self._definitions.start()
+
+    def restore(self, snapshot: Snapshot, *, rewind: bool = False) -> None:
+        """Go back to an earlier state; all watches end."""
+        self.storage.restore(snapshot, rewind=rewind)
+        self.authorizer.forget()
+        self._definitions.settle_all()
 
     async def close(self) -> None:
         """Hang up on the kubelets."""

@@ -53,9 +53,11 @@ class Faults:
 
     seed: int = 0
     rules: list[Rule] = field(default_factory=list[Rule])
+    mute_watches: bool = False  # streams stay open and say nothing, as over a connection that is dead
     drop_watches: Callable[[], None] = lambda: None  # set by the server: end all watches now
     forget_history: Callable[[], None] = lambda: None  # set by the server: old revisions are 410 from now on
     _random: random.Random = field(init=False)
+    _silence: asyncio.Event = field(init=False, default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)  # noqa: S311  # reproducible, not secret
@@ -68,6 +70,12 @@ class Faults:
     def clear(self) -> None:
         """Behave well again."""
         self.rules.clear()
+        self.mute_watches = False
+
+    def break_silence(self) -> None:
+        """End the requests that are kept waiting for ever."""
+        self._silence.set()
+        self._silence = asyncio.Event()
 
     async def meet(self, user: str, user_agent: str, verb: str, resource: str) -> None:
         """Let the rules act on a request: wait, wait for ever, or raise the refusal."""
@@ -83,7 +91,8 @@ class Faults:
             if rule.latency_seconds:
                 await asyncio.sleep(rule.latency_seconds)
             if rule.silent:
-                await asyncio.Event().wait()
+                await self._silence.wait()
+                raise status.internal("the server goes down")
             if rule.code:
                 raise _refusal(rule)
 
@@ -92,13 +101,15 @@ class Faults:
         match request.info.verb:
             case "get":
                 return Reply.json([asdict(rule) for rule in self.rules])
-            case "create":
+            case "post":
                 wish = request.decoded()
                 match wish:
                     case {"do": "drop_watches"}:
                         self.drop_watches()
                     case {"do": "forget_history"}:
                         self.forget_history()
+                    case {"do": "mute_watches"}:
+                        self.mute_watches = True
                     case _:
                         self.add(_rule(wish))
                 return Reply.json({}, 201)

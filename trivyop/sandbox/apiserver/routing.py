@@ -47,7 +47,7 @@ def parse(method: str, path: str, query: Mapping[str, str]) -> RequestInfo:
         case ["apis", group, version, *rest] if rest:
             pass
         case _:
-            return RequestInfo(verb, path)
+            return RequestInfo(method.lower(), path)
 
     namespace = ""
     if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in _NAMESPACE_SUBRESOURCES:

@@ -26,6 +26,7 @@ from trivyop.sandbox.apiserver.dispatch import Dispatch
 from trivyop.sandbox.apiserver.faults import FAULTS_PATH, Faults
 from trivyop.sandbox.apiserver.rendering import as_json, rendered
 from trivyop.sandbox.apiserver.request import Reply, Request, Streamed, refused
+from trivyop.sandbox.apiserver.storage import Snapshot
 from trivyop.sandbox.apiserver.wire import HttpServer, to_response
 from trivyop.sandbox.pki import Pki
 
@@ -85,6 +86,17 @@ class ApiServer:
         await self._hang_up()
         await self.dispatch.close()
 
+    def snapshot(self) -> Snapshot:
+        """Return all objects as they are, to go back to."""
+        return self.dispatch.storage.snapshot()
+
+    def restore(self, snapshot: Snapshot, *, rewind: bool = False) -> None:
+        """Go back to an earlier state, as a cluster restored from a backup; all watches end.
+
+        With ``rewind`` resource versions go back as well, so clients meet ones that they have seen.
+        """
+        self.dispatch.restore(snapshot, rewind=rewind)
+
     async def restart(self) -> None:
         """Drop every connection and listen again, at the same port with the same data."""
         await self._hang_up()
@@ -103,6 +115,7 @@ class ApiServer:
 
     async def _hang_up(self) -> None:
         self.drop_watches()
+        self.faults.break_silence()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -189,7 +202,8 @@ class ApiServer:
         try:
             await response.prepare(http)
             async for piece in answer.pieces():
-                await response.write(piece)
+                if not self.faults.mute_watches:
+                    await response.write(piece)
             await response.write_eof()
         except (ConnectionError, ClientConnectionError):
             pass  # the client went away

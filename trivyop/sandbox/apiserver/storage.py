@@ -94,7 +94,7 @@ class Bucket:
     @property
     def floor(self) -> int:
         """The oldest resource version from which watches and exact lists are possible."""
-        return max(self._floor, self._storage.compacted)
+        return max(self._floor, min(self._storage.compacted, self._storage.rv))
 
     def get(self, namespace: str, name: str) -> Stored | None:
         """Return the newest revision."""
@@ -179,6 +179,7 @@ class Bucket:
         self._history.clear()
         self._history_bytes = 0
         self._floor = self._storage.rv
+        self.close_watches()
 
     def _record(self, change: Change) -> None:
         history = self._history
@@ -195,6 +196,14 @@ class Bucket:
 def _size(change: Change) -> int:
     state = change.new or change.gone
     return len(state.body) if state else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All objects at one revision."""
+
+    rv: int
+    objects: Mapping[tuple[str, str], Mapping[str, Stored]]
 
 
 class Storage:
@@ -225,12 +234,16 @@ class Storage:
         """Forget history up to now: older watches, exact lists and continue tokens expire."""
         self.compacted = self.rv
 
-    def snapshot(self) -> Mapping[tuple[str, str], Mapping[str, Stored]]:
+    def snapshot(self) -> Snapshot:
         """Return all objects as they are."""
-        return {name: bucket.state() for name, bucket in self._buckets.items()}
+        return Snapshot(self.rv, {name: bucket.state() for name, bucket in self._buckets.items()})
 
-    def restore(self, snapshot: Mapping[tuple[str, str], Mapping[str, Stored]]) -> None:
-        """Go back to ``snapshot``, as a restored backup does; the revision counter does not go back."""
-        self.next_rv()
+    def restore(self, snapshot: Snapshot, *, rewind: bool = False) -> None:
+        """Go back to ``snapshot``, as a restored backup does.
+
+        With ``rewind`` the revision counter goes back too: revisions that clients have seen come again, with
+        other contents.
+        """
+        self.rv = snapshot.rv if rewind else self.rv + 1
         for name, bucket in self._buckets.items():
-            bucket.restore(snapshot.get(name, {}))
+            bucket.restore(snapshot.objects.get(name, {}))

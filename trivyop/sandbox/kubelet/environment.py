@@ -40,7 +40,7 @@ async def build_environment(
     for variable in parts(container, "env"):
         name = str(variable["name"])
         if "valueFrom" not in variable:
-            own[name] = paths.rewrite(expand(variable.get("value") or "", own))
+            own[name] = expand(paths.rewrite(variable.get("value") or ""), own)
             continue
         value = await _value_from(pod, container, variable["valueFrom"], sources, paths)
         if value is not None:
@@ -71,7 +71,7 @@ def build_command(container: Json, environment: Mapping[str, str], paths: PathMa
     if not command:
         image = FamiliarName.parse(container.get("image", ""))
         command = list(ENTRYPOINTS.get(image.repository.rpartition("/")[2], ()))
-    words = [paths.rewrite(expand(word, environment)) for word in (*command, *args)]
+    words = [expand(paths.rewrite(word), environment) for word in (*command, *args)]
     if not words:
         raise ConfigMissingError(f"no command specified, and none is known of image {container.get('image')}")
     program = words[0]

@@ -131,6 +131,11 @@ class Kubelet:
             for entry in root.iterdir():
                 shutil.rmtree(entry, ignore_errors=True)
 
+    async def wait_idle(self) -> None:
+        """Wait until no Pod has processes."""
+        while self._tasks:
+            await asyncio.wait(tuple(self._tasks.values()))
+
     async def _reconcile(self, key: ObjectKey, group: asyncio.TaskGroup) -> float | None:
         pod = self._pods.store.get(key)
         if pod is None:
@@ -267,12 +272,9 @@ class Kubelet:
         }
         if container not in names:
             raise NoLogError(f'container "{container}" in pod "{name}" is not available')
-        if run is None:
+        if run is None and (pod.finished or not self._selector(pod)):
             return None
-        try:
-            found = run.log_of(container, previous=previous)
-        except KeyError:
-            return None
+        found = run.log_of(container, previous=previous) if run is not None else None
         if found is None and previous:
             raise NoLogError(f'previous terminated container "{container}" in pod "{name}" not found', 400)
         if found is None:

@@ -56,7 +56,7 @@ class PodRun:
         self._deadline: int | None = spec.get("activeDeadlineSeconds")
         self._grace = float(spec.get("terminationGracePeriodSeconds") or 30)
         self._stopping = asyncio.Event()
-        self._stopped = False  # for good
+        self._stopped = False  # for good: nothing runs any more
         self._completed = False  # by itself
         self._ended: tuple[str, str] | None = None
         self._started_at = machine.stamp()
@@ -86,10 +86,10 @@ class PodRun:
         self._stopping.set()
 
     def log_of(self, container: str, *, previous: bool) -> ContainerLog | None:
-        """The log of a container's present or last run, or of the one before; raises ``KeyError``."""
+        """The log of a container's present or last run, or of the one before; None if there was none."""
         run = next((r for r in (*self._init, *self._main) if r.spec["name"] == container), None)
-        if run is None:
-            raise KeyError(container)
+        if run is None:  # an ephemeral one, which is not run
+            return None
         return run.previous_log if previous else run.log
 
     def remove(self) -> None:
@@ -208,6 +208,7 @@ class PodRun:
             host_ip=HOST_IP,
             pod_ip=HOST_IP,
             conditions=before or [c for c in conditions if c["type"] not in MANAGED_CONDITIONS],
+            alive=not self._stopped,
             stopped=self._stopped and not self._completed,
             ended=self._ended if self._stopped else None,
         )

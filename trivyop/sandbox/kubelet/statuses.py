@@ -97,7 +97,7 @@ class Container:
     @property
     def done_or_started(self) -> bool:
         """For an init container: what comes after it may start."""
-        return self.succeeded or (self.sidecar and isinstance(self.state, Running))
+        return self.succeeded or (self.sidecar and not isinstance(self.state, Waiting))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,23 +109,34 @@ class PodFacts:
     host_ip: str
     pod_ip: str = ""
     conditions: Sequence[Mapping[str, Any]] = ()  # those that were there
+    alive: bool = (
+        False  # there are processes, or more to come: it has not ended, whatever its containers have
+    )
     stopped: bool = False  # its processes were ended, and will not start again
     ended: tuple[str, str] | None = None  # reason and message, if the Pod as a whole was ended
 
 
 def phase_of(facts: PodFacts, init: Sequence[Container], main: Sequence[Container]) -> str:
     """The phase that these container states make."""
+    phase = _phase(facts, init, main)
+    if facts.alive and phase in ("Succeeded", "Failed"):
+        return "Pending" if all(isinstance(c.state, Waiting) for c in main) else "Running"
+    return phase
+
+
+def _phase(facts: PodFacts, init: Sequence[Container], main: Sequence[Container]) -> str:
     if facts.ended is not None:
         return "Failed"
     if facts.stopped:
         return "Succeeded" if all(c.succeeded for c in main) else "Failed"
     ends = [c.state for c in main if isinstance(c.state, Terminated)]
-    failed_init = any(isinstance(c.state, Terminated) and c.state.exit_code for c in init)
+    failed_init = any(isinstance(c.state, Terminated) and c.state.exit_code for c in init if not c.sidecar)
     if facts.restart_policy == "Never" and failed_init:
         return "Failed"
     if not all(c.done_or_started for c in init) and not any(not isinstance(c.state, Waiting) for c in main):
         return "Pending"
-    if main and len(ends) == len(main) and facts.restart_policy != "Always":
+    sidecars_run = any(isinstance(c.state, Running) for c in init if c.sidecar)
+    if main and len(ends) == len(main) and facts.restart_policy != "Always" and not sidecars_run:
         if all(end.exit_code == 0 for end in ends):
             return "Succeeded"
         if facts.restart_policy == "Never":

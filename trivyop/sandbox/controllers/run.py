@@ -15,6 +15,7 @@ from trivyop.control.controller import work
 from trivyop.control.queue import WorkQueue
 from trivyop.kube.client import Api
 from trivyop.kube.resources import REPLICASETS, REPLICATIONCONTROLLERS
+from trivyop.sandbox.controllers.budgets import DisruptionBudgets
 from trivyop.sandbox.controllers.cluster import Cluster
 from trivyop.sandbox.controllers.collector import GarbageCollector
 from trivyop.sandbox.controllers.cronjobs import CronJobs
@@ -45,6 +46,7 @@ class Name(StrEnum):
     NAMESPACE = "namespace"
     NAMESPACE_DEFAULTS = "namespace-defaults"
     NODE_LIFECYCLE = "node-lifecycle"
+    DISRUPTION = "disruption"
     SCHEDULER = "scheduler"
 
 
@@ -109,5 +111,7 @@ def _build(name: Name, cluster: Cluster, root_ca: str) -> _Controller:
             return NamespaceDefaults(cluster, root_ca)
         case Name.NODE_LIFECYCLE:
             return Nodes(cluster)
+        case Name.DISRUPTION:
+            return DisruptionBudgets(cluster)
         case Name.SCHEDULER:
             return Scheduler(cluster)

@@ -39,8 +39,8 @@ def finish_create(kind: Kind, obj: Obj, write: Write) -> Obj:
     if rules.prepare_create is not None:
         rules.prepare_create(obj)
     errors = wrong_kind(kind, obj) + names.check_metadata(kind, obj)
-    if rules.validate is not None:
-        errors += rules.validate(obj)
+    for check in (rules.validate, rules.validate_create):
+        errors += check(obj) if check is not None else []
     if kind.custom:
         errors += validation.validate(kind.schema, obj, "")
     if errors:

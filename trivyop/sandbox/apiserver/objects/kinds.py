@@ -46,6 +46,7 @@ class Rules:
     prepare_update: Prepare | None = None
     prepare_status: Prepare | None = None  # beyond: only the status changes
     validate: Check | None = None  # on create and on every update
+    validate_create: Check | None = None  # what only holds on create
     validate_update: CheckUpdate | None = None
     validate_status: CheckUpdate | None = None
     generation: bool = False  # metadata.generation counts changes of anything but metadata and status

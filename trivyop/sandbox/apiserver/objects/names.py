@@ -197,10 +197,10 @@ def check_metadata(kind: Kind, obj: Obj) -> list[FieldError]:
             errors += [invalid_value("metadata.namespace", namespace, m) for m in dns_label(namespace)]
     elif namespace:
         errors.append(forbidden("metadata.namespace", "not allowed on this type"))
-    return errors + _check_rest(metadata)
+    return errors + _check_rest(kind, metadata)
 
 
-def _check_rest(metadata: dict[str, Any]) -> list[FieldError]:
+def _check_rest(kind: Kind, metadata: dict[str, Any]) -> list[FieldError]:
     errors: list[FieldError] = []
     if labels := metadata.get("labels"):
         errors += check_labels(labels, "metadata.labels")
@@ -211,7 +211,8 @@ def _check_rest(metadata: dict[str, Any]) -> list[FieldError]:
     for index, finalizer in enumerate(list_at(metadata, "finalizers")):
         field = f"metadata.finalizers[{index}]"
         wrong = [invalid_value(field, finalizer, message) for message in qualified_name(finalizer)]
-        if not wrong and "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
+        plain = "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS
+        if not wrong and plain and not kind.custom and kind.group != "apiextensions.k8s.io":
             message = "name is neither a standard finalizer name nor is it fully qualified"
             wrong.append(invalid_value(field, finalizer, message))
         errors += wrong
@@ -244,10 +245,10 @@ def _check_owners(owners: list[dict[str, Any]]) -> list[FieldError]:
     return errors
 
 
-def check_metadata_update(old: Obj, new: Obj) -> list[FieldError]:
+def check_metadata_update(kind: Kind, old: Obj, new: Obj) -> list[FieldError]:
     """The errors of a change of metadata. What the client left out was filled in before."""
     before, after = old["metadata"], new["metadata"]
-    errors = _check_rest(after)
+    errors = _check_rest(kind, after)
     if before.get("deletionTimestamp"):
         fresh = [f for f in list_at(after, "finalizers") if f not in list_at(before, "finalizers")]
         if fresh:

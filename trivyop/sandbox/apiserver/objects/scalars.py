@@ -37,11 +37,12 @@ def canonical_quantity(text: str) -> str:
         while whole % 1024 == 0 and power < 6:
             whole, power = whole // 1024, power + 1
         return f"{whole}{'i'.join((['', 'K', 'M', 'G', 'T', 'P', 'E'][power], '')) if power else ''}"
+    nano = -(-abs(amount) * 10**9 // 1)  # nothing is finer than nano, and nothing is lost: round up
+    amount = Fraction(nano if amount > 0 else -nano, 10**9)
     power = 6
-    while power > -3 and (amount / Fraction(1000) ** power).denominator != 1:
+    while (amount / Fraction(1000) ** power).denominator != 1:
         power -= 1
-    scaled = amount / Fraction(1000) ** power
-    whole = -(-scaled.numerator // scaled.denominator)  # nothing is finer than nano: round up
+    whole = (amount / Fraction(1000) ** power).numerator
     if family == "exponent":
         return f"{whole}e{power * 3}" if power else str(whole)
     return str(whole) + next(suffix for suffix, value in _DECIMAL.items() if value == power)

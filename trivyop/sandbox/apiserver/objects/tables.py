@@ -17,6 +17,7 @@ from trivyop.sandbox.apiserver.objects.builtin.columns import COLUMNS
 from trivyop.sandbox.apiserver.objects.builtin.printing_others import OTHERS
 from trivyop.sandbox.apiserver.objects.builtin.printing_workloads import WORKLOADS
 from trivyop.sandbox.apiserver.objects.kinds import Column
+from trivyop.sandbox.apiserver.objects.plain import fields_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,7 +111,7 @@ def row(kind: Kind, obj: Obj, now: datetime, include: str = "Metadata") -> dict[
     if (
         kind.plural == "pods"
         and not kind.group
-        and (conditions := _COMPLETED.get(obj["status"].get("phase")))
+        and (conditions := _COMPLETED.get(fields_at(obj, "status").get("phase")))
     ):
         out["conditions"] = [dict(conditions)]
     return {**out, "object": shown}

@@ -47,7 +47,7 @@ def update(
         _prepare_status(kind, live, new)
     else:
         _prepare(kind, live, new)
-    errors = names.check_metadata_update(live, new)
+    errors = names.check_metadata_update(kind, live, new)
     errors += [*errors, *wrong_kind(kind, new)]  # the server checks metadata twice, and counts causes twice
     errors += _validate(kind, live, new, write.subresource)
     if errors:

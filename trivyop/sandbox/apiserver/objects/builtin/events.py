@@ -94,4 +94,6 @@ def _validate_new_update(old: Obj, new: Obj) -> list[FieldError]:
 
 
 EVENT: Final = Rules(validate=_validate_core, create_on_update=True)
-NEW_EVENT: Final = Rules(validate=_validate_new, validate_update=_validate_new_update, create_on_update=True)
+NEW_EVENT: Final = Rules(
+    validate_create=_validate_new, validate_update=_validate_new_update, create_on_update=True
+)

@@ -71,7 +71,7 @@ ContainerStatus: name!, state ContainerState, lastState ContainerState, ready! b
     *ContainerUser, allocatedResourcesStatus [ResourceStatus] map(name) patch(name), stopSignal *string
 PodResourceClaimStatus: name!, resourceClaimName *string
 PodExtendedResourceClaimStatus: requestMappings! [ContainerExtendedResourceRequest], resourceClaimName!
-NodeAllocatableResourceClaimStatus: resourceClaimName!, containers [string] set
+NodeAllocatableResourceClaimStatus: resourceClaimName!, containers [string] set, resources {Quantity}
 ContainerPort: name, hostPort int32, containerPort! int32, protocol, hostIP
 EnvFromSource: prefix, configMapRef *ConfigMapEnvSource, secretRef *SecretEnvSource
 EnvVar: name!, value, valueFrom *EnvVarSource

@@ -44,7 +44,7 @@ from trivyop.settings.values import Settings
 from trivyop.workload.images import ImageKey
 from trivyop.workload.resolve import Workload
 
-_WRITES_AT_ONCE = 16
+WRITES_AT_ONCE = 16
 
 T = TypeVar("T")
 
@@ -263,7 +263,7 @@ async def _each(items: Iterator[Any], do: Callable[[Any], Awaitable[T]]) -> list
                 errors.append(error)
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(_WRITES_AT_ONCE):
+        for _ in range(WRITES_AT_ONCE):
             group.create_task(serve())
     if errors:
         raise errors[0]

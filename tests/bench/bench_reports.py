@@ -1,0 +1,199 @@
+"""Report writes through the whole reconcile, against bare requests with the same bodies to the same server.
+
+The operator starts on a cluster where one pod of 300 has its reports; it finds them, and makes those of the
+others. Then the same reports are deleted, and applied again by nothing but the API client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from tests.bench.figures import Figure
+from tests.bench.server import separate_server
+from trivyop.app import Operator
+from trivyop.cli.manifests import crds
+from trivyop.control.clock import SystemClock
+from trivyop.controllers.delivery import WRITES_AT_ONCE
+from trivyop.controllers.selecting import build_options
+from trivyop.kube.client import Api
+from trivyop.kube.objects import Object
+from trivyop.kube.resources import (
+    CRDS,
+    EXPOSEDSECRETREPORTS,
+    NAMESPACES,
+    NODES,
+    PODS,
+    SBOMREPORTS,
+    VULNERABILITYREPORTS,
+    ObjectKey,
+)
+from trivyop.report.findings import Findings, Severity, Vulnerability
+from trivyop.report.sbom import build_sbom_report
+from trivyop.report.secret import build_secret_report
+from trivyop.report.vulnerability import build_vulnerability_report
+from trivyop.settings import load_settings
+from trivyop.workload.images import ContainerImage, ContainerKind
+from trivyop.workload.objects import Pod
+from trivyop.workload.owners import WorkloadKind
+from trivyop.workload.resolve import Workload, spec_hash
+
+_PODS = 300
+_FINDINGS = 100
+_DIGEST = "sha256:" + "5" * 64
+_IMAGE = "registry.example.com/shop/web:1.0"
+_KINDS = (VULNERABILITYREPORTS, EXPOSEDSECRETREPORTS, SBOMREPORTS)
+_ENVIRON = {
+    "OPERATOR_NAMESPACE": "trivy-system",
+    "OPERATOR_METRICS_BIND_ADDRESS": "127.0.0.1:0",
+    "OPERATOR_HEALTH_PROBE_BIND_ADDRESS": "127.0.0.1:0",
+    "OPERATOR_REMATCH_ENABLED": "false",
+}
+
+
+async def measure() -> list[Figure]:
+    """Measure both on one server, one after the other."""
+    async with separate_server() as config, Api(config) as api:
+        await _cluster(api)
+        reconciled = await _through_the_operator(api)
+        bodies = [body for kind in _KINDS for body in (await api.list(kind, type=dict[str, Any])).items]
+        bare = await _bare(api, bodies)
+    count = (_PODS - 1) * len(_KINDS)
+    return [
+        Figure("reports", "bare requests", len(bodies) / bare, "writes/s"),
+        Figure("reports", "whole reconcile", count / reconciled, "writes/s"),
+        Figure("reports", "reconcile to bare", (count / reconciled) / (len(bodies) / bare), "x", 0.7),
+    ]
+
+
+async def _cluster(api: Api) -> None:
+    for crd in crds():
+        await api.apply(CRDS, crd)
+    for name in ("shop", "trivy-system"):
+        await api.create(NAMESPACES, {"metadata": {"name": name}})
+    await api.create(NODES, {"metadata": {"name": "n1"}})
+    info = {"nodeInfo": {"operatingSystem": "linux", "architecture": "amd64"}}
+    await api.patch(NODES, ObjectKey("", "n1"), {"status": info}, subresource="status")
+    pods = [await _pod(api, f"web-{n:04d}") for n in range(_PODS)]
+    await _first_reports(api, pods[0])
+
+
+async def _pod(api: Api, name: str) -> dict[str, Any]:
+    spec = {"nodeName": "n1", "containers": [{"name": "web", "image": _IMAGE}]}
+    await api.create(PODS, {"metadata": {"name": name, "namespace": "shop"}, "spec": spec})
+    status = {"phase": "Running", "containerStatuses": [_status()]}
+    pod = await api.patch(PODS, ObjectKey("shop", name), {"status": status}, subresource="status")
+    assert pod is not None
+    return pod
+
+
+def _status() -> dict[str, Any]:
+    return {
+        "name": "web",
+        "image": _IMAGE,
+        "imageID": f"registry.example.com/shop/web@{_DIGEST}",
+        "ready": True,
+        "restartCount": 0,
+        "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},
+    }
+
+
+async def _first_reports(api: Api, pod: dict[str, Any]) -> None:
+    """The reports of one pod, as an earlier life of the operator has left them."""
+    key = ObjectKey("shop", pod["metadata"]["name"])
+    decoded = await api.get(PODS, key, Pod)
+    assert decoded is not None
+    container = ContainerImage("web", ContainerKind.REGULAR, _IMAGE, _DIGEST, "linux/amd64")
+    workload = Workload(
+        kind=WorkloadKind.POD.value,
+        api_version="v1",
+        key=key,
+        uid=decoded.metadata.uid,
+        labels={},
+        annotations={},
+        containers=(container,),
+        spec_hash=spec_hash(decoded.spec),
+    )
+    options = build_options(load_settings(_ENVIRON))
+    now = SystemClock().now()
+    found = Findings(
+        os_family="debian",
+        os_name="12.4",
+        scanner_version="0.76.0",
+        vulnerabilities=tuple(
+            Vulnerability(
+                id=f"CVE-2026-{n:05d}",
+                package=f"package-{n}",
+                installed_version="1.0",
+                fixed_version="1.1",
+                severity=Severity.HIGH,
+                title="a finding as long as findings are, give or take some words",
+                primary_link=f"https://avd.aquasec.com/nvd/cve-2026-{n:05d}",
+                purl=f"pkg:deb/debian/package-{n}@1.0?arch=amd64&distro=debian-12.4",
+            )
+            for n in range(_FINDINGS)
+        ),
+    )
+    bom = {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "components": [
+            {"bom-ref": f"p{n}", "name": f"package-{n}", "type": "library", "version": "1.0"}
+            for n in range(_FINDINGS)
+        ],
+        "dependencies": [],
+    }
+    await api.apply(
+        VULNERABILITYREPORTS, build_vulnerability_report(workload, container, found, options, now=now)
+    )
+    await api.apply(EXPOSEDSECRETREPORTS, build_secret_report(workload, container, found, options, now=now))
+    await api.apply(
+        SBOMREPORTS, build_sbom_report(workload, container, bom, options, scanner_version="0.76.0", now=now)
+    )
+
+
+async def _through_the_operator(api: Api) -> float:
+    stop = asyncio.Event()
+    operator = Operator(api, load_settings(_ENVIRON))
+    task = asyncio.create_task(operator.run(stop))
+    while operator.health.problems():  # noqa: ASYNC110 - it tells by no event
+        await asyncio.sleep(0.01)
+    began = time.perf_counter()
+    while _written(operator) < (_PODS - 1) * len(_KINDS):  # noqa: ASYNC110 - as above
+        await asyncio.sleep(0.01)
+    spent = time.perf_counter() - began
+    stop.set()
+    await task
+    return spent
+
+
+def _written(operator: Operator) -> float:
+    """How many reports it says it has written."""
+    return sum(
+        operator.registry.get_sample_value(
+            "trivyop_report_writes_total", {"kind": kind.kind, "result": "written"}
+        )
+        or 0
+        for kind in _KINDS
+    )
+
+
+async def _bare(api: Api, stored: list[dict[str, Any]]) -> float:
+    by_kind = {kind.kind: kind for kind in _KINDS}
+    for kind in _KINDS:
+        for report in (await api.list(kind, type=Object, metadata_only=True)).items:
+            await api.delete(kind, report.key)
+    kept = ("name", "namespace", "labels", "annotations", "ownerReferences")
+    bodies = [{**one, "metadata": {name: one["metadata"][name] for name in kept}} for one in stored]
+    work = iter(bodies)
+
+    async def write() -> None:
+        for body in work:
+            await api.apply(by_kind[body["kind"]], body)
+
+    began = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(WRITES_AT_ONCE):
+            group.create_task(write())
+    return time.perf_counter() - began

@@ -111,7 +111,7 @@ def row(kind: Kind, obj: Obj, now: datetime, include: str = "Metadata") -> dict[
     if (
         kind.plural == "pods"
         and not kind.group
-        and (conditions := _COMPLETED.get(fields_at(obj, "status").get("phase")))
+        and (conditions := _COMPLETED.get(fields_at(obj, "status").get("phase", "")))
     ):
         out["conditions"] = [dict(conditions)]
     return {**out, "object": shown}

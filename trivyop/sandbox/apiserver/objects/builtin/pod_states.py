@@ -74,7 +74,7 @@ def state_of(pod: Obj, now: datetime) -> PodState:
 
 def _init_reason(pod: Obj, state: PodState, sidecars: set[str], restarts: _Restarts) -> str:
     """Why init containers are not done yet; empty if they are."""
-    total = len(list_at(pod["spec"], "initContainers"))
+    total = len(list_at(pod, "spec", "initContainers"))
     for index, container in enumerate(list_at(pod, "status", "initContainerStatuses")):
         restarts.add(container)
         now: Obj = fields_at(container, "state")

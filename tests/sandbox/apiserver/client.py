@@ -65,6 +65,13 @@ class Client:
         return await self.do("POST", path, {"metadata": {"name": name}} | rest)
 
     @asynccontextmanager
+    async def stream(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open a stream and yield its pieces as they come."""
+        async with self._session.get(path) as response:
+            assert response.status == 200, await response.text()
+            yield response.content.iter_any()
+
+    @asynccontextmanager
     async def watch(self, path: str) -> AsyncIterator[AsyncIterator[Any]]:
         """Open a watch and yield its events as they come."""
         sign = "&" if "?" in path else "?"

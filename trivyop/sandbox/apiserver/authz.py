@@ -95,6 +95,14 @@ class Authorizer:
                 return grant.reason
         return None
 
+    def rules(self, user: User, namespace: str) -> list[Obj]:
+        """Return all that ``user`` may do in a namespace, as rules."""
+        if MASTERS in user.groups:
+            resources = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
+            return [resources, {"verbs": ["*"], "nonResourceURLs": ["*"]}]
+        grants = [grant for grant in self._grants_of(user) if grant.namespace in ("", namespace)]
+        return [rule for grant in grants for rule in grant.rules]
+
     def _grants_of(self, user: User) -> Iterator[_Grant]:
         if self._grants is None:
             self._grants = self._collect()

@@ -27,6 +27,7 @@ class Rule:
     """One way to treat matching requests badly, ``times`` times or until it is removed."""
 
     code: int = 0  # 429, 500, 503, ...: answer with this; 0: do not
+    message: str = ""  # in these words
     retry_after: int | None = 1
     latency_seconds: float = 0.0
     silent: bool = False  # accept, never answer
@@ -60,7 +61,12 @@ class Faults:
     _silence: asyncio.Event = field(init=False, default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self._random = random.Random(self.seed)  # noqa: S311  # reproducible, not secret
+        self.reseed(self.seed)
+
+    def reseed(self, seed: int) -> None:
+        """Begin with what is random anew."""
+        self.seed = seed
+        self._random = random.Random(seed)  # noqa: S311  # reproducible, not secret
 
     def add(self, rule: Rule) -> Rule:
         """Put a rule in force; ``rules.remove`` or ``clear`` ends it."""
@@ -132,4 +138,5 @@ def _refusal(rule: Rule) -> status.Refused:
         return status.too_many_requests(rule.retry_after or 1)
     headers = {"Retry-After": str(rule.retry_after)} if rule.retry_after and rule.code == 503 else None
     reason = {500: "InternalError", 503: "ServiceUnavailable", 504: "Timeout"}.get(rule.code, "")
-    return status.RefusedWithHeaders(rule.code, reason, "told to fail by the sandbox", headers=headers)
+    message = rule.message or "told to fail by the sandbox"
+    return status.RefusedWithHeaders(rule.code, reason, message, headers=headers)

@@ -47,12 +47,11 @@ class Reviews:
             "selfsubjectreviews": self._self,
             "tokenreviews": self._token,
             "selfsubjectaccessreviews": self._self_access,
+            "selfsubjectrulesreviews": self._self_rules,
             "subjectaccessreviews": self._access,
             "localsubjectaccessreviews": self._access,
         }
-        answer = answers.get(plural)
-        if answer is None:
-            raise status.no_such_path()
+        answer = answers[plural]
         review = request.decoded()
         metadata = dict(review.get("metadata") or {})
         if plural == "selfsubjectreviews":
@@ -75,6 +74,14 @@ class Reviews:
 
     def _self_access(self, request: Request, spec: Obj) -> Obj:
         return self._decide(request.user, spec)
+
+    def _self_rules(self, request: Request, spec: Obj) -> Obj:
+        rules = self._authorizer.rules(request.user, spec.get("namespace", ""))
+        return {
+            "resourceRules": [rule for rule in rules if "resources" in rule],
+            "nonResourceRules": [rule for rule in rules if "nonResourceURLs" in rule],
+            "incomplete": False,
+        }
 
     def _access(self, _: Request, spec: Obj) -> Obj:
         return self._decide(User(spec.get("user", ""), tuple(spec.get("groups") or ())), spec)

@@ -59,7 +59,7 @@ class Pki:
     def issue(self, cn: str, orgs: Iterable[str] = (), hosts: Iterable[str] = ()) -> tuple[bytes, bytes]:
         """Issue a certificate for server and client use; returns (certificate, key), both PEM.
 
-        To the API server ``cn`` is the user and ``orgs`` are the groups; ``hosts`` are DNS names or IP addresses.
+        To the API server ``cn`` is the user and ``orgs`` the groups; ``hosts`` are DNS names or IP addresses.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         builder = (
@@ -96,7 +96,7 @@ class Pki:
         return context
 
     def client_context(self, cn: str = "", orgs: Iterable[str] = ()) -> ssl.SSLContext:
-        """Build the TLS side of a client that trusts this authority, with a certificate if ``cn`` is given."""
+        """Build the TLS side of a client that trusts us; it has a certificate if ``cn`` is given."""
         context = ssl.create_default_context(cadata=self.ca_pem.decode())
         if cn:
             _load(context, *self.issue(cn, orgs))

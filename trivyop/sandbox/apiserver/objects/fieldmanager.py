@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from trivyop.sandbox.apiserver.objects import fieldset, merging, typed
+from trivyop.sandbox.apiserver.objects import fieldset, merging, scale, typed
 from trivyop.sandbox.apiserver.objects.applying import check_applied
 from trivyop.sandbox.apiserver.objects.plain import fields_at
 from trivyop.sandbox.apiserver.objects.refusals import FieldError, Refused
@@ -122,6 +122,8 @@ def track_update(
     before = _owned(kind, live, subresource) if live is not None else _nothing(kind.schema)
     difference = merging.compare(kind.schema, before, _owned(kind, new, subresource))
     taken = fieldset.union(difference.added, difference.modified)
+    if subresource == "scale":
+        taken = fieldset.union(taken, scale.owned(kind))  # who scales owns the replicas, even if they stay
     managed.take(taken, difference.removed)
     taken = _stripped(taken)
     if taken:

@@ -26,6 +26,14 @@ def _paths(kind: Kind) -> tuple[list[str], list[str], list[str]]:
     return (spec.split(".")[1:], status.split(".")[1:], selector.split(".")[1:])
 
 
+def owned(kind: Kind) -> dict[str, Any]:
+    """The field that a scale sets, as a field set."""
+    out: dict[str, Any] = {}
+    for name in reversed(_paths(kind)[0]):
+        out = {f"f:{name}": out}
+    return out
+
+
 def _find(obj: Any, path: list[str]) -> Any:
     for part in path:
         obj = obj.get(part) if is_object(obj) else None

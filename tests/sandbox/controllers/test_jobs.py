@@ -85,6 +85,9 @@ def test_deadline_ends_the_job_once_its_pods_are_gone() -> None:
     assert [p.metadata.name for p in step.delete] == ["a"]
     assert conditions(step.status) == [("FailureTarget", DEADLINE[0])]
 
+    ending = plan(job(step.status, activeDeadlineSeconds=60), [tracked("a", deleting=True)], over)
+    assert ending.look_again_seconds is None, "the pod's end comes by itself; asking at once would never end"
+
     gone = plan(job({**step.status, "failed": 1}, activeDeadlineSeconds=60), [], over)
     assert conditions(gone.status) == [("FailureTarget", DEADLINE[0]), ("Failed", DEADLINE[0])]
 

@@ -114,7 +114,7 @@ def plan(job: Workload, pods: Sequence[Pod], now: datetime) -> JobPlan:
         waiting_succeeded or waiting_failed or status["active"] or terminating or delete
     ):
         _finish(status, verdict, stamp)
-    if look_again is None:
+    if look_again is None and verdict is None:
         look_again = _deadline_left(job, status, now)
     return JobPlan(create, delete, _tidy(status), tuple(release), look_again)
 

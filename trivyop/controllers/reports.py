@@ -21,6 +21,7 @@ import structlog
 
 from trivyop.control.clock import Clock
 from trivyop.controllers.metrics import ReportMetrics
+from trivyop.controllers.mirror import Mirror
 from trivyop.controllers.view import BY_DIGEST, BY_OWNER, View
 from trivyop.errors import NotFoundError, TerminalError, TooLargeError
 from trivyop.kube.client import Api
@@ -37,6 +38,7 @@ from trivyop.workload.resolve import Workload
 
 log = structlog.get_logger(__name__)
 
+_AHEAD_FOR = timedelta(seconds=30)  # an informer is that late only when it has lost its server
 _REFUSED_FOR = timedelta(hours=1)
 _SMALLER = 3  # how often a report that the server finds too large is halved
 
@@ -54,6 +56,14 @@ class Refusal:
     until: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """A report as we wrote it, while the informer has not told of it."""
+
+    report: StoredReport
+    until: datetime
+
+
 class Reports:
     """The reports of all containers; reads from the view, writes to the API."""
 
@@ -65,9 +75,7 @@ class Reports:
         self._budget_bytes = budget_bytes
         self._clock = clock
         self._metrics = metrics
-        self._ahead: dict[
-            tuple[Resource, ObjectKey], StoredReport
-        ] = {}  # written, not told by the informer yet
+        self._ahead: dict[tuple[Resource, ObjectKey], _Ahead] = {}
         self._refusals: dict[tuple[Resource, ObjectKey], Refusal] = {}
         self._deleting: set[str] = set()  # uids
         for resource, mirror in [*view.reports.items(), (CLUSTERSBOMREPORTS, view.cluster_sboms)]:
@@ -76,8 +84,13 @@ class Reports:
     def _told_of(
         self, resource: Resource
     ) -> Callable[[ObjectKey, StoredReport | None, StoredReport | None], None]:
-        def told(key: ObjectKey, _old: StoredReport | None, _new: StoredReport | None) -> None:
-            self._ahead.pop((resource, key), None)
+        def told(key: ObjectKey, old: StoredReport | None, new: StoredReport | None) -> None:
+            ahead = self._ahead.get((resource, key))
+            if ahead is None:
+                return
+            deleted = new is None and old is not None and old.uid == ahead.report.uid
+            if deleted or new == ahead.report:  # else it is older than what we wrote
+                del self._ahead[resource, key]
 
         return told
 
@@ -87,9 +100,13 @@ class Reports:
         """The report of that name, as last written or told."""
         ahead = self._ahead.get((resource, key))
         if ahead is not None:
-            return ahead
-        mirror = self._view.cluster_sboms if resource is CLUSTERSBOMREPORTS else self._view.reports[resource]
-        return mirror.get(key)
+            if self._clock.now() < ahead.until:
+                return ahead.report
+            del self._ahead[resource, key]
+        return self._mirror(resource).get(key)
+
+    def _mirror(self, resource: Resource) -> Mirror[StoredReport]:
+        return self._view.cluster_sboms if resource is CLUSTERSBOMREPORTS else self._view.reports[resource]
 
     def find(self, resource: Resource, workload: Workload, container: str) -> StoredReport | None:
         """The report of a container, whether it is current or not."""
@@ -109,15 +126,18 @@ class Reports:
         self, resource: Resource, image: ImageKey, settings_hash: str, *, namespace: str = ""
     ) -> Iterator[StoredReport]:
         """Reports of that image made with those settings, complete ones first."""
-        found = self._view.reports[resource].by_index(BY_DIGEST, image.digest)
-        fitting = [
-            report
-            for report in found
-            if report.platform == (image.platform or "")
-            and report.settings_hash == settings_hash
-            and namespace in ("", report.key.namespace)
-        ]
-        return iter(sorted(fitting, key=lambda report: not report.complete))
+        incomplete: list[StoredReport] = []
+        for report in self._view.reports[resource].by_index(BY_DIGEST, image.digest):
+            if (
+                report.platform == (image.platform or "")
+                and report.settings_hash == settings_hash
+                and namespace in ("", report.key.namespace)
+            ):
+                if report.complete:
+                    yield report  # there may be thousands, and callers mostly want one
+                else:
+                    incomplete.append(report)
+        yield from incomplete
 
     def is_current(
         self,
@@ -141,6 +161,8 @@ class Reports:
 
     def _refused(self, resource: Resource, workload: Workload, container: str) -> bool:
         """Whether writing it again soon would only be refused again."""
+        if not self._refusals:
+            return False
         for name in self._names(workload, container):
             refusal = self._refusals.get((resource, ObjectKey(workload.key.namespace, name)))
             if refusal is not None and refusal.until > self._clock.now():
@@ -148,11 +170,11 @@ class Reports:
         return False
 
     @staticmethod
-    def _names(workload: Workload, container: str) -> tuple[str, ...]:
+    def _names(workload: Workload, container: str) -> Iterator[str]:
         """The usual name of a container's report, and the one it has if that is taken."""
         containers = {container, *(other.container for other in workload.containers)}
-        usual = report_names(workload.kind, workload.key.name, containers)[container]
-        return (usual, long_report_name(workload.kind, workload.key.name, container))
+        yield report_names(workload.kind, workload.key.name, containers)[container]
+        yield long_report_name(workload.kind, workload.key.name, container)
 
     # what is made
 
@@ -221,7 +243,9 @@ class Reports:
         else:
             answer = await self._api.apply(resource, report)
         stored = msgspec.convert(answer["metadata"], ObjectMeta)
-        self._ahead[resource, key] = StoredReport.parse(Object(metadata=stored))
+        written = StoredReport.parse(Object(metadata=stored))
+        if self._mirror(resource).get(key) != written:  # the informer may have been faster than the answer
+            self._ahead[resource, key] = _Ahead(written, self._clock.now() + _AHEAD_FOR)
         return report
 
     async def _replace(self, resource: Resource, key: ObjectKey, report: dict[str, Any]) -> dict[str, Any]:
@@ -238,7 +262,13 @@ class Reports:
     async def delete(self, resource: Resource, report: StoredReport) -> None:
         """Delete a report that has no place any more; `deleted_by_us` then knows of it."""
         self._deleting.add(report.uid)
-        if await self._api.delete(resource, report.key, uid=report.uid):
+        deleted = False
+        try:
+            deleted = await self._api.delete(resource, report.key, uid=report.uid)
+        finally:
+            if not deleted:
+                self._deleting.discard(report.uid)
+        if deleted:
             self._metrics.deleted.labels(resource.kind).inc()
             log.info("report_deleted", kind=resource.kind, report=str(report.key))
 

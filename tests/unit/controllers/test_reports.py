@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
+from prometheus_client import CollectorRegistry
 
 from tests.clock import FakeClock
 from trivyop.controllers.metrics import ReportMetrics
@@ -83,7 +84,7 @@ class World:
             view,
             budget_bytes=10**6,
             clock=self.clock,
-            metrics=ReportMetrics(registry()),
+            metrics=ReportMetrics(CollectorRegistry()),
         )
 
     async def write(self, content: str) -> StoredReport:
@@ -191,13 +192,9 @@ async def test_failed_deletion_is_not_taken_for_ours_later(world: World) -> None
 async def test_whole_reports_are_better_sources_than_shortened_ones(world: World) -> None:
     """What was left out for its size cannot be put back."""
     image = ImageKey("sha256:1", None)
-    for name, annotations in (("short", {keys.OMITTED: "links"}), ("whole", {})):
-        meta = ObjectMeta(
-            name=name,
-            namespace="shop",
-            uid=name,
-            annotations={keys.IMAGE_DIGEST: image.digest, **annotations},
-        )
+    for name, omitted in (("short", {keys.OMITTED: "links"}), ("whole", {})):
+        texts = {keys.IMAGE_DIGEST: image.digest, **omitted}
+        meta = ObjectMeta(name=name, namespace="shop", uid=name, annotations=texts)
         world.informer.tell(StoredReport.parse(Object(metadata=meta)))
 
     found = [report.key.name for report in world.reports.sources(VULNERABILITYREPORTS, image, "")]

@@ -141,7 +141,9 @@ class ImageScans:
         held = self._running.get(job.scan)
         if new is not None and new.state is JobState.RUNNING:
             if held is None or held.name == key.name:
-                self._running[job.scan] = new.view()
+                # Its age counts on our own clock: the server's may be off by more than our patience.
+                seen = self._clock.now() if held is None else held.created
+                self._running[job.scan] = JobView(key.name, new.state, seen)
                 self.slots.hold(job.scan)
         elif held is not None and held.name == key.name:
             del self._running[job.scan]

@@ -52,6 +52,7 @@ from trivyop.workload.images import ImageName
 
 log = structlog.get_logger(__name__)
 
+_POD_FAILED = "BackoffLimitExceeded"  # Jobs have one pod; why that failed, only it could tell
 _JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 
 
@@ -114,7 +115,7 @@ class Results:
         pod = await self._pod_of(job)
         condition = job.failed
         if pod is None:
-            if condition is not None:
+            if condition is not None and condition.reason != _POD_FAILED:
                 return classify(reason=condition.reason, message=condition.message)
             return failure(FailureClass.INTERRUPTED, "the scan pod was gone before its result was read")
         explained = _explain_start(pod)

@@ -85,6 +85,11 @@ class Kubectl:
         return done
 
 
+def left_of(directory: Path) -> Sequence[str]:
+    """What a program that lived in a directory has left: files, and processes."""
+    return [*map(str, directory.iterdir()), *processes_of(directory)]
+
+
 def processes_of(directory: Path) -> Sequence[str]:
     """The command lines of processes that have anything to do with a directory: place or environment."""
     mark = str(directory).encode()

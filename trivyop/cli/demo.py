@@ -181,7 +181,8 @@ async def _show(
     in_time = True
     async with Api(config) as operator_api, asyncio.TaskGroup() as group:
         end = asyncio.Event()
-        operator = group.create_task(Operator(operator_api, settings).run(end), name="operator")
+        operator = Operator(operator_api, settings)
+        running = group.create_task(operator.run(end), name="operator")
         try:
             async with asyncio.timeout(arguments.timeout):
                 lines = await _until_done(api, stop, lambda: time.monotonic() - began)
@@ -192,7 +193,8 @@ async def _show(
             _say(f"\n{await summary(api, lines)}\n")
             if in_time:
                 _say(f"Every workload has its reports, {time.monotonic() - began:.1f} s after the start.\n")
-                _say(further(arguments.kubeconfig.absolute(), once=arguments.once))
+                where = arguments.kubeconfig.absolute()
+                _say(further(where, operator.urls["metrics"], once=arguments.once))
             else:
                 _say(f"Not all reports came within {arguments.timeout:g} s.")
                 _say(show_failures(lines, now=datetime.now(UTC)))
@@ -201,7 +203,7 @@ async def _show(
         if stop.is_set():
             _say("\nEnding.")
         end.set()
-        await operator
+        await running
     return 0 if in_time else 1
 
 

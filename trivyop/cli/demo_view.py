@@ -99,7 +99,7 @@ async def summary(api: Api, lines: list[Line]) -> str:
     return show_table(_HEADER, rows)
 
 
-def further(kubeconfig: Path, *, once: bool) -> str:
+def further(kubeconfig: Path, metrics: str, *, once: bool) -> str:
     """What to do next: `once` says that the cluster is about to go."""
     if once:
         return "Without --once the cluster stays up, for you to look around with kubectl."
@@ -116,5 +116,6 @@ def further(kubeconfig: Path, *, once: bool) -> str:
         "  kubectl get exposedsecretreports -A -o wide",
         "  kubectl get imagescans -n trivy-system",
         f"  kubectl describe vuln -n shop -l {keys.RESOURCE_KIND}=StatefulSet",
+        f"  curl {metrics}/metrics",
     ]
     return "\n".join(lines)

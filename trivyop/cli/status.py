@@ -33,7 +33,7 @@ from trivyop.workload.resolve import Workload
 _HEADER = ("NAMESPACE", "WORKLOAD", "CONTAINER", "IMAGE", "STATE", "CRITICAL", "HIGH", "SECRETS", "AGE")
 _WIDE = ("ATTEMPTS", "NEXT TRY", "IMAGESCAN")
 _NOT_SCANNED = "NotScanned"
-_STATES = (*(phase.value for phase in reversed(Phase)), _NOT_SCANNED)
+_STATES = (_NOT_SCANNED, *(phase.value for phase in reversed(Phase)))  # what needs attention first
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ class ApiServer:
         self.requests: deque[LoggedRequest] = deque(maxlen=_LOG_LENGTH)
         self.dispatch = Dispatch(self.pki, self.faults)
         self.admin_token = self.dispatch.authenticator.admin_token
-        self._open: set[Streamed] = set()
+        self._open: dict[Streamed, str] = {}  # with the user agent that reads it
         self._runner: web.ServerRunner | None = None
 
     @property
@@ -120,10 +120,11 @@ class ApiServer:
             await self._runner.cleanup()
             self._runner = None
 
-    def drop_watches(self) -> None:
-        """End every watch (and log) that is open."""
-        for stream in tuple(self._open):
-            stream.close()
+    def drop_watches(self, user_agent: str = "") -> None:
+        """End every watch (and log) that is open to a client whose user agent contains that."""
+        for stream, reader in tuple(self._open.items()):
+            if user_agent in reader:
+                stream.close()
 
     def kubeconfig(self, user: str = "admin", groups: tuple[str, ...] = ()) -> dict[str, Any]:
         """Build a kubeconfig.
@@ -198,7 +199,7 @@ class ApiServer:
     async def _stream(self, http: web.BaseRequest, answer: Streamed) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": answer.media_type})
         response.enable_chunked_encoding()
-        self._open.add(answer)
+        self._open[answer] = http.headers.get("User-Agent", "")
         try:
             await response.prepare(http)
             async for piece in answer.pieces():
@@ -209,7 +210,7 @@ class ApiServer:
             pass  # the client went away
         finally:
             answer.close()
-            self._open.discard(answer)
+            self._open.pop(answer, None)
         return response
 
 

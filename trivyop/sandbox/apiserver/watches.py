@@ -32,6 +32,7 @@ BOOKMARK_SECONDS = 60.0
 _INITIAL_EVENTS_END = {"k8s.io/initial-events-end": "true"}
 _DEFAULT_SECONDS = (1800.0, 3600.0)
 _BATCH = 500  # events encoded between two chances for others to run
+_GATHER_SECONDS = 0.005  # what follows an event this closely goes out with its like in one piece
 _TRUE = ("true", "1", "t", "T", "TRUE", "True")
 
 
@@ -104,7 +105,7 @@ class Watch:
         while True:
             if piece := self._drain():
                 yield piece
-                await asyncio.sleep(0)
+                await asyncio.sleep(0 if self._pending else _GATHER_SECONDS)
                 continue
             if self._closed:
                 return

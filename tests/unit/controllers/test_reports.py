@@ -158,10 +158,7 @@ async def test_report_that_somebody_changes_after_us_is_as_they_left_it(world: W
     first = await world.write("a")
     second = await world.write("b")
     world.informer.tell(first)
-    theirs = StoredReport.parse(
-        Object(metadata=ObjectMeta(name=KEY.name, namespace=KEY.namespace, uid=second.uid))
-    )
-    world.informer.tell(theirs)
+    world.informer.tell(replace(second, digest="theirs"))
 
     world.clock.advance(31)
 

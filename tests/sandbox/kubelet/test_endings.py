@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.sandbox.controllers.jumpclock import JumpClock
-from tests.sandbox.controllers.world import until_gone, until_one
+from tests.sandbox.controllers.world import set_pod_status, until_gone, until_one
 from tests.sandbox.kubelet.conftest import Node
 from tests.sandbox.kubelet.shell import container, logs, start, statuses, until_phase, until_state
 from trivyop.kube.client import Api
@@ -196,3 +196,14 @@ async def test_image_that_is_not_there_is_asked_for_again_and_again(
 
         waiting = await until_state(api, "waiting", "ImagePullBackOff")
         assert waiting["message"].startswith(f'Back-off pulling image "{image}": ErrImagePull: ')
+
+
+async def test_pod_of_an_agent_that_is_gone_has_failed(api: Api, node: Node) -> None:
+    """Nothing here knows what became of its processes, and it must not run twice."""
+    await start(api, container("echo twice"))
+    await set_pod_status(api, "scan", {"phase": "Running"})
+
+    async with node():
+        pod = await until_phase(api, "Failed")
+
+    assert pod["status"]["reason"] == "ContainerStatusUnknown"

@@ -12,6 +12,8 @@ from tests.sandbox.kubelet.conftest import Node
 from tests.sandbox.kubelet.shell import container, logs, start, statuses, until_phase, until_state
 from trivyop.kube.client import Api
 from trivyop.kube.resources import CONFIGMAPS, PODS, SECRETS, ObjectKey
+from trivyop.sandbox.apiserver.faults import Rule
+from trivyop.sandbox.apiserver.server import ApiServer
 
 TMP = {"name": "tmp", "mountPath": "/tmp"}
 SCAN = {"name": "scan", "mountPath": "/tmp/scan"}
@@ -301,3 +303,22 @@ async def test_log_beyond_its_size_comes_without_its_beginning(api: Api, node: N
 
     assert lines[-1] == "5000"
     assert lines[0] != "1"
+
+
+async def test_servers_bad_moments_only_delay_a_pod(
+    api: Api, node: Node, clock: JumpClock, server: ApiServer
+) -> None:
+    """Neither configuration that cannot be read nor a status that cannot be written costs a scan."""
+    await _config(api)
+    env = [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "config", "key": "severity"}}}]
+    async with node():
+        server.faults.add(Rule(code=503, verb="get", resource="configmaps", times=1))
+        await start(api, container("echo $A", env=env))
+        await until_state(api, "waiting", "CreateContainerConfigError")
+
+        server.faults.add(Rule(code=500, verb="patch", resource="pods", times=1))
+        clock.jump(6)
+
+        await until_phase(api, "Succeeded")
+        assert await logs(api) == "HIGH\n"
+        assert not [rule for rule in server.faults.rules if rule.times]

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from contextlib import aclosing, suppress
 from pathlib import Path
 
+from trivyop.errors import TerminalError, TransientError
 from trivyop.sandbox.controllers.changes import Json
 from trivyop.sandbox.kubelet.faults import OUT_OF_MEMORY, Fault, Kind
-from trivyop.sandbox.kubelet.images import FamiliarName, ImagePullError, back_off_message
+from trivyop.sandbox.kubelet.images import PULL_FAILED, FamiliarName, ImagePullError, back_off_message
 from trivyop.sandbox.kubelet.launch import Launch, prepare
 from trivyop.sandbox.kubelet.logs import ContainerLog
 from trivyop.sandbox.kubelet.machine import Machine
@@ -24,6 +25,7 @@ from trivyop.sandbox.kubelet.sources import ConfigMissingError
 from trivyop.sandbox.kubelet.statuses import Container, Running, Terminated, Waiting, container_id
 from trivyop.sandbox.kubelet.volumes import Volumes
 
+SHOW_SECONDS = 1.0  # for which a failure itself shows, before the back-off does
 PULL_SECONDS = (10.0, 300.0)  # back-off: first and longest
 RESTART_SECONDS = (10.0, 300.0)
 SOUND_SECONDS = 600.0  # a run this long makes up for all crashes before it
@@ -112,11 +114,10 @@ class ContainerRun:
             try:
                 digest = await self._machine.images.resolve(image, self._machine.platform)
             except ImagePullError as error:
-                self._set(Waiting("ErrImagePull", str(error)))
-                await asyncio.sleep(0)  # let it be written before the next state
-                text = back_off_message(image, error)
-                await self.pause(1.0)
-                self._set(Waiting("ImagePullBackOff", text))
+                self._set(Waiting(error.reason, str(error)))
+                await self.pause(SHOW_SECONDS)
+                if error.reason == PULL_FAILED:
+                    self._set(Waiting("ImagePullBackOff", back_off_message(image, error)))
                 await self.pause(seconds)
                 seconds = min(seconds * 2, longest)
             else:
@@ -134,7 +135,7 @@ class ContainerRun:
                     self._machine, self._pod, self.spec, self._directory, volumes, self._fault
                 )
                 break
-            except ConfigMissingError as error:
+            except (ConfigMissingError, TransientError, TerminalError) as error:
                 self._set(Waiting("CreateContainerConfigError", str(error)))
                 await self.pause(CONFIG_SECONDS)
             if self._stopping.is_set():

@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import Protocol
 
 DOCKER_HUB = "docker.io"
+PULL_FAILED = "ErrImagePull"
 _PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _NAME = re.compile(
     rf"(?:[A-Za-z0-9.-]+(?::\d+)?/)?{_PART}(?:/{_PART})*(?::[\w][\w.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?"
@@ -22,7 +23,7 @@ _NAME = re.compile(
 class ImagePullError(Exception):
     """The image cannot be had; the message is the runtime's."""
 
-    reason = "ErrImagePull"
+    reason = PULL_FAILED
 
 
 class ImageNotFoundError(ImagePullError):
@@ -98,34 +99,6 @@ class InventedImages:
         name = FamiliarName.parse(reference)
         known = self.digests.get(reference) or name.digest
         return known or f"sha256:{sha256(f'{name} {platform}'.encode()).hexdigest()}"
-
-
-class Registry(Protocol):
-    """A registry of the sandbox: raises ``LookupError`` and ``PermissionError`` where it cannot serve a
-    node.
-    """
-
-    async def resolve(self, reference: str, platform: str) -> str: ...
-
-
-@dataclass(frozen=True, slots=True)
-class KnownRegistries:
-    """Asks ``registries`` by the address in the reference; another resolver answers for all the others."""
-
-    registries: Mapping[str, Registry]
-    others: ImageResolver = field(default_factory=InventedImages)
-
-    async def resolve(self, reference: str, platform: str) -> str:
-        """The digest as the registry, or the other resolver, has it."""
-        registry = self.registries.get(reference.partition("/")[0])
-        if registry is None:
-            return await self.others.resolve(reference, platform)
-        try:
-            return await registry.resolve(reference, platform)
-        except LookupError as error:
-            raise ImageNotFoundError(not_found_message(reference)) from error
-        except PermissionError as error:
-            raise ImageUnauthorizedError(unauthorized_message(reference)) from error
 
 
 def invalid_message(reference: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,13 +20,13 @@ import structlog
 from trivyop.control.clock import Clock
 from trivyop.control.controller import work
 from trivyop.control.queue import WorkQueue
-from trivyop.errors import ConflictError
+from trivyop.errors import ConflictError, TerminalError, TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.informer import Informer
 from trivyop.kube.resources import PODS, ObjectKey
 from trivyop.sandbox.controllers.changes import Json
 from trivyop.sandbox.kubelet.faults import Faults
-from trivyop.sandbox.kubelet.images import ImagePullError, ImageResolver, back_off_message
+from trivyop.sandbox.kubelet.images import PULL_FAILED, ImagePullError, ImageResolver, back_off_message
 from trivyop.sandbox.kubelet.logs import MAX_BYTES, ContainerLog
 from trivyop.sandbox.kubelet.logserver import LogServer, NoLogError
 from trivyop.sandbox.kubelet.machine import HOST_IP, Machine
@@ -53,6 +53,8 @@ _WORKERS = 8
 _MAX_RUNNING = 64  # Pods with processes at once; more wait
 _JOB_SECONDS = 1.0  # how long a Pod of a Job that is not run here seems to work
 _PULL_AGAIN_SECONDS = (10.0, 300.0)
+RESTARTED = "The node agent was restarted, and the Pod's processes ended with it"
+CRASHED = "The node agent failed to look after the Pod"
 
 
 class Kubelet:
@@ -155,7 +157,7 @@ class Kubelet:
             case Task.REMOVE:
                 await self._machine.api.delete(PODS, key, uid=uid, grace_seconds=0)
             case Task.LOST:
-                await self._report_lost(pod)
+                await self._report_lost(key, uid, RESTARTED)
             case Task.NOTHING:
                 pass
         return None
@@ -176,6 +178,8 @@ class Kubelet:
                 await run.run()
         except Exception:  # a bug of ours costs this Pod, not the node
             log.exception("pod_crashed", pod=str(run.key))
+            with suppress(TransientError, TerminalError):
+                await self._report_lost(run.key, run.uid, CRASHED)
         finally:
             self._tasks.pop(run.uid, None)
             pod = self._pods.store.get(run.key)
@@ -195,10 +199,9 @@ class Kubelet:
             del self._runs[uid]
             run.remove()
 
-    async def _report_lost(self, pod: BoundPod) -> None:
-        message = "The node agent was restarted, and the Pod's processes ended with it"
+    async def _report_lost(self, key: ObjectKey, uid: str, message: str) -> None:
         status: Json = {"phase": "Failed", "reason": "ContainerStatusUnknown", "message": message}
-        await self._write(pod, status)
+        await self._write(key, uid, status)
 
     # Pods without
 
@@ -212,7 +215,7 @@ class Kubelet:
             except ImagePullError as error:
                 failed = True
                 text = back_off_message(image, error)
-                told = failures and error.reason == "ErrImagePull"
+                told = failures and error.reason == PULL_FAILED
                 answers[image] = ("ImagePullBackOff", text) if told else (error.reason, str(error))
         self._addresses += 1
         status = pretended_status(
@@ -222,7 +225,7 @@ class Kubelet:
             host_ip=HOST_IP,
             pod_ip=f"10.88.{self._addresses // 254 % 256}.{self._addresses % 254 + 1}",
         )
-        await self._write(pod, status)
+        await self._write(pod.metadata.key, pod.metadata.uid, status)
         if not failed:
             self._running_since[pod.metadata.uid] = self._clock.monotonic()
             return self._job_seconds if pod.of_job else None
@@ -244,13 +247,13 @@ class Kubelet:
         status = pretended_status(
             pod, answers, stamp=self._machine.stamp(), host_ip=HOST_IP, pod_ip="", completed=True
         )
-        await self._write(pod, status)
+        await self._write(pod.metadata.key, pod.metadata.uid, status)
         return None
 
-    async def _write(self, pod: BoundPod, status: Json) -> None:
-        patch = {"metadata": {"uid": pod.metadata.uid}, "status": status}
+    async def _write(self, key: ObjectKey, uid: str, status: Json) -> None:
+        patch = {"metadata": {"uid": uid}, "status": status}
         try:
-            await self._machine.api.patch(PODS, pod.metadata.key, patch, subresource="status")
+            await self._machine.api.patch(PODS, key, patch, subresource="status")
         except ConflictError:
             return  # another Pod has the name by now, and its event is on the way
 

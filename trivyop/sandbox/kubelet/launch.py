@@ -63,13 +63,11 @@ async def prepare(
 
 def sources_of(machine: Machine, pod: Json) -> Sources:
     """Where the Pod's configuration is read, with its own service account."""
-    namespace: str = pod["metadata"]["namespace"]
-    account: str = pod["spec"].get("serviceAccountName") or "default"
 
     async def token(audience: str, seconds: int) -> str:
-        return await machine.token(namespace, account, audience, seconds)
+        return await machine.token(pod, audience, seconds)
 
-    return Sources(machine.api, namespace, token)
+    return Sources(machine.api, pod["metadata"]["namespace"], token)
 
 
 def _made(directory: Path) -> str:

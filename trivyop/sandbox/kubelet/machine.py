@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from trivyop.control.clock import Clock
 from trivyop.kube.client import Api
 from trivyop.kube.resources import SERVICEACCOUNTS
-from trivyop.sandbox.controllers.changes import rfc3339
+from trivyop.sandbox.controllers.changes import Json, rfc3339
 from trivyop.sandbox.kubelet.faults import Faults
 from trivyop.sandbox.kubelet.images import ImageResolver
 from trivyop.sandbox.kubelet.logs import MAX_BYTES
@@ -62,11 +62,24 @@ class Machine:
         found = {f"/usr/local/bin/{name}": here / name for name in ("trivy", "trivyop")}
         return {path: str(target) for path, target in found.items() if target.exists()}
 
-    async def token(self, namespace: str, account: str, audience: str, seconds: int) -> str:
-        """A token of a service account."""
-        spec = {"audiences": [audience] if audience else [], "expirationSeconds": max(600, seconds)}
-        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+    async def token(self, pod: Json, audience: str, seconds: int) -> str:
+        """A token of the Pod's service account, bound to the Pod as nodes have to ask for it."""
+        meta = pod["metadata"]
+        bound = {"apiVersion": "v1", "kind": "Pod", "name": meta["name"], "uid": meta["uid"]}
+        request = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {
+                "audiences": [audience] if audience else [],
+                "expirationSeconds": max(600, seconds),
+                "boundObjectRef": bound,
+            },
+        }
         answer = await self.api.create(
-            SERVICEACCOUNTS, request, namespace=namespace, name=account, subresource="token"
+            SERVICEACCOUNTS,
+            request,
+            namespace=meta["namespace"],
+            name=pod["spec"].get("serviceAccountName") or "default",
+            subresource="token",
         )
         return str(answer["status"]["token"])

@@ -18,7 +18,7 @@ APPLY = "application/apply-patch+yaml"
 
 CONFIG_MAP = KINDS["", "v1", "configmaps"]
 POD = KINDS["", "v1", "pods"]
-POD_TEMPLATE = KINDS["", "v1", "podtemplates"]
+SERVICE = KINDS["", "v1", "services"]
 DEPLOYMENT = KINDS["apps", "v1", "deployments"]
 JOB = KINDS["batch", "v1", "jobs"]
 

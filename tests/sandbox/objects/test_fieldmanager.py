@@ -12,6 +12,7 @@ from tests.sandbox.objects.making import (
     DEPLOYMENT,
     JSON,
     POD,
+    SERVICE,
     apply,
     create,
     obj_of,
@@ -132,6 +133,16 @@ def test_items_of_a_list_with_keys_are_owned_one_by_one() -> None:
 
     again = apply(DEPLOYMENT, both, deployment({"name": "web", "image": "web:1"}), manager="two").obj
     assert [c["name"] for c in again["spec"]["template"]["spec"]["containers"]] == ["web"]
+
+
+def test_a_port_without_a_protocol_is_the_one_that_was_given_tcp_by_default() -> None:
+    service = obj_of(SERVICE, spec={"ports": [{"port": 80}]})
+    live = create(SERVICE, service)
+
+    new = apply(SERVICE, live, service, manager="m").obj
+
+    assert new["spec"]["ports"] == live["spec"]["ports"]
+    assert set(owned(new)["m", "Apply"]["f:spec"]["f:ports"]) == {'k:{"port":80,"protocol":"TCP"}'}
 
 
 def test_an_empty_entry_clears_the_managers() -> None:

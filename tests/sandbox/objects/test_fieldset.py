@@ -66,8 +66,11 @@ def test_paths_are_written_as_conflicts_show_them() -> None:
 
 
 def test_keys_are_sorted_and_absent_ones_left_out() -> None:
-    assert key_element(("name",), {"name": 'a"b'}) == 'k:{"name":"a\\"b"}'
-    assert key_element(("protocol", "port"), {"port": 80, "protocol": "TCP"}) == (
+    assert key_element(("name",), {"name": 'a"b'}, {}) == 'k:{"name":"a\\"b"}'
+    assert key_element(("protocol", "port"), {"port": 80, "protocol": "TCP"}, {}) == (
         'k:{"port":80,"protocol":"TCP"}'
     )
-    assert key_element(("protocol", "port"), {"port": 80}) == 'k:{"port":80}'
+    assert key_element(("protocol", "port"), {"port": 80}, {}) == 'k:{"port":80}'
+    assert key_element(("protocol", "port"), {"port": 80}, {"protocol": "TCP"}) == (
+        'k:{"port":80,"protocol":"TCP"}'
+    )

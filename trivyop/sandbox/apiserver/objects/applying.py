@@ -79,14 +79,14 @@ def _element(schema: Schema, item: Any, where: str, errors: list[str]) -> str | 
         errors.append(f"{where}: associative list with keys may not have non-map elements")
         return None
     entry = item
-    if not any(key in entry for key in schema.list_keys):
+    if not any(key in entry or key in schema.key_defaults for key in schema.list_keys):
         missing = schema.list_keys[0] if schema.list_keys else ""
         errors.append(
             f"{where}: associative list with keys has an element that omits key field {_quote(missing)}"
             " (and doesn't have default value)"
         )
         return None
-    return key_element(schema.list_keys, entry)
+    return key_element(schema.list_keys, entry, schema.key_defaults)
 
 
 def _check_scalar(schema: Schema, value: Any, path: str, errors: list[str]) -> None:

@@ -10,6 +10,7 @@ Promises: no function changes its arguments; results may share parts with them.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -111,12 +112,14 @@ def _shown(element: str) -> str:
     return f"[={rest}]" if kind == "v" else f"[{rest}]"
 
 
-def key_element(keys: tuple[str, ...], item: dict[str, Any]) -> str:
-    """The element of an item of a list with keys; keys that it does not have are left out."""
+def key_element(keys: tuple[str, ...], item: dict[str, Any], defaults: Mapping[str, Any]) -> str:
+    """The element of an item of a list with keys; without the keys that it has not even by default."""
     if len(keys) == 1:
         value = item.get(keys[0])
         if type(value) is str:
             return _text_key(keys[0], value)
+    if defaults:
+        item = {**defaults, **item}
     present = {key: item[key] for key in sorted(keys) if key in item}
     return "k:" + json.dumps(present, separators=(",", ":"), ensure_ascii=False)
 

@@ -38,7 +38,9 @@ def _items(schema: Schema, value: list[Any]) -> dict[str, Any]:
     if schema.list_type == "set":
         return {value_element(item): item for item in value}
     return {
-        key_element(schema.list_keys, item) if is_object(item) else value_element(item): item
+        key_element(schema.list_keys, item, schema.key_defaults)
+        if is_object(item)
+        else value_element(item): item
         for item in value
     }
 

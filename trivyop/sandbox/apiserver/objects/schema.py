@@ -64,6 +64,9 @@ class Schema:
     # How values merge: server-side apply, then strategic merge patch.
     list_type: str = "atomic"  # or "set", "map"
     list_keys: tuple[str, ...] = ()
+    key_defaults: dict[str, Any] = field(
+        default_factory=dict[str, Any]
+    )  # of the keys, where items leave them out
     atomic: bool = False  # of an object or map: it has one owner, as a whole
     merge_key: str = ""  # strategic merge patch merges this list by this key
     merges: bool = False  # strategic merge patch merges this list (by ``merge_key``, or as a set of scalars)
@@ -146,6 +149,7 @@ def _read(document: dict[str, Any], metadata: Schema) -> Schema:
         atomic=get("x-kubernetes-map-type") == "atomic",
         description=get("description") or "",
     )
+    schema.key_defaults = defaults_of_keys(schema)
     if schema.embedded:
         _embed(schema, metadata)
     schema.has_defaults = (
@@ -154,6 +158,16 @@ def _read(document: dict[str, Any], metadata: Schema) -> Schema:
         or (schema.additional is not None and schema.additional.has_defaults)
     )
     return schema
+
+
+def defaults_of_keys(schema: Schema) -> dict[str, Any]:
+    """The defaults of a list's keys."""
+    fields = schema.items.properties if schema.items is not None else {}
+    return {
+        key: fields[key].default
+        for key in schema.list_keys
+        if key in fields and fields[key].default is not MISSING
+    }
 
 
 def _read_additional(additional: Any, metadata: Schema) -> Schema | None:

@@ -68,7 +68,8 @@ NodeRuntimeHandler: name!, features *NodeRuntimeHandlerFeatures
 NodeFeatures: supplementalGroupsPolicy *bool
 ReplicationControllerCondition: type!, status!, lastTransitionTime Time, reason, message
 ScopeSelector atomic: matchExpressions [ScopedResourceSelectorRequirement]
-ServicePort: name, protocol, appProtocol *string, port! int32, targetPort IntOrString, nodePort int32
+ServicePort: name, protocol string default(TCP), appProtocol *string, port! int32,
+    targetPort IntOrString, nodePort int32
 SessionAffinityConfig: clientIP *ClientIPConfig
 LoadBalancerStatus: ingress [LoadBalancerIngress]
 ConfigMapNodeConfigSource: namespace!, name!, uid, resourceVersion, kubeletConfigKey!

@@ -72,7 +72,7 @@ ContainerStatus: name!, state ContainerState, lastState ContainerState, ready! b
 PodResourceClaimStatus: name!, resourceClaimName *string
 PodExtendedResourceClaimStatus: requestMappings! [ContainerExtendedResourceRequest], resourceClaimName!
 NodeAllocatableResourceClaimStatus: resourceClaimName!, containers [string] set, resources {Quantity}
-ContainerPort: name, hostPort int32, containerPort! int32, protocol, hostIP
+ContainerPort: name, hostPort int32, containerPort! int32, protocol string default(TCP), hostIP
 EnvFromSource: prefix, configMapRef *ConfigMapEnvSource, secretRef *SecretEnvSource
 EnvVar: name!, value, valueFrom *EnvVarSource
 ContainerResizePolicy: resourceName!, restartPolicy!

@@ -9,7 +9,8 @@ A table is text. A line ``# apps`` opens a section, a paragraph ``Name: field, f
 empty, except: ``name!`` is always written, ``*T`` is written whenever it was set (it is a pointer in the
 server), and a struct without a star is always there, unless it is marked ``name?``. How lists merge:
 ``map(keys)`` and ``set`` in server-side apply, ``patch(key)`` and ``merge`` in strategic merge patches,
-``retainKeys`` there too. ``atomic`` after a map, or after a struct's own name, gives it one owner.
+``retainKeys`` there too. ``default(x)`` is what a key counts as where an item leaves it out. ``atomic`` after
+a map, or after a struct's own name, gives it one owner.
 
 Names are looked up in the section, then in ``core`` and ``meta``.
 """
@@ -19,7 +20,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from trivyop.sandbox.apiserver.objects.schema import Schema
+from trivyop.sandbox.apiserver.objects.schema import Schema, defaults_of_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -125,6 +126,9 @@ def _with_marks(child: Schema, marks: str) -> Schema:
         child.list_type, child.list_keys = "map", tuple(keys[1].split())
     if key := re.search(r"patch\((\w+)\)", marks):
         child.merges, child.merge_key = True, key[1]
+    if default := re.search(r"default\((\w+)\)", marks):
+        child.default = default[1]
+    child.key_defaults = defaults_of_keys(child)
     words = re.sub(r"\w+\([^)]*\)", "", marks).split()
     if "set" in words:
         child.list_type = "set"

@@ -310,9 +310,9 @@ async def test_servers_bad_moments_only_delay_a_pod(
 ) -> None:
     """Neither configuration that cannot be read nor a status that cannot be written costs a scan."""
     await _config(api)
-    env = [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "config", "key": "severity"}}}]
+    env = [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "secret", "key": "token"}}}]
     async with node():
-        server.faults.add(Rule(code=503, verb="get", resource="configmaps", times=1))
+        server.faults.add(Rule(code=503, verb="get", resource="secrets", times=1))
         await start(api, container("echo $A", env=env))
         await until_state(api, "waiting", "CreateContainerConfigError")
 
@@ -320,5 +320,5 @@ async def test_servers_bad_moments_only_delay_a_pod(
         clock.jump(6)
 
         await until_phase(api, "Succeeded")
-        assert await logs(api) == "HIGH\n"
+        assert await logs(api) == "t0ken\n"
         assert not [rule for rule in server.faults.rules if rule.times]

@@ -79,17 +79,3 @@ def build_command(container: Json, environment: Mapping[str, str], paths: PathMa
         # The image has it there; here it may be anywhere.
         words[0] = shutil.which(os.path.basename(program), path=environment.get("PATH")) or program
     return words
-
-
-def service_links(host: str, port: int) -> dict[str, str]:
-    """How a container learns of the API server."""
-    return (
-        {
-            "KUBERNETES_SERVICE_HOST": host,
-            "KUBERNETES_SERVICE_PORT": str(port),
-            "KUBERNETES_SERVICE_PORT_HTTPS": str(port),
-            "KUBERNETES_PORT": f"tcp://{host}:{port}",
-        }
-        if host
-        else {}
-    )

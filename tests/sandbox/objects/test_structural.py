@@ -20,6 +20,7 @@ REPORT = {
             "properties": {
                 "name": {"type": "string", "maxLength": 5, "pattern": "^[a-z]+$"},
                 "size": {"type": "integer", "minimum": 1, "default": 1},
+                "count": {"type": "integer", "minimum": 0},
                 "level": {"type": "string", "enum": ["LOW", "HIGH"]},
                 "note": {"type": "string", "nullable": True},
                 "port": {"x-kubernetes-int-or-string": True},
@@ -98,6 +99,9 @@ def test_each_rule_of_a_schema_has_its_message() -> None:
     ]
     assert messages({"name": "a", "size": 0}) == [
         "spec.size: Invalid value: 0: spec.size in body should be greater than or equal to 1"
+    ]
+    assert messages({"name": "a", "count": -1}) == [
+        "spec.count: Invalid value: -1: spec.count in body should be greater than or equal to 0"
     ]
     assert messages({"name": "a", "level": "MID"}) == [
         'spec.level: Unsupported value: "MID": supported values: "LOW", "HIGH"'

@@ -21,6 +21,7 @@ _BAD_QUANTITY: Final = (
 _TIME: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
+@lru_cache(4096)
 def parse_quantity(text: str) -> Fraction:
     """The amount, exactly; ``ValueError`` in the server's words."""
     return _split_quantity(text)[0]

@@ -80,6 +80,7 @@ class Schema:
 
     # Found out once, so that whole trees can be skipped.
     has_defaults: bool = False
+    simple: type | None = None  # values of this very type are valid: there are no other rules
     description: str = ""
 
 
@@ -150,6 +151,7 @@ def _read(document: dict[str, Any], metadata: Schema) -> Schema:
         description=get("description") or "",
     )
     schema.key_defaults = defaults_of_keys(schema)
+    schema.simple = _simple(document)
     if schema.embedded:
         _embed(schema, metadata)
     schema.has_defaults = (
@@ -158,6 +160,19 @@ def _read(document: dict[str, Any], metadata: Schema) -> Schema:
         or (schema.additional is not None and schema.additional.has_defaults)
     )
     return schema
+
+
+_SIMPLE: Final = {"string": str, "boolean": bool, "integer": int, "number": float}
+_UNSAID: Final = (None, "")  # as clients write what they do not say; a minimum of 0 says something
+_SILENT: Final = frozenset({"type", "description", "nullable", "default", "title", "example"})
+
+
+def _simple(document: dict[str, Any]) -> type | None:
+    """The type whose values need no look, if the schema says nothing but a type."""
+    rules = {name for name, value in document.items() if name not in _SILENT and value not in _UNSAID}
+    if rules - {"format"} or document.get("format") not in (None, "", "int32", "int64", "double", "float"):
+        return None
+    return _SIMPLE.get(document.get("type", ""))
 
 
 def defaults_of_keys(schema: Schema) -> dict[str, Any]:

@@ -113,8 +113,9 @@ def _check_object(
     properties, additional = schema.properties, schema.additional
     for key, item in value.items():
         child = properties.get(key, additional)
-        if child is not None and not child.go:  # the metadata of an object is checked by itself
-            _check(child, item, _join(name, key), _join(field, key), errors)
+        if child is None or child.simple is type(item) or child.go:
+            continue  # metadata is a Go struct: it was checked when it was read
+        _check(child, item, _join(name, key), _join(field, key), errors)
 
 
 def _join(path: str, name: str) -> str:

@@ -14,9 +14,10 @@ def needs_extra(extra: str) -> Generator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] == "trivyop":
+        package = (error.name or "trivyop").partition(".")[0]
+        if package == "trivyop":
             raise
         raise TerminalError(
-            f"this command needs the extra '{extra}', and {error.name} is missing: "
+            f"this command needs the extra '{extra}', and {package} is missing: "
             f"pip install 'trivyop[{extra}]'"
         ) from error

@@ -46,9 +46,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         errors = list(_leaves(error))
         if not all(isinstance(one, _EXPECTED) for one in errors):
             raise  # a bug of ours
-        for message in dict.fromkeys(str(one) or type(one).__name__ for one in errors):
+        for message in dict.fromkeys(_message(one) for one in errors):
             print(f"trivyop: {message}", file=sys.stderr)
         return 1
+
+
+def _message(error: Exception) -> str:
+    """What to tell people; of the system's errors without the number."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or type(error).__name__
 
 
 def _leaves(error: Exception) -> Iterator[Exception]:

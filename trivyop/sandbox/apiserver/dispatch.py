@@ -120,6 +120,7 @@ class Dispatch:
             case "list":
                 return await reads.list_(request, served, self.storage.rv)
             case "watch":
+                await reads.wait_for_initial_events(request, self.storage.rv)
                 return Watch(request, served, self.storage)
             case "create":
                 return self._writes.create(request, served)

@@ -28,6 +28,7 @@ class Rule:
 
     code: int = 0  # 429, 500, 503, ...: answer with this; 0: do not
     message: str = ""  # in these words
+    reason: str = ""  # of the Status; empty: the one that goes with the code
     retry_after: int | None = 1
     latency_seconds: float = 0.0
     silent: bool = False  # accept, never answer
@@ -126,6 +127,19 @@ class Faults:
                 raise status.method_not_allowed()
 
 
+_REASONS = {
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "NotFound",
+    409: "Conflict",
+    410: "Expired",
+    422: "Invalid",
+    500: "InternalError",
+    503: "ServiceUnavailable",
+    504: "Timeout",
+}
+
+
 def _rule(wish: dict[str, Any]) -> Rule:
     try:
         return Rule(**wish)
@@ -137,6 +151,6 @@ def _refusal(rule: Rule) -> status.Refused:
     if rule.code == 429:
         return status.too_many_requests(rule.retry_after or 1)
     headers = {"Retry-After": str(rule.retry_after)} if rule.retry_after and rule.code == 503 else None
-    reason = {500: "InternalError", 503: "ServiceUnavailable", 504: "Timeout"}.get(rule.code, "")
+    reason = rule.reason or _REASONS.get(rule.code, "")
     message = rule.message or "told to fail by the sandbox"
     return status.RefusedWithHeaders(rule.code, reason, message, headers=headers)

@@ -185,6 +185,14 @@ def check_list_options(query: Mapping[str, str], *, watch: bool = False) -> None
 _FORBIDDEN = "Forbidden: "
 
 
+async def wait_for_initial_events(request: Request, current_rv: int) -> None:
+    """Raise the 504 of a watch whose initial state is not to be older than a revision yet to come."""
+    if request.query.get("sendInitialEvents") == "true":
+        rv = parse_rv(request.query.get("resourceVersion", ""))
+        if rv > current_rv:
+            await _not_yet(rv, current_rv)
+
+
 async def _not_yet(rv: int, current_rv: int) -> None:
     await asyncio.sleep(_PATIENCE_SECONDS)
     cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}

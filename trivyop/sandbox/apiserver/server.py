@@ -30,7 +30,7 @@ from trivyop.sandbox.apiserver.storage import Snapshot
 from trivyop.sandbox.apiserver.wire import HttpServer, to_response
 from trivyop.sandbox.pki import Pki
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 _BODY_BYTES = 3 << 20
 _LOG_LENGTH = 10_000
@@ -167,7 +167,6 @@ class ApiServer:
 
     async def _serve(self, http: web.BaseRequest) -> web.StreamResponse:
         user = User("")
-        code = 499  # the client left before the answer
         try:
             query = dict(http.rel_url.query)
             info = routing.parse(http.method, unquote(http.rel_url.raw_path), query)
@@ -180,21 +179,21 @@ class ApiServer:
             media_type = http.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             request = as_json(Request(info, query, http.headers, body, user, media_type))
             answer = await self.dispatch.handle(request)
-            code = answer.code if isinstance(answer, Reply) else 200
-            if isinstance(answer, Reply):
-                return to_response(rendered(answer, request.accepted.media_type))
-            return await self._stream(http, answer)
+            if not isinstance(answer, Reply):
+                self._log(http, user, 200)
+                return await self._stream(http, answer)
+            reply = rendered(answer, request.accepted.media_type)
         except status.Refused as error:
-            code = error.code
-            return to_response(refused(error))
+            reply = refused(error)
         except Exception as error:  # noqa: BLE001  # a bug of ours: the client shall know, and others go on
             crash = traceback.format_exc()  # without the values of variables: tokens are among them
-            _log.error("request_crashed", method=http.method, path=http.path, traceback=crash)
-            code = 500
-            return to_response(refused(status.internal(repr(error))))
-        finally:
-            line = LoggedRequest(http.method, http.path, http.query_string, user.name, code)
-            self.requests.append(line)
+            log.error("request_crashed", method=http.method, path=http.path, traceback=crash)  # noqa: TRY400
+            reply = refused(status.internal(repr(error)))
+        self._log(http, user, reply.code)
+        return to_response(reply)
+
+    def _log(self, http: web.BaseRequest, user: User, code: int) -> None:
+        self.requests.append(LoggedRequest(http.method, http.path, http.query_string, user.name, code))
 
     async def _stream(self, http: web.BaseRequest, answer: Streamed) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": answer.media_type})

@@ -14,6 +14,8 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import orjson
@@ -32,6 +34,7 @@ BOOKMARK_SECONDS = 60.0
 _INITIAL_EVENTS_END = {"k8s.io/initial-events-end": "true"}
 _DEFAULT_SECONDS = (1800.0, 3600.0)
 _BATCH = 500  # events encoded between two chances for others to run
+_BACKLOG = 50_000  # changes that a client may be behind
 _GATHER_SECONDS = 0.005  # what follows an event this closely goes out with its like in one piece
 _TRUE = ("true", "1", "t", "T", "TRUE", "True")
 
@@ -59,7 +62,7 @@ class Watch:
         self._closed = False
         self._start = parse_rv(rv)
         self._seconds = _timeout(query.get("timeoutSeconds", ""))
-        initial = self._initial or (self._start == 0 and query.get("sendInitialEvents") is None)
+        initial = self._initial or (self._start == 0 and "sendInitialEvents" not in query)
         self._begin(initial=initial)
 
     def _begin(self, *, initial: bool) -> None:
@@ -67,17 +70,20 @@ class Watch:
         self._expired = not initial and 0 < self._start < bucket.floor
         self._state = bucket.list(self._selection.namespace) if initial else []
         self._sent_rv = self._storage.rv
-        if not initial and not self._expired:
+        if self._start and not initial and not self._expired:
             self._pending.extend(bucket.since(self._start))
-            self._sent_rv = max(self._start, self._storage.rv)
         self._skip_to = self._start  # a watch may start in the future
         bucket.watchers.add(self._offer)
         bucket.closers.add(self.close)
 
     def _offer(self, change: Change) -> None:
-        if change.rv > self._skip_to:
-            self._pending.append(change)
-            self._wake.set()
+        if change.rv <= self._skip_to:
+            return
+        self._pending.append(change)
+        self._wake.set()
+        if len(self._pending) > _BACKLOG:
+            self._pending.clear()
+            self.close()  # the client does not keep up; it may come back from where it is
 
     def close(self) -> None:
         """End the stream after what it sent last."""
@@ -93,11 +99,10 @@ class Watch:
             message = f"too old resource version: {self._start} ({self._served.bucket.floor})"
             yield encoding.line("ERROR", orjson.dumps(status.expired(message).status))
             return
-        if self._state:
-            yield b"".join(
-                self._encode("ADDED", stored) for stored in self._state if stored in self._selection
-            )
-            self._state = []
+        selected = (stored for stored in self._state if stored in self._selection)
+        while batch := list(islice(selected, _BATCH)):
+            yield b"".join(self._encode("ADDED", stored) for stored in batch)
+        self._state = []
         if self._initial and self._bookmarks:
             yield self._bookmark(_INITIAL_EVENTS_END)
         end = loop.time() + self._seconds
@@ -106,21 +111,19 @@ class Watch:
             if piece := self._drain():
                 yield piece
                 await asyncio.sleep(0 if self._pending else _GATHER_SECONDS)
-                continue
-            if self._closed:
+            elif self._closed:
                 return
-            self._wake.clear()
-            until = min(end, next_bookmark) if self._bookmarks else end
-            try:
-                async with asyncio.timeout_at(until):
-                    await self._wake.wait()
-            except TimeoutError:
-                ending = loop.time() >= end
-                if self._bookmarks:
-                    yield self._bookmark()
-                    next_bookmark = loop.time() + BOOKMARK_SECONDS
-                if ending:
-                    return
+            else:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(min(end, next_bookmark)):
+                        await self._wake.wait()
+                self._wake.clear()
+            now = loop.time()
+            if self._bookmarks and now >= min(end, next_bookmark):
+                yield self._bookmark()
+                next_bookmark = now + BOOKMARK_SECONDS
+            if now >= end:
+                return
 
     def _drain(self) -> bytes:
         pieces: list[bytes] = []

@@ -1,0 +1,151 @@
+"""The endpoints, over real sockets."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from trivyop.observe.health import Health
+from trivyop.web.server import AddressError, parse_address, serving
+
+ANY_PORT = "127.0.0.1:0"
+
+
+@asynccontextmanager
+async def served(
+    registry: CollectorRegistry | None = None,
+    health: Health | None = None,
+    *,
+    metrics: str = ANY_PORT,
+    probes: str = ANY_PORT,
+) -> AsyncGenerator[dict[str, str]]:
+    """The endpoints with what is given; yields their URLs."""
+    async with serving(
+        registry or CollectorRegistry(), health or Health(), metrics_address=metrics, probe_address=probes
+    ) as urls:
+        yield urls
+
+
+async def get(url: str, **headers: str) -> tuple[int, str, str]:
+    """Status, content type and text."""
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
+        return answer.status, answer.headers["Content-Type"], await answer.text()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return one.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        (":8080", (None, 8080)),
+        ("127.0.0.1:9090", ("127.0.0.1", 9090)),
+        ("localhost:0", ("localhost", 0)),
+        ("[::1]:65535", ("::1", 65535)),
+        ("0", None),
+        ("", None),
+    ],
+)
+def test_address_is_host_and_port_or_off(text: str, address: tuple[str | None, int] | None) -> None:
+    assert parse_address("SETTING", text) == address
+
+
+@pytest.mark.parametrize("text", ["8080", "host", ":", "host:", ":x", ":-1", ":65536", "off"])
+def test_malformed_address_is_refused_with_the_settings_name(text: str) -> None:
+    with pytest.raises(AddressError, match=r"^SETTING='.*': write HOST:PORT, :PORT, or 0"):
+        parse_address("SETTING", text)
+
+
+async def test_metrics_are_served_as_prometheus_reads_them() -> None:
+    registry = CollectorRegistry()
+    Counter("trivyop_things_total", "Things.", registry=registry).inc(3)
+
+    async with served(registry) as urls:
+        status, content_type, text = await get(f"{urls['metrics']}/metrics")
+
+    assert status == 200
+    assert content_type.startswith("text/plain")
+    assert "# HELP trivyop_things_total Things.\n" in text
+    assert "trivyop_things_total 3.0\n" in text
+
+
+async def test_metrics_are_served_as_openmetrics_to_who_asks_for_it() -> None:
+    async with served() as urls:
+        _, content_type, text = await get(
+            f"{urls['metrics']}/metrics", Accept="application/openmetrics-text; version=1.0.0"
+        )
+
+    assert content_type.startswith("application/openmetrics-text")
+    assert text.endswith("# EOF\n")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/healthz/"])
+async def test_process_is_alive_whatever_it_waits_for(path: str) -> None:
+    health = Health()
+    health.require("informers", lambda: "waiting for pods")
+
+    async with served(health=health) as urls:
+        assert (await get(urls["probes"] + path))[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/readyz/"])
+async def test_readiness_names_what_holds_and_what_does_not(path: str) -> None:
+    waiting: list[str] = ["pods"]
+    health = Health()
+    health.require("operator", lambda: None)
+    health.require("informers", lambda: f"waiting for {', '.join(waiting)}" if waiting else None)
+
+    async with served(health=health) as urls:
+        before = await get(urls["probes"] + path)
+        waiting.clear()
+        after = await get(urls["probes"] + path)
+
+    assert (before[0], before[2]) == (503, "[+] operator\n[-] informers: waiting for pods\nnot ready\n")
+    assert (after[0], after[2]) == (200, "[+] operator\n[+] informers\nready\n")
+
+
+async def test_each_address_has_its_own_endpoints() -> None:
+    """Who may probe need not be able to scrape."""
+    async with served() as urls:
+        assert urls["metrics"] != urls["probes"]
+        assert (await get(f"{urls['metrics']}/readyz"))[0] == 404
+        assert (await get(f"{urls['probes']}/metrics"))[0] == 404
+
+
+async def test_one_address_for_both_serves_both() -> None:
+    address = f"127.0.0.1:{free_port()}"
+
+    async with served(metrics=address, probes=address) as urls:
+        assert urls["metrics"] == urls["probes"]
+        assert (await get(f"{urls['metrics']}/metrics"))[0] == 200
+        assert (await get(f"{urls['metrics']}/healthz"))[0] == 200
+
+
+async def test_endpoint_can_be_switched_off() -> None:
+    async with served(metrics="0") as urls:
+        assert set(urls) == {"probes"}
+    async with served(metrics="0", probes="0") as urls:
+        assert urls == {}
+
+
+async def test_address_in_use_is_told_with_the_address() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(AddressError, match=f"cannot listen on {address}: "):
+            async with served(metrics=address):
+                pass
+
+
+async def test_ports_are_free_again_after_the_block() -> None:
+    address = f"127.0.0.1:{free_port()}"
+
+    for _ in range(2):
+        async with served(metrics=address) as urls:
+            assert (await get(f"{urls['metrics']}/metrics"))[0] == 200

@@ -26,7 +26,15 @@ from trivyop.report.findings import Findings, Sbom
 from trivyop.scan.command import image_reference
 from trivyop.scan.cyclonedx import parse_bom
 from trivyop.scan.database import DatabaseVersion, parse_database_version
-from trivyop.scan.failures import Failure, FailureClass, FramingError, ParseError, classify, failure
+from trivyop.scan.failures import (
+    CutShortError,
+    Failure,
+    FailureClass,
+    FramingError,
+    ParseError,
+    classify,
+    failure,
+)
 from trivyop.scan.framing import (
     BOM_PART,
     DATABASE_PART,
@@ -53,6 +61,7 @@ from trivyop.workload.images import ImageName
 log = structlog.get_logger(__name__)
 
 _POD_FAILED = "BackoffLimitExceeded"  # Jobs have one pod; why that failed, only it could tell
+_READS = 3  # of a log that ends too early
 _JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 
 
@@ -153,6 +162,19 @@ class Results:
     async def _read_log(
         self, scan: ImageScan, job: ScanJob, pod: ScanPod, ended: _Terminated
     ) -> ScanResult | Failure:
+        """Read it, and once more where it seems to end too early: a connection that breaks looks the same."""
+        for left in reversed(range(_READS)):
+            try:
+                return await self._read_log_once(scan, job, pod, ended, last=not left)
+            except CutShortError as error:
+                if not left:
+                    raise
+                log.info("log_read_again", job=job.metadata.name, error=str(error))
+        raise AssertionError("unreachable")
+
+    async def _read_log_once(
+        self, scan: ImageScan, job: ScanJob, pod: ScanPod, ended: _Terminated, *, last: bool
+    ) -> ScanResult | Failure:
         attempt = int((job.metadata.annotations or {}).get(ATTEMPT_ANNOTATION, "0"))
         with ExitStack() as stack:
             sinks: dict[str, IO[bytes]] = {}
@@ -169,7 +191,7 @@ class Results:
             try:
                 transmission = await self._transmission(pod.key, reader)
             except FramingError as error:
-                if ended.exit_code == 0:
+                if ended.exit_code == 0 or (isinstance(error, CutShortError) and not last):
                     raise
                 reason = _told(ended)
                 return classify(

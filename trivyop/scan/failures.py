@@ -146,6 +146,10 @@ class FramingError(ScanError):
     failure_class = FailureClass.TRANSPORT
 
 
+class CutShortError(FramingError):
+    """The end of the result is missing: it may be there still, and only the connection broke."""
+
+
 # Most telling first: a rate limit is also an HTTP error, a missing platform also a missing child.
 _RULES: tuple[tuple[FailureClass, re.Pattern[str]], ...] = tuple(
     (failure_class, re.compile("|".join(patterns), re.IGNORECASE))

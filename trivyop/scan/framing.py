@@ -29,7 +29,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Final, Protocol
 
-from trivyop.scan.failures import FramingError
+from trivyop.scan.failures import CutShortError, FramingError
 
 PROTOCOL: Final = "trivyop/1"
 RESULT_PART: Final = "result.json"
@@ -118,9 +118,9 @@ class FrameReader:
             self._line = self._line[-len(_MAGIC) :]
 
     def finish(self) -> Transmission:
-        """The log has ended: hand out what arrived, or raise ``FramingError`` if it is not all there."""
+        """The log has ended: hand out what arrived, or raise ``CutShortError`` if it is not all there."""
         if self._exit_code is None:
-            raise FramingError(f"the log ends {self._where()}{self._told()}")
+            raise CutShortError(f"the log ends {self._where()}{self._told()}")
         if self._line and not self._skipping:
             if _MAGIC in self._line:
                 raise FramingError("a frame after the last one")

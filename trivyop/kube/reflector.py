@@ -103,6 +103,7 @@ class Reflector:
         self._log = log.bind(resource=resource.name)
         self._version: str | None = None  # None: the next thing to do is to list
         self._listing = False  # a list is coming in
+        self._listed_at = float("-inf")  # when the last one was complete
         self._bookmarks = False  # this server sends them of its own accord
         self._progress = False  # the watch in hand was worth its request
         self._failures = 0
@@ -124,8 +125,8 @@ class Reflector:
                 reason = "expired"
                 self._log.info("watch_expired", error=str(error))
                 self._version = None
-                if not self._progress:  # expired right after a list: asking faster would not help
-                    await self._pause(None)
+                if self._clock.monotonic() - self._listed_at < _SHORT_WATCH_SECONDS:
+                    await self._pause(None)  # expired right after a list: asking faster would not help
             except TransientError as error:
                 reason = "failed"
                 await self._wait_for_server(error)
@@ -238,6 +239,7 @@ class Reflector:
 
     def _complete(self, version: str) -> None:
         self._listing = False
+        self._listed_at = self._clock.monotonic()
         self._version = version
         self._reached()
         if self._refused:

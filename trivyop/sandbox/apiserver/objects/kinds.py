@@ -52,7 +52,6 @@ class Rules:
     generation: bool = False  # metadata.generation counts changes of anything but metadata and status
     validate_name: Callable[[str], list[str]] | None = None  # None: a DNS subdomain
     unconditional_update: bool = True  # a PUT may come without a resourceVersion
-    create_on_update: bool = False  # a PUT of what is not there creates it
 
 
 VERBS: Final = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")

@@ -77,22 +77,3 @@ def _default_object(schema: Schema, value: dict[str, Any]) -> None:
             child = properties.get(name, additional)
             if child is not None:
                 default_in_place(child, item)
-
-
-def needs_defaults(schema: Schema, value: Any) -> bool:
-    """Whether ``default_in_place`` would add anything; for reading what was stored under an older schema."""
-    if not schema.has_defaults:
-        return False
-    if is_object(value):
-        fields = value
-        return any(
-            (name not in fields and child.default is not MISSING)
-            or (name in fields and needs_defaults(child, fields[name]))
-            for name, child in schema.properties.items()
-        ) or (
-            schema.additional is not None
-            and any(needs_defaults(schema.additional, item) for item in fields.values())
-        )
-    if is_list(value) and schema.items is not None:
-        return any(needs_defaults(schema.items, item) for item in value)
-    return False

@@ -32,8 +32,7 @@ class Write:
     subresource: str = ""
     validation: Validation = Validation.WARN
     force: bool = False  # of server-side apply
-    service_account: bool = True  # admission: whether Pods get a service account
-    automount: bool = True  # ... and its token, if they do not say otherwise
+    service_account: bool = True  # admission: whether Pods get a service account and its token
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,6 @@ CustomResourceDefinition customresourcedefinitions crd,crds c +status @api-exten
 _NO_RULES: Final = Rules()
 _RULES: Final[Mapping[str, Rules]] = {
     "ConfigMap": core.CONFIG_MAP,
-    "Endpoints": core.ENDPOINTS,
     "v1 Event": events.EVENT,
     "LimitRange": core.LIMIT_RANGE,
     "Namespace": core.NAMESPACE,
@@ -116,10 +115,8 @@ _RULES: Final[Mapping[str, Rules]] = {
     "Pod": pods.POD,
     "PodTemplate": workloads.POD_TEMPLATE,
     "ReplicationController": workloads.REPLICATION_CONTROLLER,
-    "ResourceQuota": core.RESOURCE_QUOTA,
     "Secret": core.SECRET,
     "Service": core.SERVICE,
-    "ServiceAccount": core.SERVICE_ACCOUNT,
     "DaemonSet": workloads.DAEMON_SET,
     "Deployment": workloads.DEPLOYMENT,
     "ReplicaSet": workloads.REPLICA_SET,

@@ -164,14 +164,13 @@ def _default_slice(obj: Obj) -> None:
         port.setdefault("protocol", "TCP")
 
 
-LEASE: Final = Rules(validate=_validate_lease, unconditional_update=False, create_on_update=True)
-ROLE: Final = Rules(validate=_validate_role, validate_name=path_segment, create_on_update=True)
+LEASE: Final = Rules(validate=_validate_lease, unconditional_update=False)
+ROLE: Final = Rules(validate=_validate_role, validate_name=path_segment)
 BINDING: Final = Rules(
     default=_default_binding,
     validate=_validate_binding,
     validate_update=_validate_binding_update,
     validate_name=path_segment,
-    create_on_update=True,
 )
 NETWORK_POLICY: Final = Rules(default=_default_network_policy, generation=True)
 INGRESS: Final = Rules(prepare_create=_clear_ingress, validate=_validate_ingress, generation=True)

@@ -285,11 +285,8 @@ SERVICE: Final = Rules(
     validate=_validate_service,
     validate_update=_validate_service_update,
     validate_name=dns_label,
-    create_on_update=True,
 )
-LIMIT_RANGE: Final = Rules(default=_default_limit_range, create_on_update=True)
-RESOURCE_QUOTA: Final = Rules()
-SERVICE_ACCOUNT: Final = Rules()
+LIMIT_RANGE: Final = Rules(default=_default_limit_range)
 ENDPOINTS: Final = Rules(create_on_update=True)
 PERSISTENT_VOLUME: Final = Rules(default=_default_volume)
 PERSISTENT_VOLUME_CLAIM: Final = Rules(default=_default_claim)

@@ -93,7 +93,5 @@ def _validate_new_update(old: Obj, new: Obj) -> list[FieldError]:
     return immutable_fields(to_core(old), to_core(new), names)
 
 
-EVENT: Final = Rules(validate=_validate_core, create_on_update=True)
-NEW_EVENT: Final = Rules(
-    validate_create=_validate_new, validate_update=_validate_new_update, create_on_update=True
-)
+EVENT: Final = Rules(validate=_validate_core)
+NEW_EVENT: Final = Rules(validate_create=_validate_new, validate_update=_validate_new_update)

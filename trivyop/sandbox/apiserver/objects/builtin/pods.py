@@ -1,4 +1,4 @@
-"""Pods: defaults beyond those of every pod spec, admission, quality of service, what may change, binding.
+"""Pods: defaults beyond those of every pod spec, admission, quality of service, what may change.
 
 Promises: arguments are only changed where a rule says so (``kinds.Rules``).
 Not here: pod specs (``podspec``), deletion and eviction.
@@ -52,7 +52,7 @@ def _admit(pod: Obj, write: Write) -> None:
     if write.service_account:
         account = spec.get("serviceAccountName") or "default"
         spec["serviceAccountName"] = spec["serviceAccount"] = account
-        if spec.get("automountServiceAccountToken") is not False and write.automount:
+        if spec.get("automountServiceAccountToken") is not False:
             _mount_token(spec, write)
     tolerations = spec.setdefault("tolerations", [])
     for key in _NOT_READY:
@@ -159,23 +159,3 @@ POD: Final = Rules(
     validate_update=_validate_update,
     generation=True,
 )
-
-
-def bound(pod: Obj, node: str, now: str, annotations: dict[str, str] | None = None) -> Obj:
-    """The pod as a Binding leaves it: on a node, and scheduled."""
-    out = copy.deepcopy(pod)
-    out["spec"]["nodeName"] = node
-    if annotations:
-        out["metadata"].setdefault("annotations", {}).update(annotations)
-    conditions = out.setdefault("status", {}).setdefault("conditions", [])
-    scheduled = next((c for c in conditions if c.get("type") == "PodScheduled"), None)
-    if scheduled is None:
-        conditions.append(
-            {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now}
-        )
-    elif scheduled.get("status") != "True":
-        scheduled.clear()
-        scheduled.update(
-            {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now}
-        )
-    return out

@@ -287,6 +287,5 @@ SERVICE: Final = Rules(
     validate_name=dns_label,
 )
 LIMIT_RANGE: Final = Rules(default=_default_limit_range)
-ENDPOINTS: Final = Rules(create_on_update=True)
 PERSISTENT_VOLUME: Final = Rules(default=_default_volume)
 PERSISTENT_VOLUME_CLAIM: Final = Rules(default=_default_claim)

@@ -23,7 +23,7 @@ Obj = dict[str, Any]
 Fields = Callable[[Obj], Mapping[str, str]]
 
 HISTORY_CHANGES = 20_000  # per bucket
-HISTORY_BYTES = 64 << 20  # per bucket; reports can be large
+HISTORY_BYTES = 16 << 20  # per bucket; reports can be large
 OBJECT_BYTES = 1536 << 10  # what etcd takes
 
 

@@ -153,6 +153,9 @@ class ContainerRun:
         except StartError as error:
             log.close(now())
             return self._ended(128, "StartError", started_at, str(error))
+        except asyncio.CancelledError:
+            log.close(now())
+            raise
         self._set(Running(started_at))
         self.started.set()
         if self._fault is not None and self._fault.kind is Kind.OOM:

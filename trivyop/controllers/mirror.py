@@ -41,9 +41,27 @@ class Mirror(Generic[V]):
         for informer in self._informers.values():
             informer.add_handler(handler)
 
+    def add_list_handler(self, handler: Callable[[], None]) -> None:
+        """Call `handler` after each list, when all its changes were told."""
+        for informer in self._informers.values():
+            informer.add_list_handler(handler)
+
+    def lists_begun(self, key: ObjectKey) -> int:
+        """How many lists were begun that would have that object; a later one has what is written now."""
+        informer = self._informer_of(key)
+        return 0 if informer is None else informer.lists_begun
+
+    def last_list(self, key: ObjectKey) -> int:
+        """The number of the last such list that came in whole, counting those that were begun; 0: none."""
+        informer = self._informer_of(key)
+        return 0 if informer is None else informer.last_list
+
     def get(self, key: ObjectKey) -> V | None:
-        informer = self._informers.get("") or self._informers.get(key.namespace)
+        informer = self._informer_of(key)
         return None if informer is None else informer.store.get(key)
+
+    def _informer_of(self, key: ObjectKey) -> Informer[V] | None:
+        return self._informers.get("") or self._informers.get(key.namespace)
 
     def by_index(self, index: str, value: str) -> list[V]:
         return [found for one in self._informers.values() for found in one.store.by_index(index, value)]

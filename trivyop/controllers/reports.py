@@ -20,6 +20,7 @@ import msgspec
 import structlog
 
 from trivyop.control.clock import Clock
+from trivyop.controllers.ahead import Ahead
 from trivyop.controllers.metrics import ReportMetrics
 from trivyop.controllers.mirror import Mirror
 from trivyop.controllers.view import BY_DIGEST, BY_OWNER, View
@@ -38,7 +39,6 @@ from trivyop.workload.resolve import Workload
 
 log = structlog.get_logger(__name__)
 
-_AHEAD_FOR = timedelta(seconds=30)  # an informer is that late only when it has lost its server
 _REFUSED_FOR = timedelta(hours=1)
 _SMALLER = 3  # how often a report that the server finds too large is halved
 
@@ -56,14 +56,6 @@ class Refusal:
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class _Ahead:
-    """A report as we wrote it, while the informer has not told of it."""
-
-    report: StoredReport
-    until: datetime
-
-
 class Reports:
     """The reports of all containers; reads from the view, writes to the API."""
 
@@ -75,35 +67,28 @@ class Reports:
         self._budget_bytes = budget_bytes
         self._clock = clock
         self._metrics = metrics
-        self._ahead: dict[tuple[Resource, ObjectKey], _Ahead] = {}
         self._refusals: dict[tuple[Resource, ObjectKey], Refusal] = {}
         self._deleting: set[str] = set()  # uids
-        for resource, mirror in [*view.reports.items(), (CLUSTERSBOMREPORTS, view.cluster_sboms)]:
-            mirror.add_handler(self._told_of(resource))
+        self._lost_handlers: list[Callable[[ObjectKey, StoredReport], None]] = []
+        mirrors = {**view.reports, CLUSTERSBOMREPORTS: view.cluster_sboms}
+        self._ahead = {
+            resource: Ahead[StoredReport, StoredReport](mirror, lost=self._lost, catches_up=_is_the_written)
+            for resource, mirror in mirrors.items()
+        }
 
-    def _told_of(
-        self, resource: Resource
-    ) -> Callable[[ObjectKey, StoredReport | None, StoredReport | None], None]:
-        def told(key: ObjectKey, old: StoredReport | None, new: StoredReport | None) -> None:
-            ahead = self._ahead.get((resource, key))
-            if ahead is None:
-                return
-            deleted = new is None and old is not None and old.uid == ahead.report.uid
-            if deleted or new == ahead.report:  # else it is older than what we wrote
-                del self._ahead[resource, key]
+    def add_lost_handler(self, handler: Callable[[ObjectKey, StoredReport], None]) -> None:
+        """Call `handler` for a report that was gone before the informer ever told of it."""
+        self._lost_handlers.append(handler)
 
-        return told
+    def _lost(self, key: ObjectKey, report: StoredReport) -> None:
+        for handler in self._lost_handlers:
+            handler(key, report)
 
     # what there is
 
     def get(self, resource: Resource, key: ObjectKey) -> StoredReport | None:
         """The report of that name, as last written or told."""
-        ahead = self._ahead.get((resource, key))
-        if ahead is not None:
-            if self._clock.now() < ahead.until:
-                return ahead.report
-            del self._ahead[resource, key]
-        return self._mirror(resource).get(key)
+        return self._ahead[resource].get(key) or self._mirror(resource).get(key)
 
     def _mirror(self, resource: Resource) -> Mirror[StoredReport]:
         return self._view.cluster_sboms if resource is CLUSTERSBOMREPORTS else self._view.reports[resource]
@@ -245,7 +230,7 @@ class Reports:
         stored = msgspec.convert(answer["metadata"], ObjectMeta)
         written = StoredReport.parse(Object(metadata=stored))
         if self._mirror(resource).get(key) != written:  # the informer may have been faster than the answer
-            self._ahead[resource, key] = _Ahead(written, self._clock.now() + _AHEAD_FOR)
+            self._ahead[resource].put(key, written)
         return report
 
     async def _replace(self, resource: Resource, key: ObjectKey, report: dict[str, Any]) -> dict[str, Any]:
@@ -287,3 +272,8 @@ class Reports:
 def _is_of(report: StoredReport, workload: Workload, container: str) -> bool:
     owner = WorkloadRef(WorkloadKind(workload.kind), workload.key)
     return report.owner == str(owner) and report.container == container
+
+
+def _is_the_written(written: StoredReport, old: StoredReport | None, new: StoredReport | None) -> bool:
+    deleted = new is None and old is not None and old.uid == written.uid
+    return deleted or new == written

@@ -85,6 +85,7 @@ class Workloads:
                     )
         for mirror in self._view.reports.values():
             mirror.add_handler(self._report_changed)
+        self._reports.add_lost_handler(lambda key, report: self._report_changed(key, report, None))
         self._started = True
 
     def all(self) -> list[WorkloadRef]:

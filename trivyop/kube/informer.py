@@ -185,6 +185,23 @@ class Informer(Generic[V]):
         """
         self._mirror.add_handler(handler)
 
+    def add_list_handler(self, handler: Callable[[], None]) -> None:
+        """Call ``handler`` after each list that came in, once its changes were told; as ``add_handler``'s."""
+        self._mirror.list_handlers.append(handler)
+
+    @property
+    def lists_begun(self) -> int:
+        """How many lists were begun so far."""
+        return self._mirror.lists_begun
+
+    @property
+    def last_list(self) -> int:
+        """Which of them, counted from 1, was the last to come in whole; 0 before the first.
+
+        It has all that was written before it was begun.
+        """
+        return self._mirror.last_list
+
     async def wait_synced(self) -> None:
         """Wait until the store was filled for the first time; for ever, if the kind cannot be listed."""
         await self._mirror.synced.wait()
@@ -216,6 +233,9 @@ class _Mirror(Generic[V]):
     ) -> None:
         self.problem: str | None = None
         self.synced = asyncio.Event()
+        self.lists_begun = 0
+        self.last_list = 0
+        self.list_handlers: list[Callable[[], None]] = []
         self._store = store
         self._transform = transform
         self._resource = resource
@@ -232,6 +252,7 @@ class _Mirror(Generic[V]):
 
     def begin(self) -> None:
         self._incoming = {}
+        self.lists_begun += 1
 
     def take(self, item: Any) -> None:
         meta = getattr(item, "metadata", None)
@@ -277,6 +298,12 @@ class _Mirror(Generic[V]):
             log.info("informer_synced", resource=self._resource, objects=len(self._store))
         for key, old, new in changes:
             self._tell_all(key, old, new)
+        self.last_list = self.lists_begun
+        for handler in self.list_handlers:
+            try:
+                handler()
+            except Exception:
+                log.exception("handler_crashed", resource=self._resource)
         self.synced.set()
         self._settled.set()
 

@@ -1,0 +1,70 @@
+"""Ahead: what we wrote, until the mirror knows of it.
+
+Between a write's answer and the event that tells of it, the mirror says what was before. What is noted here
+fills the gap. An event ends it; so does a list that began after the write, also when that list comes without
+the object: it is gone, and no event will ever say so.
+
+Promises: nothing noted here outlives its object by more than the mirror's next list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from trivyop.controllers.mirror import Mirror
+from trivyop.kube.resources import ObjectKey
+
+V = TypeVar("V")
+M = TypeVar("M")
+
+
+class Ahead(Generic[V, M]):
+    """Values by key, ahead of a mirror."""
+
+    def __init__(
+        self,
+        mirror: Mirror[M],
+        *,
+        lost: Callable[[ObjectKey, V], None],
+        catches_up: Callable[[V, M | None, M | None], bool] = lambda _noted, _old, _new: True,
+    ) -> None:
+        """`lost` is told what was noted of an object that a list came without.
+
+        `catches_up(noted, old, new)` is whether a change that the mirror is told of is the noted one; if not,
+        it is an older one, on its way when ours was made.
+        """
+        self._mirror = mirror
+        self._lost = lost
+        self._catches_up = catches_up
+        self._values: dict[ObjectKey, tuple[V, int]] = {}  # with how many lists had been begun by then
+        mirror.add_handler(self._told)
+        mirror.add_list_handler(self._listed)
+
+    def get(self, key: ObjectKey) -> V | None:
+        noted = self._values.get(key)
+        return None if noted is None else noted[0]
+
+    def put(self, key: ObjectKey, value: V) -> None:
+        """Note down what a write came to, right when it was answered, before anything else is awaited."""
+        self._values[key] = (value, self._mirror.lists_begun(key))
+
+    def pop(self, key: ObjectKey) -> None:
+        """Forget what was noted, if there is something."""
+        self._values.pop(key, None)
+
+    def _told(self, key: ObjectKey, old: M | None, new: M | None) -> None:
+        noted = self._values.get(key)
+        if noted is not None and self._catches_up(noted[0], old, new):
+            del self._values[key]
+
+    def _listed(self) -> None:
+        overtaken = [
+            (key, value)
+            for key, (value, lists) in self._values.items()
+            if lists < self._mirror.last_list(key)
+        ]
+        for key, value in overtaken:
+            del self._values[key]
+            if self._mirror.get(key) is None:
+                self._lost(key, value)

@@ -204,7 +204,7 @@ class Operator:
 
     async def _work(self, parts: _Parts) -> None:
         """Reconcile until the queues are shut down, then keep the database until cancelled."""
-        parts.workloads.prime()
+        await parts.workloads.prime()
         parts.scans.listen()
         parts.workloads.listen()
         self._stage = "running"

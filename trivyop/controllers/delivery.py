@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 from trivyop.control.clock import Clock
@@ -45,6 +46,7 @@ from trivyop.workload.images import ImageKey
 from trivyop.workload.resolve import Workload
 
 WRITES_AT_ONCE = 16
+_PROJECTED_AT_ONCE = 64  # looked at in one go, so that thousands do not hold up the event loop
 
 T = TypeVar("T")
 
@@ -120,11 +122,11 @@ class Delivery:
         return None if oldest is None else Adoptable(counts, secrets, oldest)
 
     def bill_of_materials(self, image: ImageKey) -> StoredReport | None:
-        """The bill of materials kept for the image, if it is whole."""
+        """The bill of materials kept for the image, if it can be matched."""
         if not (self._keeps_boms and image.digest and VULNERABILITYREPORTS in self.kinds):
             return None
         stored = self._reports.get(CLUSTERSBOMREPORTS, ObjectKey("", cluster_sbom_name(image)))
-        return stored if stored is not None and stored.complete else None
+        return stored if stored is not None and stored.matchable else None
 
     async def read_bill_of_materials(self, image: ImageKey) -> Sbom | None:
         """Read the kept bill of materials; None if it is gone."""
@@ -151,13 +153,16 @@ class Delivery:
     ) -> list[Refusal]:
         """Write all reports of all targets from a fresh result; answers with what the server refused."""
         refusals: list[Refusal] = []
-        targets = list(targets)
+        targets = iter(targets)
+        first = next(targets, None)
+        if first is None:
+            return refusals
         options = replace(self._options, settings_hash=settings_hash)
         now = self._clock.now()
-        if self._keeps_boms and result.sbom is not None and image.digest and targets:
+        if self._keeps_boms and result.sbom is not None and image.digest:
             report = build_cluster_sbom_report(
                 image,
-                pinned(targets[0].container, image.digest, image.platform or ""),
+                pinned(first.container, image.digest, image.platform or ""),
                 result.sbom,
                 options,
                 scanner_version=result.findings.scanner_version,
@@ -167,7 +172,7 @@ class Delivery:
             refusals += [refused] if refused else []
         refusals += await self._write_all(
             (kind, target, self._builder(kind, target, image, result, options, now))
-            for target in targets
+            for target in chain((first,), targets)
             for kind in self.kinds
         )
         return refusals
@@ -189,17 +194,20 @@ class Delivery:
         """Make the reports that targets lack from those of others; ``ConflictError`` if those are gone."""
         refusals: list[Refusal] = []
         options = replace(self._options, settings_hash=settings_hash)
-        for kind in self.kinds:
-            lacking = [target for target in targets if self._lacks(kind, target, image, settings_hash)]
-            if not lacking:
-                continue
-            source = self._source(kind, image, settings_hash, namespace)
-            report = None if source is None else await self._reports.read(kind, source.key)
-            if report is None:
-                raise ConflictError(f"no {kind.kind} of {image.digest} to make others from")
-            refusals += await self._write_all(
-                (kind, target, _projector(report, target, image, options)) for target in lacking
-            )
+        targets = iter(targets)
+        while some := list(islice(targets, _PROJECTED_AT_ONCE)):
+            for kind in self.kinds:
+                lacking = [target for target in some if self._lacks(kind, target, image, settings_hash)]
+                if not lacking:
+                    continue
+                source = self._source(kind, image, settings_hash, namespace)
+                report = None if source is None else await self._reports.read(kind, source.key)
+                if report is None:
+                    raise ConflictError(f"no {kind.kind} of {image.digest} to make others from")
+                refusals += await self._write_all(
+                    (kind, target, _projector(report, target, image, options)) for target in lacking
+                )
+            await asyncio.sleep(0)
         return refusals
 
     def _builder(

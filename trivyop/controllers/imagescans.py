@@ -9,10 +9,11 @@ the status. A result is written to all workloads that need it before its Job goe
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ import structlog
 
 from trivyop.control.clock import Clock
 from trivyop.control.queue import Priority, WorkQueue
+from trivyop.controllers.asking import Asking
 from trivyop.controllers.delivery import Delivery
 from trivyop.controllers.metrics import ScanMetrics
 from trivyop.controllers.rematch import Matcher
@@ -27,7 +29,7 @@ from trivyop.controllers.results import Results, ScanResult
 from trivyop.controllers.scanjobs import ScanJobs
 from trivyop.controllers.targets import Target, Targets
 from trivyop.controllers.usage import Usage
-from trivyop.controllers.view import BY_SCAN, View
+from trivyop.controllers.view import BY_DIGEST, BY_SCAN, View
 from trivyop.errors import ConflictError, TerminalError, TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.events import EventRecorder
@@ -67,6 +69,7 @@ log = structlog.get_logger(__name__)
 _JOB_GRACE = timedelta(seconds=60)  # for the cluster to end a Job at its own deadline
 _LOG_PATIENCE = timedelta(minutes=30)  # from the creation of the Job; its node may be gone for good
 _SPREAD = 0.1  # of the time to live: what was scanned together need not be refreshed together
+_TOLD_AT_ONCE = 64  # workloads, before others have their turn on the event loop
 _FIELD_MANAGER_OF_REQUESTS = "trivyop-rescan"
 
 
@@ -113,6 +116,7 @@ class ImageScans:
         self._created: dict[str, ImageScan] = {}  # by us, not told by the informer yet
         self._running: dict[str, JobView] = {}  # the Job of each scan that has one, also just created
         self._urgent: set[str] = set()
+        self._asking = Asking(targets, delivery)
 
     # events
 
@@ -121,8 +125,10 @@ class ImageScans:
         self._view.scan_jobs.add_handler(self._job_changed)
         self._view.scans.add_handler(self._scan_changed)
 
-    def look_at(self, scan: str, *, urgent: bool) -> None:
+    def look_at(self, scan: str, *, urgent: bool, asked_by: WorkloadRef | None = None) -> None:
         """Have a scan looked at; `urgent` if a change asked for it, not the backlog of a start."""
+        if asked_by is not None:
+            self._asking.add(scan, asked_by)
         if urgent:
             self._urgent.add(scan)
         self._queue.add(scan, Priority.USER if urgent else Priority.BACKLOG)
@@ -152,7 +158,7 @@ class ImageScans:
 
     def _scan_changed(self, key: ObjectKey, old: ImageScan | None, new: ImageScan | None) -> None:
         self._created.pop(key.name, None)
-        if new is None:
+        if new is None or (old is not None and old.metadata.uid != new.metadata.uid):
             self._statuses.pop(key.name, None)
         if new is None or old is None or old.spec != new.spec:
             self._queue.add(key.name, Priority.BACKLOG if old is None else Priority.USER)
@@ -164,13 +170,26 @@ class ImageScans:
         status = self._status(scan)
         if status is None or not status.last_success:
             return False
-        targets = self._targets.of_workload(scan, workload)
+        targets = list(self._targets.of_workloads(scan, (workload,)))
         image, settings_hash = self._image(scan, status), self._hash(targets)
         return not any(self._delivery.is_missing(target, image, settings_hash) for target in targets)
 
-    async def ask_for_rescan(self, scan: str) -> None:
-        """Make the scan due now, whatever its result says; kept in the object, so it outlives a restart."""
-        patch = {"spec": {"rescanAfter": format_precise(self._clock.now())}}
+    def is_running(self, scan: str) -> bool:
+        """Whether there is a Job that will bring all reports of that image."""
+        return scan in self._running
+
+    async def ask_for_rescan(self, scan: str, *, since: datetime) -> None:
+        """Make the scan due, whatever its result says, unless it was tried `since`.
+
+        That is kept in the object, so it outlives a restart; and so that of many requests at once only those
+        count that no scan has answered, each tells when it arose.
+        """
+        status, there = self._status(scan), self._scan(scan)
+        tried = time_or_none(status.last_attempt) if status else None
+        asked = time_or_none(there.spec.rescan_after) if there else None
+        if any(moment is not None and moment >= since for moment in (tried, asked)):
+            return
+        patch = {"spec": {"rescanAfter": format_precise(since)}}
         log.info("rescan_requested", scan=scan)
         await self._api.patch(IMAGESCANS, self._key(scan), patch, field_manager=_FIELD_MANAGER_OF_REQUESTS)
 
@@ -179,11 +198,12 @@ class ImageScans:
     async def reconcile(self, name: str) -> float | None:
         """Take the one next step of the scan; returns seconds until the next look."""
         scan = self._scan(name)
-        targets = self._targets.of(name)
+        targets = self._targets.first_of(name)
         if scan is None:
             if not targets:
                 self.slots.release(name)
                 self._urgent.discard(name)
+                self._asking.forget(name)
                 return None
             scan = await self._create(name, targets)
         status = self._statuses.setdefault(name, scan.status)
@@ -194,7 +214,7 @@ class ImageScans:
         policy = self._policy(name, settings_hash)
         demand = Demand(
             in_use=bool(targets),
-            missing=any(self._delivery.is_missing(one, image, settings_hash) for one in targets),
+            missing=await self._asking.any_lacks(name, image, settings_hash),
             rescan_after=time_or_none(scan.spec.rescan_after),
             new=name in self._urgent,
         )
@@ -210,14 +230,15 @@ class ImageScans:
             case Collect(job_name):
                 await self._collect(scan, status, job_name, targets)
             case Reap(job_name, overdue):
-                await self._reap(scan, status, job_name, targets, overdue=overdue)
+                await self._reap(scan, status, job_name, overdue=overdue)
             case StartScan(priority):
                 if not await self._start(scan, status, targets, priority):
                     return None  # until a slot is free
             case Adopt():
                 await self._adopt(scan, status, image, settings_hash)
             case Project():
-                await self._delivery.project(targets, image, settings_hash, scan.spec.namespace)
+                with self._asking.serving(name) as asking:
+                    await self._delivery.project(asking, image, settings_hash, scan.spec.namespace)
             case Rematch():
                 await self._rematch(scan, status, image, targets)
             case MarkUnused(since):
@@ -304,7 +325,7 @@ class ImageScans:
     # steps
 
     async def _create(self, name: str, targets: list[Target]) -> ImageScan:
-        body = self._document(name, {"spec": to_document(self._targets.spec(targets))})
+        body = self._document(name, {"spec": to_document(self._targets.spec(name, targets))})
         answer = await self._api.apply(IMAGESCANS, body)
         scan = msgspec.convert(answer, ImageScan)
         if self._view.scans.get(self._key(name)) is None:
@@ -326,11 +347,11 @@ class ImageScans:
             job = await self._jobs.create(scan, status.attempts + 1, targets)
         except ImageRefError as error:
             self.slots.release(name)
-            await self._failed(scan, status, failure(FailureClass.INVALID_IMAGE, str(error)), targets)
+            await self._failed(scan, status, failure(FailureClass.INVALID_IMAGE, str(error)))
             return True
         except TerminalError as error:
             self.slots.release(name)
-            await self._failed(scan, status, failure(FailureClass.ADMISSION, str(error)), targets)
+            await self._failed(scan, status, failure(FailureClass.ADMISSION, str(error)))
             return True
         except Exception:
             self.slots.release(name)
@@ -363,11 +384,13 @@ class ImageScans:
         except TerminalError as error:
             result = failure(FailureClass.ADMISSION, f"the scan pod's log cannot be read: {error}")
         if isinstance(result, Failure):
-            await self._failed(scan, status, result, targets)
+            await self._failed(scan, status, result)
             return
         digest = scan.spec.digest or first_digest(result.findings.repo_digests) or ""
         image = ImageKey(digest, scan.spec.platform or None)
-        refused = await self._delivery.deliver(targets, image, result, self._hash(targets))
+        with self._asking.serving(name):
+            everybody = self._targets.of(name)
+            refused = await self._delivery.deliver(everybody, image, result, self._hash(targets))
         await self._succeeded(scan, status, image, result, ResultSource.SCAN, targets)
         self._metrics.duration.observe((self._clock.now() - job.created).total_seconds())
         if refused:
@@ -403,9 +426,7 @@ class ImageScans:
         due = refresh_due(state.history_of(status), replace(self._policy(name), database_updated=None))
         return state.with_refresh(status, due)
 
-    async def _failed(
-        self, scan: ImageScan, status: ImageScanStatus, why: Failure, targets: list[Target]
-    ) -> None:
+    async def _failed(self, scan: ImageScan, status: ImageScanStatus, why: Failure) -> None:
         name = scan.metadata.name
         now = self._clock.now()
         seconds = next_retry(why, status.consecutive_failures + 1, self._rng)
@@ -420,20 +441,21 @@ class ImageScans:
             message=why.message,
             retry_at=None if retry_at is None else retry_at.isoformat(timespec="seconds"),
         )
-        for target in targets:
+        for told, target in enumerate(self._targets.of(name)):
             self._events.event(
                 self._delivery.reference(target.workload),
                 "Warning",
                 "ImageScanFailed",
                 f"container {target.container.container}: {why} {why.remedy}".strip(),
             )
+            if told % _TOLD_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     async def _reap(
         self,
         scan: ImageScan,
         status: ImageScanStatus,
         job_name: str,
-        targets: list[Target],
         *,
         overdue: bool,
     ) -> None:
@@ -448,7 +470,7 @@ class ImageScans:
             why = failure(FailureClass.TIMEOUT, f"Job {job_name} did not end within {minutes} minutes")
             if status.job != job_name:
                 status = state.started(status, job_name, now=self._clock.now())
-            await self._failed(scan, status, why, targets)
+            await self._failed(scan, status, why)
 
     async def _adopt(
         self, scan: ImageScan, status: ImageScanStatus, image: ImageKey, settings_hash: str
@@ -480,20 +502,22 @@ class ImageScans:
         try:
             result = await self._matcher.match(bom, targets[0].variant)
         except ScanError as error:
-            await self._failed(scan, status, error.failure, targets)
+            await self._failed(scan, status, error.failure)
             return
-        await self._delivery.deliver_matched(targets, image, result, self._hash(targets))
+        everybody = self._targets.of(scan.metadata.name)
+        await self._delivery.deliver_matched(everybody, image, result, self._hash(targets))
         await self._succeeded(scan, status, image, result, ResultSource.REMATCH, targets)
 
     async def _forget(self, scan: ImageScan) -> None:
         name = scan.metadata.name
-        others = (other for other in self._view.scans.values() if other.metadata.name != name)
-        if scan.spec.digest and not any(other.spec.digest == scan.spec.digest for other in others):
+        same = self._view.scans.by_index(BY_DIGEST, scan.spec.digest)
+        if scan.spec.digest and all(other.metadata.name == name for other in same):
             await self._delivery.delete_bill_of_materials(self._image(name, scan.status))
         await self._api.delete(IMAGESCANS, self._key(name), uid=scan.metadata.uid)
         self._statuses.pop(name, None)
         self._created.pop(name, None)
         self._urgent.discard(name)
+        self._asking.forget(name)
         log.info("scan_forgotten", scan=name, image=scan.spec.image)
 
     async def _save(self, name: str, status: ImageScanStatus) -> None:

@@ -6,10 +6,11 @@ containers start within seconds; then the reference is scanned as written.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
-from trivyop.controllers.usage import Usage, Use
+from trivyop.controllers.usage import Usage
 from trivyop.scan.imagescan import (
     MAX_REQUESTED_BY,
     ImageScanSpec,
@@ -63,23 +64,28 @@ class Targets:
     def resolve(self, ref: WorkloadRef) -> Workload | Skipped | None:
         return resolve(ref.kind, ref.key, self._listers, self._selection)
 
-    def of(self, scan: str) -> list[Target]:
-        """The containers that need `scan` now."""
-        return [target for use in self._usage.of(scan) if (target := self._target(use)) is not None]
+    def of(self, scan: str) -> Iterator[Target]:
+        """The containers that need `scan` now; each is resolved when it is its turn, for there may be
+        thousands.
+        """
+        for workload, container in self._usage.of(scan):
+            yield from self._within(self.resolve(workload), {container})
 
-    def of_workload(self, scan: str, ref: WorkloadRef) -> list[Target]:
-        """Those of one workload."""
-        uses = (Use(ref, name) for name, need in self._usage.scans_of(ref).items() if need == scan)
-        return [target for use in uses if (target := self._target(use)) is not None]
+    def first_of(self, scan: str) -> list[Target]:
+        """The first of them, as many as an ImageScan names."""
+        return list(islice(self.of(scan), MAX_REQUESTED_BY))
 
-    def _target(self, use: Use) -> Target | None:
-        workload = self.resolve(use.workload)
-        if not isinstance(workload, Workload):
-            return None
-        for container in workload.containers:
-            if container.container == use.container:
-                return Target(workload, container, self.variant(workload))
-        return None
+    def of_workloads(self, scan: str, refs: Iterable[WorkloadRef]) -> Iterator[Target]:
+        """Those of some workloads; as `of`."""
+        for ref in refs:
+            needs = self._usage.scans_of(ref).items()
+            yield from self._within(self.resolve(ref), {name for name, need in needs if need == scan})
+
+    def _within(self, workload: Workload | Skipped | None, containers: Collection[str]) -> Iterator[Target]:
+        if isinstance(workload, Workload):
+            for container in workload.containers:
+                if container.container in containers:
+                    yield Target(workload, container, self.variant(workload))
 
     def variant(self, workload: Workload) -> ScanVariant:
         """How the images of a workload are to be scanned."""
@@ -99,8 +105,8 @@ class Targets:
             return image_scan_name(container.digest, platform, namespace, variant=variant)
         return image_scan_name_by_reference(_name_of(container.image), platform, namespace, variant=variant)
 
-    def spec(self, targets: list[Target]) -> ImageScanSpec:
-        """What the ImageScan of these (at least one) says; they all need the same one."""
+    def spec(self, scan: str, targets: list[Target]) -> ImageScanSpec:
+        """What the ImageScan says; `targets` (at least one) are the first that need it."""
         first = targets[0]
         return ImageScanSpec(
             image=first.container.image,
@@ -114,9 +120,9 @@ class Targets:
                     name=target.workload.key.name,
                     container=target.container.container,
                 )
-                for target in targets[:MAX_REQUESTED_BY]
+                for target in targets
             ),
-            requesters=len(targets),
+            requesters=self._usage.count(scan),
         )
 
 

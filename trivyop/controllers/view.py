@@ -51,7 +51,7 @@ log = structlog.get_logger(__name__)
 BY_OWNER = "owner"
 """Index of reports: from `str(WorkloadRef)` to the reports about that workload."""
 BY_DIGEST = "digest"
-"""Index of reports: from the digest of an image to the reports about it."""
+"""Index of reports and of ImageScans: from the digest of an image to those about it."""
 BY_SCAN = "scan"
 """Index of scan Jobs: from the name of an ImageScan to its Jobs."""
 
@@ -119,7 +119,12 @@ class View:
             metadata_only=True,
             indexes={BY_DIGEST: _digests},
         )
-        self.scans: Mirror[ImageScan] = self._mirror(IMAGESCANS, ImageScan, (operator_namespace,))
+        self.scans: Mirror[ImageScan] = self._mirror(
+            IMAGESCANS,
+            ImageScan,
+            (operator_namespace,),
+            indexes={BY_DIGEST: lambda scan: (scan.spec.digest,) if scan.spec.digest else ()},
+        )
         self.scan_jobs: Mirror[ScanJob] = self._mirror(
             JOBS,
             ScanJob,

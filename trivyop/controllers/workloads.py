@@ -8,6 +8,11 @@ and from what we delete, by looking again after a moment: the workload must stil
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
 import structlog
 
 from trivyop.control.clock import Clock
@@ -38,7 +43,17 @@ from trivyop.workload.resolve import Skipped, Workload
 
 log = structlog.get_logger(__name__)
 
+_PRIMED_AT_ONCE = 64  # before others have their turn on the event loop
 _DELETED_PATIENCE_SECONDS = 1.0  # time for a workload's own deletion to arrive after that of its report
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """A report that somebody deleted."""
+
+    owner_uid: str
+    at: datetime
+    due: float  # when its workload would be known to be deleted, too
 
 
 class Workloads:
@@ -64,8 +79,8 @@ class Workloads:
         self._queue = queue
         self._clock = clock
         self._started = False
-        self._waits_since: dict[tuple[WorkloadRef, str, str], float] = {}  # workload, container, image
-        self._lost: dict[WorkloadRef, dict[str, str]] = {}  # container -> uid of the owner of its lost report
+        self._waits_since: dict[WorkloadRef, dict[tuple[str, str], float]] = {}  # by container and image
+        self._lost: dict[WorkloadRef, dict[str, _Lost]] = {}  # by container
 
     # events
 
@@ -96,12 +111,14 @@ class Workloads:
             for key in mirror.keys()  # noqa: SIM118
         ]
 
-    def prime(self) -> None:
-        """Find out who uses which scan, for all workloads at once, before any scan is looked at."""
-        for ref in self.all():
+    async def prime(self) -> None:
+        """Find out who uses which scan, for all workloads, before any scan is looked at."""
+        for seen, ref in enumerate(self.all(), start=1):
             workload = self._targets.resolve(ref)
             if isinstance(workload, Workload):
                 self._usage.set(ref, self._needs(ref, workload)[0])
+            if seen % _PRIMED_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     def _look_at(self, ref: WorkloadRef) -> None:
         self._queue.add(ref, Priority.USER if self._started else Priority.BACKLOG)
@@ -134,14 +151,18 @@ class Workloads:
         ref = WorkloadRef.parse(old.owner)
         if ref is None:
             return
-        self._lost[ref] = {**self._lost.get(ref, {}), old.container: old.owner_uid}
+        scan = self._usage.scans_of(ref).get(old.container)
+        if scan is not None and self._scans.is_running(scan):
+            self._look_at(ref)  # it comes with the result that is awaited, a new one already
+            return
+        due = self._clock.monotonic() + _DELETED_PATIENCE_SECONDS
+        self._lost.setdefault(ref, {})[old.container] = _Lost(old.owner_uid, self._clock.now(), due)
         self._queue.add_after(ref, _DELETED_PATIENCE_SECONDS, Priority.USER)
 
     # reconciling
 
     async def reconcile(self, ref: WorkloadRef) -> float | None:
         """Bring usage and reports of one workload up to date; returns seconds until the next look."""
-        lost = self._lost.get(ref, {})
         workload = self._targets.resolve(ref)
         if not isinstance(workload, Workload):
             await self._not_scanned(ref, workload)
@@ -150,16 +171,16 @@ class Workloads:
         needs, wait = self._needs(ref, workload)
         touched = self._usage.set(ref, needs)
         await self._delete_superfluous(ref, workload)
-        await self._rescan_lost(workload, lost, needs)
-        if self._lost.get(ref, {}) == lost:  # else more were lost meanwhile
-            self._lost.pop(ref, None)
-        for scan in touched | {name for name in needs.values() if not self._scans.serves(name, ref)}:
+        await self._rescan_lost(ref, workload, needs)
+        for scan in touched - set(needs.values()):
             self._scans.look_at(scan, urgent=self._started)
+        for scan in set(needs.values()):
+            if scan in touched or not self._scans.serves(scan, ref):
+                self._scans.look_at(scan, urgent=self._started, asked_by=ref)
         return wait
 
     async def _not_scanned(self, ref: WorkloadRef, skipped: Skipped | None) -> None:
-        for key in [key for key in self._waits_since if key[0] == ref]:
-            del self._waits_since[key]
+        self._waits_since.pop(ref, None)
         for scan in self._usage.remove(ref):
             self._scans.look_at(scan, urgent=self._started)
         if skipped is None or keeps_reports(skipped):
@@ -173,18 +194,18 @@ class Workloads:
         needs: dict[str, str] = {}
         waits: list[float] = []
         now = self._clock.monotonic()
+        waited = self._waits_since.pop(ref, {})
         for container in workload.containers:
-            waiting = (ref, container.container, container.image)
             if digest_may_come(workload, container):
-                left = self._waits_since.setdefault(waiting, now) + DIGEST_PATIENCE_SECONDS - now
+                waiting = (container.container, container.image)
+                since = self._waits_since.setdefault(ref, {})[waiting] = waited.get(waiting, now)
+                left = since + DIGEST_PATIENCE_SECONDS - now
                 if left > 0:
                     waits.append(left)
                     before = self._usage.scans_of(ref).get(container.container)
                     if before is not None:
                         needs[container.container] = before  # a restart must not take the old reports away
                     continue
-            else:
-                self._waits_since.pop(waiting, None)
             needs[container.container] = self._targets.scan_name(workload, container)
         return needs, min(waits, default=None)
 
@@ -198,12 +219,27 @@ class Workloads:
                     continue
             await self._reports.delete(resource, report)
 
-    async def _rescan_lost(self, workload: Workload, lost: dict[str, str], needs: dict[str, str]) -> None:
-        scans = {needs[name] for name, uid in lost.items() if name in needs and uid == workload.uid}
-        if not scans:
-            return
-        namespace = await self._api.get(NAMESPACES, ObjectKey("", workload.key.namespace))
-        if namespace is None or namespace.metadata.deletion_timestamp is not None:
-            return  # reports go first when a namespace goes; nobody asks for anything
-        for scan in sorted(scans):
-            await self._scans.ask_for_rescan(scan)
+    async def _rescan_lost(self, ref: WorkloadRef, workload: Workload, needs: Mapping[str, str]) -> None:
+        """Ask for scans of lost reports whose workload is certain by now to miss them."""
+        now = self._clock.monotonic()
+        lost = self._lost.get(ref, {})
+        certain = {container: one for container, one in lost.items() if one.due <= now}
+        missed = {
+            container: one
+            for container, one in certain.items()
+            if container in needs and one.owner_uid == workload.uid
+        }
+        if missed and not await self._is_going(workload.key.namespace):
+            for container, one in missed.items():
+                await self._scans.ask_for_rescan(needs[container], since=one.at)
+        left = {container: one for container, one in lost.items() if certain.get(container) is not one}
+        if left:  # some were lost meanwhile, or just before
+            self._lost[ref] = left
+            self._queue.add_after(ref, max(one.due for one in left.values()) - now, Priority.USER)
+        else:
+            self._lost.pop(ref, None)
+
+    async def _is_going(self, name: str) -> bool:
+        """Whether a namespace is being deleted: reports go first then, and nobody asks for anything."""
+        namespace = await self._api.get(NAMESPACES, ObjectKey("", name))
+        return namespace is None or namespace.metadata.deletion_timestamp is not None

@@ -54,7 +54,7 @@ class OperatorSettings:
         "OPERATOR_EXCLUDE_NAMESPACES",
         kinds.GLOBS,
         (),
-        "Namespaces to leave alone, as globs. Counts only while all namespaces are looked at.",
+        "Namespaces to leave alone, as globs; counts for namespaces that are named to be looked at, too.",
     )
     target_workloads: tuple[TargetKind, ...] = setting(
         "OPERATOR_TARGET_WORKLOADS",

@@ -19,7 +19,7 @@ _ANYTHING = Schema(type="object", preserve_unknown=True)
 @cache
 def definitions() -> dict[str, dict[str, Any]]:
     """The custom resource definitions by kind."""
-    documents = [yaml.safe_load(path.read_text()) for path in sorted(CRDS.glob("*.yaml"))]
+    documents = [yaml.safe_load(path.read_text()) for path in sorted(CRDS.glob("*_*.yaml"))]
     return {document["spec"]["names"]["kind"]: document for document in documents}
 
 

@@ -9,23 +9,20 @@ whether that was enough.
 
 Promises: never fails, always ends, changes nothing that fits, does not change its argument. The result fits
 unless the report does not fit without any findings.
+Not here: what the steps are (``plans.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from copy import deepcopy
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import orjson
 
 from trivyop.report import keys
-from trivyop.report.findings import Severity
+from trivyop.report.plans import PLANS, Plan
 
-Row = dict[str, Any]
-_TEXT_LIMIT = 80  # characters of a title or a match that tell which one it is
-_LAYER_PROPERTIES = frozenset({"aquasecurity:trivy:LayerDigest", "aquasecurity:trivy:LayerDiffID"})
 _HARMLESS = frozenset({"licenses", "hashes", "layers"})
 
 
@@ -55,6 +52,9 @@ class Omitted:
     def with_findings(self, more: int) -> Omitted:
         return Omitted(self.fields, self.findings + more)
 
+    def in_order(self, plan: Plan) -> Omitted:
+        return Omitted(plan.in_order(self.fields), self.findings)
+
     def __str__(self) -> str:
         return ",".join((*self.fields, *([f"findings={self.findings}"] if self.findings else [])))
 
@@ -74,13 +74,14 @@ def fit(report: dict[str, Any], budget_bytes: int) -> dict[str, Any]:
     """Return the report, or a reduced copy that fits ``budget_bytes``."""
     if size_of(report) <= budget_bytes:
         return report
-    fitted = deepcopy(report)
-    plan = _PLANS[fitted["kind"]]
-    annotations = cast("dict[str, str]", fitted["metadata"].setdefault("annotations", {}))
+    plan = PLANS[report["kind"]]
+    annotations: dict[str, str] = {**report["metadata"].get("annotations", {})}
+    metadata = {**report["metadata"], "annotations": annotations}
+    fitted = {**report, "metadata": metadata, "report": plan.copy(report["report"])}
     omitted = Omitted.of(annotations)
     for step in plan.steps:
         if step.apply(fitted["report"]):
-            omitted = omitted.with_field(step.field)
+            omitted = omitted.with_field(step.field).in_order(plan)
             annotations[keys.OMITTED] = str(omitted)
             if size_of(fitted) <= budget_bytes:
                 return fitted
@@ -88,7 +89,7 @@ def fit(report: dict[str, Any], budget_bytes: int) -> dict[str, Any]:
     return fitted
 
 
-def _drop_rows(fitted: dict[str, Any], plan: _Plan, omitted: Omitted, budget_bytes: int) -> None:
+def _drop_rows(fitted: dict[str, Any], plan: Plan, omitted: Omitted, budget_bytes: int) -> None:
     """Keep the most important rows that fit; one that no report has room for costs only itself."""
     rows = plan.rows(fitted["report"])
     everything = list(rows)
@@ -109,122 +110,3 @@ def _drop_rows(fitted: dict[str, Any], plan: _Plan, omitted: Omitted, budget_byt
         kept.add(index)
     rows.extend(row for index, row in enumerate(everything) if index in kept)
     annotations[keys.OMITTED] = str(omitted.with_findings(len(everything) - len(kept)))
-
-
-# what each kind of report can do without
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    field: str  # as the annotation names it
-    apply: Callable[[dict[str, Any]], bool]  # changes the ``report`` part; False if there was nothing to do
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    steps: tuple[_Step, ...]
-    rows: Callable[[dict[str, Any]], list[Row]]
-    importance: Callable[[Row], tuple[int, ...]]  # smaller is kept longer
-
-
-def _severity_rank(row: Row) -> int:
-    return Severity.parse(row["severity"]).rank
-
-
-def _clear_links(row: Row) -> bool:
-    had_links = bool(row["links"])
-    row["links"] = []  # always present, for the sake of those who read it
-    return had_links
-
-
-def _without(field: str) -> Callable[[Row], bool]:
-    return lambda row: row.pop(field, None) is not None
-
-
-def _shortened(field: str) -> Callable[[Row], bool]:
-    def shorten(row: Row) -> bool:
-        if len(row[field]) <= _TEXT_LIMIT:
-            return False
-        row[field] = row[field][: _TEXT_LIMIT - 1] + "…"
-        return True
-
-    return shorten
-
-
-def _without_layers(row: Row) -> bool:
-    properties = row.get("properties", [])
-    kept = [entry for entry in properties if entry.get("name") not in _LAYER_PROPERTIES]
-    if len(kept) == len(properties):
-        return False
-    row["properties"] = kept
-    return True
-
-
-def _in_each(
-    rows: Callable[[dict[str, Any]], list[Row]], change: Callable[[Row], bool]
-) -> Callable[[dict[str, Any]], bool]:
-    def apply(report: dict[str, Any]) -> bool:
-        changes = [change(row) for row in rows(report)]
-        return any(changes)
-
-    return apply
-
-
-def _vulnerabilities(report: dict[str, Any]) -> list[Row]:
-    return report["vulnerabilities"]
-
-
-def _secrets(report: dict[str, Any]) -> list[Row]:
-    return report["secrets"]
-
-
-def _components(report: dict[str, Any]) -> list[Row]:
-    return report["components"].setdefault("components", [])
-
-
-def _all_components(report: dict[str, Any]) -> list[Row]:
-    root = report["components"].get("metadata", {}).get("component")
-    return _components(report) + ([root] if root else [])
-
-
-def _drop_dependencies(report: dict[str, Any]) -> bool:
-    return bool(report["components"].pop("dependencies", None))
-
-
-_VULNERABILITIES = _Plan(
-    steps=(
-        _Step("links", _in_each(_vulnerabilities, _clear_links)),
-        _Step("descriptions", _in_each(_vulnerabilities, _without("description"))),
-        _Step("cvss", _in_each(_vulnerabilities, _without("cvss"))),
-        _Step("titles", _in_each(_vulnerabilities, _shortened("title"))),
-    ),
-    rows=_vulnerabilities,
-    importance=lambda row: (_severity_rank(row), not row["fixedVersion"]),
-)
-_SECRETS = _Plan(
-    steps=(
-        _Step("matches", _in_each(_secrets, _shortened("match"))),
-        _Step("titles", _in_each(_secrets, _shortened("title"))),
-    ),
-    rows=_secrets,
-    importance=lambda row: (_severity_rank(row),),
-)
-_SBOM = _Plan(
-    steps=(
-        _Step("licenses", _in_each(_all_components, _without("licenses"))),
-        _Step("hashes", _in_each(_all_components, _without("hashes"))),
-        _Step("layers", _in_each(_all_components, _without_layers)),
-        _Step("suppliers", _in_each(_all_components, _without("supplier"))),
-        _Step("dependencies", _drop_dependencies),
-        _Step("properties", _in_each(_all_components, _without("properties"))),
-    ),
-    rows=_components,
-    importance=lambda row: (row.get("type") != "operating-system",),
-)
-_PLANS = {
-    "VulnerabilityReport": _VULNERABILITIES,
-    "ClusterVulnerabilityReport": _VULNERABILITIES,
-    "ExposedSecretReport": _SECRETS,
-    "SbomReport": _SBOM,
-    "ClusterSbomReport": _SBOM,
-}

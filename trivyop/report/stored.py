@@ -13,6 +13,7 @@ import msgspec
 from trivyop.kube.objects import Object, controller_of
 from trivyop.kube.resources import ObjectKey
 from trivyop.report import keys
+from trivyop.report.budget import usable_for_matching
 
 
 class StoredReport(msgspec.Struct, frozen=True, gc=False):
@@ -31,6 +32,7 @@ class StoredReport(msgspec.Struct, frozen=True, gc=False):
     scanned_at: str  # RFC 3339
     summary: str  # counts, as in the annotation
     complete: bool  # nothing was left out for its size
+    matchable: bool  # of a bill of materials: nothing was left out that matching needs
 
     @classmethod
     def parse(cls, report: Object) -> StoredReport:
@@ -54,4 +56,5 @@ class StoredReport(msgspec.Struct, frozen=True, gc=False):
             scanned_at=sys.intern(annotations.get(keys.SCANNED_AT, "")),
             summary=sys.intern(annotations.get(keys.SUMMARY, "")),
             complete=keys.OMITTED not in annotations,
+            matchable=usable_for_matching(annotations),
         )

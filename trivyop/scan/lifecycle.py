@@ -28,7 +28,7 @@ class JobView:
 
     name: str
     state: JobState
-    created: datetime
+    age: timedelta = timedelta()  # how long it runs, as far as we know
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def next_step(
 ) -> Step:
     """Answer the one next step. `now` and all times are aware and UTC."""
     if job is not None:
-        step = _about_the_job(history, demand, job, policy, now)
+        step = _about_the_job(history, demand, job, policy)
         if step is not None:
             return step
     if not demand.in_use:
@@ -161,9 +161,7 @@ def refresh_due(history: History, policy: Policy) -> datetime | None:
     return history.last_success + policy.report_ttl
 
 
-def _about_the_job(
-    history: History, demand: Demand, job: JobView, policy: Policy, now: datetime
-) -> Step | None:
+def _about_the_job(history: History, demand: Demand, job: JobView, policy: Policy) -> Step | None:
     if job.name == history.handled_job:
         return None if policy.keep_jobs and job.state is JobState.FINISHED else Reap(job.name)
     if not demand.in_use:
@@ -172,7 +170,7 @@ def _about_the_job(
         return Collect(job.name)
     if policy.job_patience is None:
         return Wait()
-    left = (job.created + policy.job_patience - now).total_seconds()
+    left = (policy.job_patience - job.age).total_seconds()
     return Wait(left) if left > 0 else Reap(job.name, overdue=True)
 
 
@@ -216,7 +214,8 @@ def _succeeded_once(history: History, demand: Demand, means: Means, policy: Poli
     left = (due - now).total_seconds()
     if left > 0:
         return Wait(left)
-    return Rematch() if means.rematchable else StartScan(Priority.REFRESH)
+    # What failed as a match may go well as a scan, so that is how it is tried again.
+    return Rematch() if means.rematchable and not history.failed else StartScan(Priority.REFRESH)
 
 
 def _since(time: datetime | None, moment: datetime) -> bool:

@@ -42,7 +42,7 @@ WANTED = Demand(in_use=True)
 NOTHING = Means()
 FRESH = History(last_attempt=NOON - HOUR, last_success=NOON - HOUR, handled_job="j1", settings_hash="s1")
 FAILED = History(last_attempt=NOON - HOUR, failed=True, next_retry=NOON + HOUR, handled_job="j1")
-RUNNING = JobView("j2", JobState.RUNNING, NOON - timedelta(minutes=1))
+RUNNING = JobView("j2", JobState.RUNNING, timedelta(minutes=1))
 
 
 def step(history=FRESH, demand=WANTED, means=NOTHING, job=None, policy=POLICY, now=NOON):
@@ -60,7 +60,7 @@ def test_reports_that_are_there_already_are_adopted_instead_of_scanned() -> None
 
 def test_running_job_is_left_alone_until_its_patience_ends() -> None:
     assert step(job=RUNNING) == Wait(300)
-    assert step(job=RUNNING, now=NOON + timedelta(minutes=5)) == Reap("j2", overdue=True)
+    assert step(job=replace(RUNNING, age=timedelta(minutes=6))) == Reap("j2", overdue=True)
 
 
 def test_finished_job_is_collected_once_and_then_reaped() -> None:
@@ -133,6 +133,13 @@ def test_old_result_is_rematched_if_possible_and_else_scanned() -> None:
     assert step(now=tomorrow, policy=replace(POLICY, report_ttl=None)) == Wait()
 
 
+def test_match_that_failed_is_tried_again_as_a_scan() -> None:
+    """Else a bill of materials that Trivy cannot read would be tried for ever."""
+    failed = replace(FAILED, last_success=NOON - 30 * HOUR, settings_hash="s1")
+    means = Means(rematchable=True)
+    assert step(failed, means=means, now=NOON + HOUR) == StartScan(Priority.REFRESH)
+
+
 def test_newer_database_makes_a_result_due() -> None:
     history = replace(FRESH, database_updated=NOON - 6 * HOUR)
     means = Means(rematchable=True)
@@ -163,7 +170,10 @@ demands = st.builds(
 )
 means = st.builds(Means, sources=st.booleans(), adoptable=st.booleans(), rematchable=st.booleans())
 jobs = st.none() | st.builds(
-    JobView, name=st.sampled_from(["j1", "j2"]), state=st.sampled_from(JobState), created=times.filter(bool)
+    JobView,
+    name=st.sampled_from(["j1", "j2"]),
+    state=st.sampled_from(JobState),
+    age=st.timedeltas(timedelta(), timedelta(hours=2)),
 )
 
 

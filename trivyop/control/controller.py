@@ -104,6 +104,7 @@ async def work(
                 queue.done(key)
                 if metrics is not None:
                     metrics.reconciled(name, outcome, time.perf_counter() - began)
+        await asyncio.sleep(0)  # thousands of keys without a wait must not hold up the event loop
 
 
 async def resync(

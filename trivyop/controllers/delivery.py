@@ -269,6 +269,7 @@ async def _each(items: Iterator[Any], do: Callable[[Any], Awaitable[T]]) -> list
                 results.append(await do(item))
             except Exception as error:  # noqa: BLE001 - raised below
                 errors.append(error)
+            await asyncio.sleep(0)  # what is not written takes time to build all the same
 
     async with asyncio.TaskGroup() as group:
         for _ in range(WRITES_AT_ONCE):

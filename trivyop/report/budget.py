@@ -46,6 +46,11 @@ class Omitted:
                 findings += int(number)
         return cls(tuple(fields), findings)
 
+    @property
+    def annotation(self) -> dict[str, str]:
+        """The annotation that says so; none if nothing is missing."""
+        return {keys.OMITTED: str(self)} if self.fields or self.findings else {}
+
     def with_field(self, name: str) -> Omitted:
         return self if name in self.fields else Omitted((*self.fields, name), self.findings)
 

@@ -2,7 +2,9 @@
 
 The parser of Trivy's output makes these values, the report builders read them. They are complete and final:
 severities and scores are already chosen (``choose_severity``, ``choose_score``), dates are RFC 3339 with
-seconds, absent text is "". The order of the tuples is the scanner's and means nothing.
+seconds, absent text is "". The order of the tuples means nothing.
+
+Of a large result only what reports can show is kept (``worst.py``); ``LeftOut`` counts the rest.
 
 Not here: which of the fields a report shows (settings decide, see ``vulnerability.py``), and the bill of
 materials, which stays a plain dict (``Sbom``).
@@ -82,15 +84,37 @@ class Secret(msgspec.Struct, frozen=True, kw_only=True):
     match: str = ""
 
 
+class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found, but is too much for any report."""
+
+    counts: Mapping[Severity, int] = msgspec.field(default_factory=dict[Severity, int])
+    texts: tuple[str, ...] = ()  # that the findings lack, or have only in part; named as plans name them
+
+    @property
+    def count(self) -> int:
+        """How many findings are missing."""
+        return sum(self.counts.values())
+
+
+class BomLeftOut(msgspec.Struct, frozen=True, kw_only=True):
+    """What a bill of materials has, but is too much for any report."""
+
+    fields: tuple[str, ...] = ()  # that its components lack, named as plans name them
+    components: int = 0
+    dependencies: int = 0
+
+
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything one scan of one image found."""
+    """What one scan of one image found."""
 
     os_family: str = ""
     os_name: str = ""
     eosl: bool = False  # the distribution is past its end of service life
     repo_digests: tuple[str, ...] = ()  # "quay.io/a/b@sha256:..."
     vulnerabilities: tuple[Vulnerability, ...] = ()
+    vulnerabilities_left_out: LeftOut = LeftOut()
     secrets: tuple[Secret, ...] = ()
+    secrets_left_out: LeftOut = LeftOut()
     scanner_version: str
     artifact_name: str = ""
     has_packages: bool = False  # without packages there is no bill of materials worth keeping

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from trivyop.report.findings import Severity
+from trivyop.report.findings import Findings, LeftOut, Severity
 
 _LETTERS = {severity: severity.value[0].lower() for severity in Severity}
+_NOTHING = LeftOut()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,17 @@ class SeverityCounts:
     unknown: int = 0
 
     @classmethod
-    def of(cls, severities: Iterable[Severity]) -> Self:
+    def of(cls, severities: Iterable[Severity], left_out: LeftOut = _NOTHING) -> Self:
+        """Count them, and what was left out of them."""
         counts = Counter(severities)
+        counts.update(left_out.counts)
         return cls(*(counts[severity] for severity in Severity))
+
+    @classmethod
+    def of_vulnerabilities(cls, findings: Findings) -> Self:
+        """Count all that were found, also those that no report has room for."""
+        kept = (found.severity for found in findings.vulnerabilities)
+        return cls.of(kept, findings.vulnerabilities_left_out)
 
     @classmethod
     def parse(cls, text: str) -> Self | None:

@@ -76,7 +76,7 @@ def succeeded(
     now: datetime,
 ) -> ImageScanStatus:
     """There is a new result. `secrets` counts them also where the findings are of packages only."""
-    counts = SeverityCounts.of(found.severity for found in findings.vulnerabilities)
+    counts = SeverityCounts.of_vulnerabilities(findings)
     return _with_condition(
         replace(
             status,

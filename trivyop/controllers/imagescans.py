@@ -21,15 +21,17 @@ import structlog
 
 from trivyop.control.clock import Clock
 from trivyop.control.queue import Priority, WorkQueue
+from trivyop.controllers.ahead import Ahead
 from trivyop.controllers.asking import Asking
 from trivyop.controllers.delivery import Delivery
 from trivyop.controllers.metrics import ScanMetrics
 from trivyop.controllers.rematch import Matcher
 from trivyop.controllers.results import Results, ScanResult
+from trivyop.controllers.running import RunningJobs
 from trivyop.controllers.scanjobs import ScanJobs
 from trivyop.controllers.targets import Target, Targets
 from trivyop.controllers.usage import Usage
-from trivyop.controllers.view import BY_DIGEST, BY_SCAN, View
+from trivyop.controllers.view import BY_DIGEST, View
 from trivyop.errors import ConflictError, TerminalError, TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.events import EventRecorder
@@ -39,14 +41,11 @@ from trivyop.scan import state
 from trivyop.scan.database import DatabaseVersion
 from trivyop.scan.failures import Failure, FailureClass, ScanError, failure, next_retry
 from trivyop.scan.imagescan import Database, ImageScan, ImageScanStatus, Phase, ResultSource, to_document
-from trivyop.scan.jobs import ScanJob
 from trivyop.scan.lifecycle import (
     Adopt,
     Collect,
     Demand,
     Forget,
-    JobState,
-    JobView,
     MarkUnused,
     Means,
     Policy,
@@ -67,7 +66,7 @@ from trivyop.workload.owners import WorkloadRef
 log = structlog.get_logger(__name__)
 
 _JOB_GRACE = timedelta(seconds=60)  # for the cluster to end a Job at its own deadline
-_LOG_PATIENCE = timedelta(minutes=30)  # from the creation of the Job; its node may be gone for good
+_LOG_PATIENCE_SECONDS = 1800.0  # from the first try; the Job's node may be gone for good
 _SPREAD = 0.1  # of the time to live: what was scanned together need not be refreshed together
 _TOLD_AT_ONCE = 64  # workloads, before others have their turn on the event loop
 _FIELD_MANAGER_OF_REQUESTS = "trivyop-rescan"
@@ -112,17 +111,20 @@ class ImageScans:
         self._events = events
         self._metrics = metrics
         self.slots = Slots(settings.scan_job.concurrency_limit, queue.add)
-        self._statuses: dict[str, ImageScanStatus] = {}  # as we wrote them last
-        self._created: dict[str, ImageScan] = {}  # by us, not told by the informer yet
-        self._running: dict[str, JobView] = {}  # the Job of each scan that has one, also just created
+        self._running = RunningJobs(view, self.slots, clock, queue.add)
+        self._statuses = Ahead[ImageScanStatus, ImageScan](
+            view.scans, lost=self._scan_lost, catches_up=_is_the_written
+        )
+        self._created = Ahead[ImageScan, ImageScan](view.scans, lost=self._scan_lost)
         self._urgent: set[str] = set()
+        self._unread_since: dict[str, float] = {}  # by Job
         self._asking = Asking(targets, delivery)
 
     # events
 
     def listen(self) -> None:
         """Begin to look at what changes; call it once all stores are filled."""
-        self._view.scan_jobs.add_handler(self._job_changed)
+        self._running.listen()
         self._view.scans.add_handler(self._scan_changed)
 
     def look_at(self, scan: str, *, urgent: bool, asked_by: WorkloadRef | None = None) -> None:
@@ -141,27 +143,13 @@ class ImageScans:
     def names(self) -> Iterable[str]:
         return [key.name for key in self._view.scans.keys()]  # noqa: SIM118 - a mirror, not a dict
 
-    def _job_changed(self, key: ObjectKey, _old: ScanJob | None, new: ScanJob | None) -> None:
-        job = new or _old
-        assert job is not None  # noqa: S101 - a change has a before or an after
-        held = self._running.get(job.scan)
-        if new is not None and new.state is JobState.RUNNING:
-            if held is None or held.name == key.name:
-                # Its age counts on our own clock: the server's may be off by more than our patience.
-                seen = self._clock.now() if held is None else held.created
-                self._running[job.scan] = JobView(key.name, new.state, seen)
-                self.slots.hold(job.scan)
-        elif held is not None and held.name == key.name:
-            del self._running[job.scan]
-            self.slots.release(job.scan)
-        self._queue.add(job.scan, Priority.USER)
-
     def _scan_changed(self, key: ObjectKey, old: ImageScan | None, new: ImageScan | None) -> None:
-        self._created.pop(key.name, None)
-        if new is None or (old is not None and old.metadata.uid != new.metadata.uid):
-            self._statuses.pop(key.name, None)
-        if new is None or old is None or old.spec != new.spec:
-            self._queue.add(key.name, Priority.BACKLOG if old is None else Priority.USER)
+        asked = old is not None and (new is None or old.spec != new.spec)
+        if asked or old is None or new is None or old.status != new.status:
+            self._queue.add(key.name, Priority.USER if asked else Priority.BACKLOG)
+
+    def _scan_lost(self, key: ObjectKey, _noted: ImageScan | ImageScanStatus) -> None:
+        self._queue.add(key.name, Priority.USER)
 
     # what others ask
 
@@ -206,10 +194,10 @@ class ImageScans:
                 self._asking.forget(name)
                 return None
             scan = await self._create(name, targets)
-        status = self._statuses.setdefault(name, scan.status)
+        status = self._statuses.get(self._key(name)) or scan.status
         image = self._image(name, status)
         now = self._clock.now()
-        job = self._job(name)
+        job = self._running.of(name)
         settings_hash = self._hash(targets)
         policy = self._policy(name, settings_hash)
         demand = Demand(
@@ -221,7 +209,7 @@ class ImageScans:
         history = state.history_of(status)
         means = self._means(scan, status, image, demand, settings_hash, never=history.last_success is None)
         step = next_step(history, demand, means, job, policy, now=now)
-        if not isinstance(step, StartScan) and not self._running.get(name):
+        if not isinstance(step, StartScan) and name not in self._running:
             self.slots.release(name)  # a place in line that is not needed any more
 
         match step:
@@ -254,10 +242,11 @@ class ImageScans:
         return ObjectKey(self._namespace, name)
 
     def _scan(self, name: str) -> ImageScan | None:
-        return self._view.scans.get(self._key(name)) or self._created.get(name)
+        key = self._key(name)
+        return self._view.scans.get(key) or self._created.get(key)
 
     def _status(self, name: str) -> ImageScanStatus | None:
-        known = self._statuses.get(name)
+        known = self._statuses.get(self._key(name))
         scan = None if known else self._scan(name)
         return known or (scan.status if scan else None)
 
@@ -266,13 +255,6 @@ class ImageScans:
         scan = self._scan(name)
         digest = (scan.spec.digest if scan else "") or status.digest
         return ImageKey(digest, (scan.spec.platform or None) if scan else None)
-
-    def _job(self, name: str) -> JobView | None:
-        running = self._running.get(name)
-        if running is not None:
-            return running
-        jobs = self._view.scan_jobs.by_index(BY_SCAN, name)
-        return max((job.view() for job in jobs), key=lambda job: (job.created, job.name), default=None)
 
     def _hash(self, targets: list[Target]) -> str:
         """Hash of the settings for these; they all want their image scanned in the same way."""
@@ -329,7 +311,7 @@ class ImageScans:
         answer = await self._api.apply(IMAGESCANS, body)
         scan = msgspec.convert(answer, ImageScan)
         if self._view.scans.get(self._key(name)) is None:
-            self._created[name] = scan
+            self._created.put(self._key(name), scan)
         return scan
 
     async def _start(
@@ -356,7 +338,7 @@ class ImageScans:
         except Exception:
             self.slots.release(name)
             raise
-        self._running[name] = JobView(job, JobState.RUNNING, now)
+        self._running.made(name, self._jobs.key(name, job))
         self._urgent.discard(name)
         self._metrics.jobs.inc()
         log.info("scan_job_created", scan=name, job=job, image=scan.spec.image)
@@ -378,11 +360,13 @@ class ImageScans:
         except ScanError as error:
             result = error.failure
         except TransientError as error:
-            if self._clock.now() < job.created + _LOG_PATIENCE:
+            since = self._unread_since.setdefault(job_name, self._clock.monotonic())
+            if self._clock.monotonic() < since + _LOG_PATIENCE_SECONDS:
                 raise
             result = failure(FailureClass.INTERRUPTED, f"the scan pod's log cannot be read: {error}")
         except TerminalError as error:
             result = failure(FailureClass.ADMISSION, f"the scan pod's log cannot be read: {error}")
+        self._unread_since.pop(job_name, None)
         if isinstance(result, Failure):
             await self._failed(scan, status, result)
             return
@@ -392,7 +376,7 @@ class ImageScans:
             everybody = self._targets.of(name)
             refused = await self._delivery.deliver(everybody, image, result, self._hash(targets))
         await self._succeeded(scan, status, image, result, ResultSource.SCAN, targets)
-        self._metrics.duration.observe((self._clock.now() - job.created).total_seconds())
+        self._metrics.duration.observe(max(0.0, (self._clock.now() - job.created).total_seconds()))
         if refused:
             log.warning("scan_not_delivered", scan=name, reports=[str(one.key) for one in refused])
 
@@ -460,11 +444,9 @@ class ImageScans:
         overdue: bool,
     ) -> None:
         name = scan.metadata.name
+        key = self._jobs.key(name, job_name)
         await self._jobs.delete(name, job_name)
-        held = self._running.get(name)
-        if held is not None and held.name == job_name:
-            del self._running[name]
-            self.slots.release(name)
+        self._running.ended(name, key)
         if overdue:
             minutes = round(self._settings.scan_job.timeout_seconds / 60, 1)
             why = failure(FailureClass.TIMEOUT, f"Job {job_name} did not end within {minutes} minutes")
@@ -514,18 +496,20 @@ class ImageScans:
         if scan.spec.digest and all(other.metadata.name == name for other in same):
             await self._delivery.delete_bill_of_materials(self._image(name, scan.status))
         await self._api.delete(IMAGESCANS, self._key(name), uid=scan.metadata.uid)
-        self._statuses.pop(name, None)
-        self._created.pop(name, None)
+        self._statuses.pop(self._key(name))
+        self._created.pop(self._key(name))
         self._urgent.discard(name)
         self._asking.forget(name)
         log.info("scan_forgotten", scan=name, image=scan.spec.image)
 
     async def _save(self, name: str, status: ImageScanStatus) -> None:
-        if status == self._statuses.get(name):
+        if status == self._status(name):
             return
         body = self._document(name, {"status": to_document(status)})
         await self._api.apply(IMAGESCANS, body, subresource="status")
-        self._statuses[name] = status
+        told = self._view.scans.get(self._key(name))
+        if told is None or told.status != status:  # the informer may have been faster than the answer
+            self._statuses.put(self._key(name), status)
 
     def _document(self, name: str, part: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -545,3 +529,8 @@ def _database(version: DatabaseVersion | None) -> Database | None:
 def _fraction(name: str) -> float:
     """A number from 0 to 1 that stays the same for a name."""
     return random.Random(name).random()  # noqa: S311 - spreads refreshes, guards nothing
+
+
+def _is_the_written(written: ImageScanStatus, old: ImageScan | None, new: ImageScan | None) -> bool:
+    replaced = old is not None and (new is None or new.metadata.uid != old.metadata.uid)
+    return replaced or (new is not None and new.status == written)

@@ -11,7 +11,7 @@ import msgspec
 
 from trivyop.kube.objects import Object
 from trivyop.scan.job import IMAGE_SCAN_LABEL
-from trivyop.scan.lifecycle import JobState, JobView
+from trivyop.scan.lifecycle import JobState
 from trivyop.scan.times import parse_time
 
 SCAN_JOB_SELECTOR = IMAGE_SCAN_LABEL
@@ -53,10 +53,6 @@ class ScanJob(Object, frozen=True, gc=False, rename="camel", kw_only=True):
     @property
     def created(self) -> datetime:
         return parse_time(self.metadata.creation_timestamp)
-
-    def view(self) -> JobView:
-        """The Job as the rules of `lifecycle` see it."""
-        return JobView(self.metadata.name, self.state, self.created)
 
     def _condition(self, type_: str) -> JobCondition | None:
         return next(

@@ -191,7 +191,11 @@ class Results:
             try:
                 transmission = await self._transmission(pod.key, reader)
             except FramingError as error:
-                if ended.exit_code == 0 or (isinstance(error, CutShortError) and not last):
+                if isinstance(error, CutShortError) and not last:
+                    raise
+                if ended.exit_code == 0 and reader.empty:
+                    return failure(FailureClass.INTERRUPTED, "the log of the scan pod is gone from its node")
+                if ended.exit_code == 0:
                     raise
                 reason = _told(ended)
                 return classify(

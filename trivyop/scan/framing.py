@@ -128,6 +128,11 @@ class FrameReader:
         return Transmission(self._parts, self._exit_code, self.log_tail)
 
     @property
+    def empty(self) -> bool:
+        """Whether nothing came at all."""
+        return not (self._tail or self._parts or self._body or self._line)
+
+    @property
     def log_tail(self) -> str:
         """The last lines that were no frames; good for messages, also when framing failed."""
         return "\n".join(self._tail)

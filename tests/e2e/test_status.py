@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from tests.e2e.harness import Cluster, pod, running_cluster, running_operator
-from tests.e2e.programs import TRIVYOP, Done, run
+from tests.e2e.programs import TRIVYOP, Done, Kubectl, run
 from trivyop.kube.resources import IMAGESCANS, NAMESPACES, PODS, VULNERABILITYREPORTS
 from trivyop.sandbox.cluster import Component, Sandbox, SandboxOptions, running_sandbox
 from trivyop.sandbox.kubelet.faults import Fault, Kind
@@ -121,6 +121,28 @@ async def test_missing_permission_is_told_with_what_was_asked_for(tmp_path: Path
         done = await status(cluster.sandbox, tmp_path, user="nobody")
 
     assert (done.code, done.out) == (1, "")
-    last = done.err.splitlines()[-1]
-    assert last.startswith("trivyop: GET /apis/trivyop.dev/v1alpha1/namespaces/trivy-system/imagescans: 403")
-    assert "Traceback" not in done.err
+    (line,) = done.err.splitlines()
+    assert line.startswith("trivyop: GET /apis/trivyop.dev/v1alpha1/namespaces/trivy-system/imagescans: 403")
+
+
+async def test_who_may_view_may_look(tmp_path: Path) -> None:
+    """The role `view` does not allow to read Secrets, and none is needed."""
+    rule = {"apiGroups": ["", "apps", "batch", "trivyop.dev"], "verbs": ["get", "list"]}
+    kinds = ["pods", "nodes", "configmaps", "jobs", "cronjobs", "deployments", "replicasets", "statefulsets"]
+    kinds += ["daemonsets", "replicationcontrollers", "imagescans"]
+    subject = {"kind": "User", "name": "viewer", "apiGroup": "rbac.authorization.k8s.io"}
+    role = {"kind": "ClusterRole", "name": "look", "apiGroup": "rbac.authorization.k8s.io"}
+    async with running_cluster(tmp_path) as cluster:
+        kubectl = Kubectl(tmp_path, cluster.sandbox.kubeconfig())
+        manifests = [
+            {"kind": "ClusterRole", "rules": [{**rule, "resources": kinds}]},
+            {"kind": "ClusterRoleBinding", "roleRef": role, "subjects": [subject]},
+        ]
+        for manifest in manifests:
+            whole = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "look"}, **manifest}
+            (tmp_path / "manifest.yaml").write_text(yaml.safe_dump(whole))
+            await kubectl("apply", "-f", tmp_path / "manifest.yaml")
+
+        done = await status(cluster.sandbox, tmp_path, user="viewer")
+
+    assert (done.code, done.out, done.err) == (0, "No workloads found.\n", "")

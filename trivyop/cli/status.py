@@ -88,18 +88,15 @@ async def read_lines(api: Api, operator_namespace: str, namespace: str = "") -> 
 
     Raises ``NotFoundError`` if the cluster has no ImageScans, which says that nothing is installed there.
     """
+    scans = await _read_scans(api, operator_namespace)  # first: who may not read these gets no further
     environ = await read_texts(api, CONFIGMAPS, ObjectKey(operator_namespace, ENVIRONMENT_CONFIG))
     settings = await read_settings(
-        api, {**environ, "OPERATOR_NAMESPACE": operator_namespace}, operator_namespace
+        api,
+        {**environ, "OPERATOR_NAMESPACE": operator_namespace},
+        operator_namespace,
+        only_looking=True,
     )
     snapshot = await Snapshot.read(api, namespace)
-    try:
-        scans = await api.list(IMAGESCANS, type=ImageScan, namespace=operator_namespace)
-    except NotFoundError as error:
-        raise NotFoundError(
-            "the cluster has no ImageScans: trivyop is not installed; kubectl apply -k deploy/kustomize/base"
-        ) from error
-    by_name = {scan.metadata.name: scan for scan in scans.items}
     targets = Targets(snapshot.listers, snapshot.sole_platform, Usage(), settings, build_selection(settings))
     lines: list[Line] = []
     for ref in snapshot.workloads():
@@ -107,8 +104,19 @@ async def read_lines(api: Api, operator_namespace: str, namespace: str = "") -> 
         if isinstance(workload, Workload):
             for container in workload.containers:
                 name = targets.scan_name(workload, container)
-                lines.append(_line(workload, container.container, container.image, name, by_name.get(name)))
+                lines.append(_line(workload, container.container, container.image, name, scans.get(name)))
     return sorted(lines, key=lambda line: (line.namespace, line.workload, line.container))
+
+
+async def _read_scans(api: Api, namespace: str) -> dict[str, ImageScan]:
+    """The ImageScans by name."""
+    try:
+        listing = await api.list(IMAGESCANS, type=ImageScan, namespace=namespace)
+    except NotFoundError as error:
+        raise NotFoundError(
+            "the cluster has no ImageScans: trivyop is not installed; kubectl apply -k deploy/kustomize/base"
+        ) from error
+    return {scan.metadata.name: scan for scan in listing.items}
 
 
 def _line(workload: Workload, container: str, image: str, name: str, scan: ImageScan | None) -> Line:

@@ -24,22 +24,29 @@ TRIVY_CONFIG = "trivy-operator-trivy-config"
 ENVIRONMENT_CONFIG = "trivy-operator-config"  # what the Deployment takes its environment from
 
 
-async def read_settings(api: Api, environ: Mapping[str, str], namespace: str) -> Settings:
-    """Read the settings of the operator in `namespace`; ``SettingsError`` names all that is wrong."""
+async def read_settings(
+    api: Api, environ: Mapping[str, str], namespace: str, *, only_looking: bool = False
+) -> Settings:
+    """Read the settings of the operator in `namespace`; ``SettingsError`` names all that is wrong.
+
+    `only_looking`: whoever just wants to know what is scanned need not be allowed to read Secrets.
+    """
     return load_settings(
         environ,
         await read_texts(api, CONFIGMAPS, ObjectKey(namespace, OPERATOR_CONFIG)),
-        await read_texts(api, SECRETS, ObjectKey(namespace, OPERATOR_CONFIG)),
+        await read_texts(api, SECRETS, ObjectKey(namespace, OPERATOR_CONFIG), tell=not only_looking),
         await read_texts(api, CONFIGMAPS, ObjectKey(namespace, TRIVY_CONFIG)),
-        await read_texts(api, SECRETS, ObjectKey(namespace, TRIVY_CONFIG)),
+        await read_texts(api, SECRETS, ObjectKey(namespace, TRIVY_CONFIG), tell=not only_looking),
     )
 
 
-async def read_texts(api: Api, resource: Resource, key: ObjectKey) -> dict[str, str]:
-    """The data of a ConfigMap or, decoded, of a Secret."""
+async def read_texts(api: Api, resource: Resource, key: ObjectKey, *, tell: bool = True) -> dict[str, str]:
+    """The data of a ConfigMap or, decoded, of a Secret; `tell` if it may not be read."""
     try:
         there = await api.get_dict(resource, key)
     except ForbiddenError as error:
+        if not tell:
+            return {}
         log.warning("configuration_not_readable", kind=resource.kind, name=str(key), error=str(error))
         return {}
     data: dict[str, str] = (there or {}).get("data") or {}

@@ -1,16 +1,20 @@
 """Trivy's JSON report (schema version 2), decoded from bytes into findings.
 
+A large one is taken apart while it is read (``splitting.py``), and of very many findings those are kept that
+a report of the given budget can show; all are counted.
+
 Promises: only the fields we use are decoded, others may come and go; what is not such a report is a
 ``ParseError`` that says what it is, a report of another image a ``WrongImageError``. Severities, scores and
-dates are final. An empty report is one without findings, never one that could not be read.
+dates are final. An empty report is one without findings, never one that could not be read. How a report was
+read does not show in its findings.
 Not here: the bill of materials (``cyclonedx.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import IO, TypeVar
 
 import msgspec
 
@@ -22,7 +26,13 @@ from trivyop.report.findings import (
     choose_score,
     choose_severity,
 )
+from trivyop.report.secret import WORST_SECRETS
+from trivyop.report.vulnerability import WORST_VULNERABILITIES
+from trivyop.report.worst import Worst
 from trivyop.scan.failures import FailureClass, ParseError, WrongImageError, failure
+from trivyop.scan.splitting import WHOLE_BYTES, Path, SplitError, bytes_in, split
+
+T = TypeVar("T")
 
 SCHEMA_VERSION = 2
 
@@ -102,6 +112,9 @@ class _Report(_Struct, frozen=True, gc=False):
 
 
 _DECODER = msgspec.json.Decoder(_Report)
+_VULNERABILITY_DECODER = msgspec.json.Decoder(_Vulnerability)
+_SECRET_DECODER = msgspec.json.Decoder(_Secret)
+_LONG_ARRAYS = ("Results", None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,37 +126,99 @@ class ExpectedImage:
     platform: str | None = None
 
 
-def parse_findings(data: bytes | bytearray | memoryview, expected: ExpectedImage | None = None) -> Findings:
-    """Read a report; with ``expected`` make sure that it is of that image."""
-    report = _decode(bytes(data) if isinstance(data, memoryview) else data)
+def parse_findings(data: bytes, expected: ExpectedImage | None = None) -> Findings:
+    """Read a report with all its findings; with ``expected`` make sure that it is of that image."""
+    return _of_whole(data, expected, None)
+
+
+def read_findings(
+    file: IO[bytes], expected: ExpectedImage | None = None, *, budget_bytes: int | None
+) -> Findings:
+    """Read a report of any size; ``expected`` as in `parse_findings`.
+
+    Findings are kept for reports of ``budget_bytes``; None: all of them. It takes about a second for 25 MB,
+    in which other threads have their turn.
+    """
+    if bytes_in(file) <= WHOLE_BYTES:
+        return _of_whole(file.read(), expected, budget_bytes)
+    try:
+        return _of_parts(file, expected, budget_bytes)
+    except SplitError as error:
+        raise ParseError(f"the result is not JSON: {error}") from None
+
+
+def _of_whole(data: bytes, expected: ExpectedImage | None, budget_bytes: int | None) -> Findings:
+    if not data.strip():
+        raise ParseError("Trivy's result is empty")
+    report = _decode(data)
+    if expected is not None:
+        _verify(report, expected)
+    kept = _Kept(budget_bytes)
+    for result in report.results or ():
+        for vulnerability in result.vulnerabilities or ():
+            kept.vulnerabilities.add(_vulnerability(vulnerability, result))
+        for secret in result.secrets or ():
+            kept.secrets.add(_secret(secret, result))
+        kept.has_packages |= bool(result.packages)
+    return kept.findings(report)
+
+
+def _of_parts(file: IO[bytes], expected: ExpectedImage | None, budget_bytes: int | None) -> Findings:
+    """Read it twice: first what stands around the findings, for some of it may come after them."""
+    report = _decode(split(file, _LONG_ARRAYS, lambda _path, _text: None))
     if expected is not None:
         _verify(report, expected)
     results = report.results or ()
-    metadata = report.metadata or _Metadata()
-    system = metadata.os or _Os()
-    return Findings(
-        os_family=system.family,
-        os_name=system.name,
-        eosl=system.eosl,
-        repo_digests=metadata.repo_digests or (),
-        vulnerabilities=tuple(_vulnerabilities(results)),
-        secrets=tuple(_secrets(results)),
-        scanner_version=report.trivy.version if report.trivy else "",
-        artifact_name=report.artifact_name or "",
-        has_packages=any(result.packages for result in results),
-    )
+    kept = _Kept(budget_bytes)
+
+    def take(path: Path, text: str) -> None:
+        _, index, field = path
+        match field:
+            case "Vulnerabilities":
+                found = _decode_one(_VULNERABILITY_DECODER, text)
+                kept.vulnerabilities.add(_vulnerability(found, results[int(index)]))
+            case "Secrets":
+                kept.secrets.add(_secret(_decode_one(_SECRET_DECODER, text), results[int(index)]))
+            case "Packages":
+                kept.has_packages = True
+            case _:
+                pass
+
+    file.seek(0)
+    split(file, _LONG_ARRAYS, take)
+    return kept.findings(report)
 
 
-def _decode(data: bytes | bytearray) -> _Report:
-    if not data.strip():
-        raise ParseError("Trivy's result is empty")
-    try:
-        report = _DECODER.decode(data)
-    except msgspec.ValidationError as error:
-        raise ParseError(f"the result is not Trivy's JSON: {error}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        begins = bytes(data[:60]).decode("utf-8", "replace")
-        raise ParseError(f"the result is not JSON: {error}; it begins with {begins!r}") from None
+class _Kept:
+    """What is kept of a report."""
+
+    def __init__(self, budget_bytes: int | None) -> None:
+        self.vulnerabilities = Worst(WORST_VULNERABILITIES, budget_bytes)
+        self.secrets = Worst(WORST_SECRETS, budget_bytes)
+        self.has_packages = False
+
+    def findings(self, report: _Report) -> Findings:
+        metadata = report.metadata or _Metadata()
+        system = metadata.os or _Os()
+        vulnerabilities, vulnerabilities_left_out = self.vulnerabilities.result()
+        secrets, secrets_left_out = self.secrets.result()
+        return Findings(
+            os_family=system.family,
+            os_name=system.name,
+            eosl=system.eosl,
+            repo_digests=metadata.repo_digests or (),
+            vulnerabilities=vulnerabilities,
+            vulnerabilities_left_out=vulnerabilities_left_out,
+            secrets=secrets,
+            secrets_left_out=secrets_left_out,
+            scanner_version=report.trivy.version if report.trivy else "",
+            artifact_name=report.artifact_name or "",
+            has_packages=self.has_packages,
+        )
+
+
+def _decode(data: bytes | str) -> _Report:
+    report = _decode_one(_DECODER, data)
     if report.schema_version is None or report.artifact_name is None:
         raise ParseError("the result is JSON, but not a report of Trivy")
     if report.schema_version != SCHEMA_VERSION:
@@ -151,6 +226,16 @@ def _decode(data: bytes | bytearray) -> _Report:
             f"the result has schema version {report.schema_version}, supported is {SCHEMA_VERSION}"
         )
     return report
+
+
+def _decode_one(decoder: msgspec.json.Decoder[T], data: bytes | str) -> T:
+    try:
+        return decoder.decode(data)
+    except msgspec.ValidationError as error:
+        raise ParseError(f"the result is not Trivy's JSON: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        begins = data[:60].decode("utf-8", "replace") if isinstance(data, bytes) else data[:60]
+        raise ParseError(f"the result is not JSON: {error}; it begins with {begins!r}") from None
 
 
 def _verify(report: _Report, expected: ExpectedImage) -> None:
@@ -176,43 +261,39 @@ def _verify(report: _Report, expected: ExpectedImage) -> None:
         raise wrong
 
 
-def _vulnerabilities(results: tuple[_Result, ...]) -> Iterator[Vulnerability]:
-    for result in results:
-        for found in result.vulnerabilities or ():
-            cvss = found.cvss or {}
-            yield Vulnerability(
-                id=found.vulnerability_id,
-                package=found.pkg_name,
-                installed_version=found.installed_version,
-                fixed_version=found.fixed_version,
-                severity=choose_severity(found.vendor_severity or {}, found.severity_source, found.severity),
-                title=found.title,
-                description=found.description,
-                primary_link=found.primary_url,
-                links=found.references or (),
-                published=_date(found.published_date),
-                modified=_date(found.last_modified_date),
-                score=choose_score(cvss, found.severity_source),
-                purl=found.pkg_identifier.purl if found.pkg_identifier else "",
-                cvss=cvss,
-                target=result.target,
-                class_name=result.class_,
-                package_type=result.type,
-                package_path=found.pkg_path,
-            )
+def _vulnerability(found: _Vulnerability, result: _Result) -> Vulnerability:
+    cvss = found.cvss or {}
+    return Vulnerability(
+        id=found.vulnerability_id,
+        package=found.pkg_name,
+        installed_version=found.installed_version,
+        fixed_version=found.fixed_version,
+        severity=choose_severity(found.vendor_severity or {}, found.severity_source, found.severity),
+        title=found.title,
+        description=found.description,
+        primary_link=found.primary_url,
+        links=found.references or (),
+        published=_date(found.published_date),
+        modified=_date(found.last_modified_date),
+        score=choose_score(cvss, found.severity_source),
+        purl=found.pkg_identifier.purl if found.pkg_identifier else "",
+        cvss=cvss,
+        target=result.target,
+        class_name=result.class_,
+        package_type=result.type,
+        package_path=found.pkg_path,
+    )
 
 
-def _secrets(results: tuple[_Result, ...]) -> Iterator[Secret]:
-    for result in results:
-        for found in result.secrets or ():
-            yield Secret(
-                target=result.target,
-                rule_id=found.rule_id,
-                title=found.title,
-                severity=Severity.parse(found.severity),
-                category=found.category,
-                match=found.match,
-            )
+def _secret(found: _Secret, result: _Result) -> Secret:
+    return Secret(
+        target=result.target,
+        rule_id=found.rule_id,
+        title=found.title,
+        severity=Severity.parse(found.severity),
+        category=found.category,
+        match=found.match,
+    )
 
 
 def _date(text: str | None) -> str:

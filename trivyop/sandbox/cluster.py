@@ -131,12 +131,15 @@ async def running_sandbox(options: SandboxOptions) -> AsyncGenerator[Sandbox]:
             config = await ClusterConfig.from_kubeconfig_dict(server.kubeconfig())
         elif wanted & {Component.CONTROLLERS, Component.KUBELET}:
             config = await ClusterConfig.load(options.kubeconfig)
+            if ca_file := (await config.access()).ca_file:
+                pki = pki.accepting(await asyncio.to_thread(Path(ca_file).read_bytes))
+        root_ca = (pki.client_ca_pem or pki.ca_pem).decode()  # what pods trust the API server by
         work: list[Coroutine[Any, Any, None]] = []
         if config is not None and Component.CONTROLLERS in wanted:
             api = await stack.enter_async_context(
                 Api(config, user_agent="sandbox-controllers", max_requests=256)
             )
-            work.append(run_controllers(api, options.clock, root_ca=pki.ca_pem.decode()))
+            work.append(run_controllers(api, options.clock, root_ca=root_ca))
         kubelet: Kubelet | None = None
         if config is not None and Component.KUBELET in wanted:
             api = await stack.enter_async_context(Api(config, user_agent="sandbox-kubelet", max_requests=256))

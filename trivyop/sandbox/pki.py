@@ -14,7 +14,7 @@ import os
 import ssl
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
@@ -35,6 +35,7 @@ class Pki:
     ca_pem: bytes
     _ca: x509.Certificate
     _key: ec.EllipticCurvePrivateKey
+    client_ca_pem: bytes = b""  # whose client certificates our servers accept; empty: ours
 
     @classmethod
     def create(cls, name: str = "trivyop-sandbox-ca") -> Self:
@@ -50,6 +51,10 @@ class Pki:
         )
         ca = builder.sign(key, hashes.SHA256())
         return cls(ca.public_bytes(serialization.Encoding.PEM), ca, key)
+
+    def accepting(self, client_ca_pem: bytes) -> Pki:
+        """The same authority, whose servers accept the clients of another one."""
+        return replace(self, client_ca_pem=client_ca_pem)
 
     @property
     def signing_key(self) -> ec.EllipticCurvePrivateKey:
@@ -89,8 +94,9 @@ class Pki:
     def server_context(
         self, cn: str, hosts: Iterable[str], *, client_certificates: ssl.VerifyMode = ssl.CERT_OPTIONAL
     ) -> ssl.SSLContext:
-        """Build the TLS side of a server; client certificates, if given, must be of this authority."""
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=self.ca_pem.decode())
+        """Build the TLS side of a server; client certificates, if given, must be of the right authority."""
+        trusted = (self.client_ca_pem or self.ca_pem).decode()
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=trusted)
         context.verify_mode = client_certificates
         _load(context, *self.issue(cn, hosts=hosts))
         return context

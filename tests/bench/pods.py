@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-_BYTES = 5 * 1024  # the server adds defaults and managed fields, and then it is 8 KB
+_BYTES = 3 * 1024  # the server adds defaults and managed fields, and then it is 8 KB
 
 
 def pod(n: int, *, namespaces: int = 50, workloads: int = 500) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 The ClusterSbomReport is what vulnerabilities are matched against later, without pulling the image again. It
 belongs to the digest, so it has no owner; its annotation says how long it is kept.
-Not here: making the document (``scan``), which comes in already reduced to the fields a report can hold.
+Not here: making the document (``scan``), which comes in already reduced to the fields a report can hold, and
+perhaps by more than that, as its ``BomLeftOut`` says.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ from typing import Any
 
 from trivyop.report import keys
 from trivyop.report.artifact import image_annotations, image_fields, scanner_fields, timestamp
+from trivyop.report.budget import Omitted
 from trivyop.report.content import seal
-from trivyop.report.findings import Sbom
+from trivyop.report.findings import BomLeftOut, Sbom
 from trivyop.report.frame import API_VERSION, frame, settings_annotation
 from trivyop.report.names import cluster_sbom_name
 from trivyop.report.options import ReportOptions
 from trivyop.report.summary import show_numbers
 from trivyop.workload.images import ContainerImage, ImageKey
 from trivyop.workload.resolve import Workload
+
+_NOTHING = BomLeftOut()
 
 
 def build_sbom_report(
@@ -30,11 +34,12 @@ def build_sbom_report(
     *,
     scanner_version: str,
     scanned_digest: str | None = None,
+    left_out: BomLeftOut = _NOTHING,
     now: datetime,
     name: str | None = None,
 ) -> dict[str, Any]:
     """Build the SbomReport of a container; ``scanned_digest`` counts where neither spec nor node tell one."""
-    body, annotations = _body(container, sbom, options, scanner_version, scanned_digest, now)
+    body, annotations = _body(container, sbom, left_out, options, scanner_version, scanned_digest, now)
     report = frame("SbomReport", workload, container, options, name=name, annotations=annotations, body=body)
     return seal(report, options.budget_bytes)
 
@@ -46,10 +51,11 @@ def build_cluster_sbom_report(
     options: ReportOptions,
     *,
     scanner_version: str,
+    left_out: BomLeftOut = _NOTHING,
     now: datetime,
 ) -> dict[str, Any]:
     """Build the ClusterSbomReport of an image; ``container`` is any that runs it, and lends its name."""
-    body, annotations = _body(container, sbom, options, scanner_version, key.digest, now)
+    body, annotations = _body(container, sbom, left_out, options, scanner_version, key.digest, now)
     annotations |= {keys.IMAGE_DIGEST: key.digest} | ({keys.PLATFORM: key.platform} if key.platform else {})
     if options.cache_ttl:
         annotations[keys.REPORT_TTL] = options.cache_ttl
@@ -67,6 +73,7 @@ def build_cluster_sbom_report(
 def _body(
     container: ContainerImage,
     sbom: Sbom,
+    left_out: BomLeftOut,
     options: ReportOptions,
     scanner_version: str,
     scanned_digest: str | None,
@@ -74,8 +81,9 @@ def _body(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     image = image_fields(container, scanned_digest)
     summary = {
-        "componentsCount": len(sbom.get("components", ())) + 1,  # the image itself is one
-        "dependenciesCount": len(sbom.get("dependencies", ())),
+        # The image itself is one.
+        "componentsCount": len(sbom.get("components", ())) + left_out.components + 1,
+        "dependenciesCount": len(sbom.get("dependencies", ())) + left_out.dependencies,
     }
     body = {
         **image,
@@ -89,6 +97,7 @@ def _body(
         **settings_annotation(options),
         keys.SCANNED_AT: timestamp(now),
         keys.SUMMARY: sbom_summary(summary),
+        **Omitted(left_out.fields, left_out.components).annotation,
     }
     return body, annotations
 

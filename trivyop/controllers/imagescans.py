@@ -32,7 +32,7 @@ from trivyop.controllers.scanjobs import ScanJobs
 from trivyop.controllers.targets import Target, Targets
 from trivyop.controllers.usage import Usage
 from trivyop.controllers.view import BY_DIGEST, View
-from trivyop.errors import ConflictError, TerminalError, TransientError
+from trivyop.errors import ConflictError, ForbiddenError, TerminalError, TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.events import EventRecorder
 from trivyop.kube.resources import IMAGESCANS, ObjectKey
@@ -62,6 +62,7 @@ from trivyop.scan.times import format_precise, format_time, time_or_none
 from trivyop.settings.values import Settings
 from trivyop.workload.images import ImageKey, ImageRefError
 from trivyop.workload.owners import WorkloadRef
+from trivyop.workload.resolve import Workload
 
 log = structlog.get_logger(__name__)
 
@@ -153,14 +154,18 @@ class ImageScans:
 
     # what others ask
 
-    def serves(self, scan: str, workload: WorkloadRef) -> bool:
+    def serves(self, scan: str, ref: WorkloadRef, workload: Workload) -> bool:
         """Whether nothing is left to do for that workload, as far as can be told cheaply."""
         status = self._status(scan)
         if status is None or not status.last_success:
             return False
-        targets = list(self._targets.of_workloads(scan, (workload,)))
+        targets = list(self._targets.of_workload(scan, ref, workload))
         image, settings_hash = self._image(scan, status), self._hash(targets)
         return not any(self._delivery.is_missing(target, image, settings_hash) for target in targets)
+
+    def knows(self, scan: str) -> bool:
+        """Whether there is an ImageScan of that name."""
+        return self._scan(scan) is not None
 
     def is_running(self, scan: str) -> bool:
         """Whether there is a Job that will bring all reports of that image."""
@@ -214,11 +219,14 @@ class ImageScans:
 
         match step:
             case Wait(seconds):
+                if job is None and status.phase in (Phase.QUEUED, Phase.RUNNING):
+                    await self._save(name, state.settled(status))
                 return seconds
             case Collect(job_name):
                 await self._collect(scan, status, job_name, targets)
             case Reap(job_name, overdue):
                 await self._reap(scan, status, job_name, overdue=overdue)
+                return None  # until we are told that it is gone
             case StartScan(priority):
                 if not await self._start(scan, status, targets, priority):
                     return None  # until a slot is free
@@ -324,6 +332,7 @@ class ImageScans:
                 await self._save(name, state.queued(status))
             return False
         now = self._clock.now()
+        targets = _in_turn(targets, status.consecutive_failures)
         try:
             scan = await self._create(name, targets)  # who asks for it may have changed
             job = await self._jobs.create(scan, status.attempts + 1, targets)
@@ -365,7 +374,9 @@ class ImageScans:
                 raise
             result = failure(FailureClass.INTERRUPTED, f"the scan pod's log cannot be read: {error}")
         except TerminalError as error:
-            result = failure(FailureClass.ADMISSION, f"the scan pod's log cannot be read: {error}")
+            forbidden = isinstance(error, ForbiddenError)
+            why = FailureClass.ADMISSION if forbidden else FailureClass.INTERRUPTED
+            result = failure(why, f"the scan pod's log cannot be read: {error}")
         self._unread_since.pop(job_name, None)
         if isinstance(result, Failure):
             await self._failed(scan, status, result)
@@ -413,7 +424,12 @@ class ImageScans:
     async def _failed(self, scan: ImageScan, status: ImageScanStatus, why: Failure) -> None:
         name = scan.metadata.name
         now = self._clock.now()
-        seconds = next_retry(why, status.consecutive_failures + 1, self._rng)
+        seconds = next_retry(
+            why,
+            status.consecutive_failures + 1,
+            self._rng,
+            at_least_seconds=self._settings.scan_job.retry_after_seconds,
+        )
         retry_at = None if seconds is None else now + timedelta(seconds=seconds)
         await self._save(name, state.failed(status, why, retry_at=retry_at, now=now))
         self._metrics.failures.labels(why.failure_class.value).inc()
@@ -445,7 +461,12 @@ class ImageScans:
     ) -> None:
         name = scan.metadata.name
         key = self._jobs.key(name, job_name)
-        await self._jobs.delete(name, job_name)
+        try:
+            await self._jobs.delete(name, job_name)
+        except TerminalError as error:
+            log.warning("scan_job_not_deleted", scan=name, job=job_name, error=str(error))
+            self._running.ignore(job_name)
+            self._queue.add(name, Priority.REFRESH)  # nobody will tell of an end
         self._running.ended(name, key)
         if overdue:
             minutes = round(self._settings.scan_job.timeout_seconds / 60, 1)
@@ -524,6 +545,13 @@ def _database(version: DatabaseVersion | None) -> Database | None:
     return (
         None if version is None else Database(version=version.schema, updated_at=format_time(version.updated))
     )
+
+
+def _in_turn(targets: list[Target], failures: int) -> list[Target]:
+    """Put those first whose turn it is: one image may be in several registries, of which one refuses."""
+    images = list(dict.fromkeys(target.container.image for target in targets))
+    turn = images[failures % len(images)]
+    return sorted(targets, key=lambda target: target.container.image != turn)
 
 
 def _fraction(name: str) -> float:

@@ -78,8 +78,14 @@ class Targets:
     def of_workloads(self, scan: str, refs: Iterable[WorkloadRef]) -> Iterator[Target]:
         """Those of some workloads; as `of`."""
         for ref in refs:
-            needs = self._usage.scans_of(ref).items()
-            yield from self._within(self.resolve(ref), {name for name, need in needs if need == scan})
+            yield from self.of_workload(scan, ref, self.resolve(ref))
+
+    def of_workload(
+        self, scan: str, ref: WorkloadRef, workload: Workload | Skipped | None
+    ) -> Iterator[Target]:
+        """Those of a workload that is resolved already."""
+        needs = self._usage.scans_of(ref).items()
+        yield from self._within(workload, {name for name, need in needs if need == scan})
 
     def _within(self, workload: Workload | Skipped | None, containers: Collection[str]) -> Iterator[Target]:
         if isinstance(workload, Workload):

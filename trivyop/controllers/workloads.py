@@ -27,11 +27,12 @@ from trivyop.controllers.targets import (
 )
 from trivyop.controllers.usage import Usage
 from trivyop.controllers.view import View
+from trivyop.errors import ForbiddenError
 from trivyop.kube.client import Api
 from trivyop.kube.objects import Object
 from trivyop.kube.resources import NAMESPACES, ObjectKey
 from trivyop.report.stored import StoredReport
-from trivyop.workload.objects import Job, Pod
+from trivyop.workload.objects import Job, Node, Pod
 from trivyop.workload.owners import (
     WorkloadKind,
     WorkloadRef,
@@ -98,6 +99,7 @@ class Workloads:
                     mirror.add_handler(
                         lambda key, _old, _new, kind=kind: self._look_at(WorkloadRef(kind, key))
                     )
+        self._view.nodes.add_handler(self._node_changed)
         for mirror in self._view.reports.values():
             mirror.add_handler(self._report_changed)
         self._reports.add_lost_handler(lambda key, report: self._report_changed(key, report, None))
@@ -122,6 +124,14 @@ class Workloads:
 
     def _look_at(self, ref: WorkloadRef) -> None:
         self._queue.add(ref, Priority.USER if self._started else Priority.BACKLOG)
+
+    def _node_changed(self, key: ObjectKey, old: Node | None, new: Node | None) -> None:
+        """Pods may be told of before the node that runs them, and its platform is that of their images."""
+        if new is None or (old is not None and old.platform == new.platform):
+            return
+        for pod in self._view.workloads[WorkloadKind.POD].values():
+            if pod.spec.node_name == key.name:
+                self._look_at(workload_of_pod(pod, self._view.listers.jobs))
 
     def _pod_changed(self, _key: ObjectKey, old: Pod | None, new: Pod | None) -> None:
         for pod in (old, new):
@@ -175,7 +185,7 @@ class Workloads:
         for scan in touched - set(needs.values()):
             self._scans.look_at(scan, urgent=self._started)
         for scan in set(needs.values()):
-            if scan in touched or not self._scans.serves(scan, ref):
+            if scan in touched or not self._scans.serves(scan, ref, workload):
                 self._scans.look_at(scan, urgent=self._started, asked_by=ref)
         return wait
 
@@ -202,9 +212,13 @@ class Workloads:
                 left = since + DIGEST_PATIENCE_SECONDS - now
                 if left > 0:
                     waits.append(left)
+                    # a restart of the workload must not take its reports away, nor one of ours its scan
                     before = self._usage.scans_of(ref).get(container.container)
+                    by_reference = self._targets.scan_name(workload, container)
                     if before is not None:
-                        needs[container.container] = before  # a restart must not take the old reports away
+                        needs[container.container] = before
+                    elif self._scans.knows(by_reference):
+                        needs[container.container] = by_reference
                     continue
             needs[container.container] = self._targets.scan_name(workload, container)
         return needs, min(waits, default=None)
@@ -241,5 +255,8 @@ class Workloads:
 
     async def _is_going(self, name: str) -> bool:
         """Whether a namespace is being deleted: reports go first then, and nobody asks for anything."""
-        namespace = await self._api.get(NAMESPACES, ObjectKey("", name))
+        try:
+            namespace = await self._api.get(NAMESPACES, ObjectKey("", name))
+        except ForbiddenError:  # with permissions in some namespaces only; a scan too many does no harm
+            return False
         return namespace is None or namespace.metadata.deletion_timestamp is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -14,7 +15,7 @@ import aiohttp
 import pytest
 import yaml
 
-from tests.e2e.harness import NAMESPACE, Cluster, deployment, named
+from tests.e2e.harness import NAMESPACE, Cluster, deployment, named, pod
 from tests.e2e.pod_security import violations
 from tests.e2e.programs import ROOT, Kubectl, processes_of, run
 from trivyop.kube.client import Api
@@ -24,10 +25,12 @@ from trivyop.kube.resources import (
     EXPOSEDSECRETREPORTS,
     IMAGESCANS,
     NAMESPACES,
+    PODS,
     SBOMREPORTS,
     VULNERABILITYREPORTS,
     ObjectKey,
 )
+from trivyop.sandbox.apiserver.server import LoggedRequest
 from trivyop.sandbox.cluster import SandboxOptions, running_sandbox
 from trivyop.sandbox.kubelet.pods import RunSelector, labelled, scan_pods
 from trivyop.sandbox.programs import kubectl, trivy
@@ -122,6 +125,12 @@ async def get(port: int, path: str) -> tuple[int, str]:
         return answer.status, await answer.text()
 
 
+def requests_of_operator(cluster: Cluster) -> list[LoggedRequest]:
+    """What the shipped operator asked the API server for."""
+    assert cluster.sandbox.server is not None
+    return [one for one in cluster.sandbox.server.requests if one.user == OPERATOR]
+
+
 def settings_of(objects: list[Json]) -> Settings:
     """The settings that an operator with these manifests has."""
     data = {name: pick(objects, "ConfigMap", name)["data"] for name in CONFIG_MAPS}
@@ -129,6 +138,7 @@ def settings_of(objects: list[Json]) -> Settings:
     return load_settings(environ, data[CONFIG_MAPS[1]], {}, data[CONFIG_MAPS[2]], {})
 
 
+LOGIN = ("--docker-server=example.org", "--docker-username=me", "--docker-password=secret")
 CONFIG_MAPS = ("trivy-operator-config", "trivy-operator", "trivy-operator-trivy-config")
 
 
@@ -188,8 +198,7 @@ async def test_shipped_operator_does_its_work_within_its_permissions(tmp_path: P
         running = processes_of(tmp_path)
         await kubectl("delete", "-k", overlay, "--ignore-not-found")
         left = processes_of(tmp_path)
-        assert cluster.sandbox.server is not None
-        requests = [one for one in cluster.sandbox.server.requests if one.user == OPERATOR]
+        requests = requests_of_operator(cluster)
 
     assert named([second]) == named([report])
     assert {scan["status"]["phase"] for scan in scans} == {"Succeeded", "Failed"}
@@ -200,6 +209,48 @@ async def test_shipped_operator_does_its_work_within_its_permissions(tmp_path: P
     assert left == []
     assert {"GET", "POST", "PATCH", "DELETE"} <= {request.method for request in requests}
     assert [request for request in requests if request.status in (401, 403)] == []
+
+
+@pytest.mark.parametrize(
+    ("component", "does"),
+    [
+        ("high-availability", ("PUT", f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/")),
+        ("jobs-in-workload-namespaces", ("POST", "/apis/batch/v1/namespaces/shop/jobs")),
+        ("registry-credentials", ("GET", "/api/v1/namespaces/shop/secrets/pull")),
+    ],
+)
+async def test_component_gives_the_permissions_that_it_needs(
+    tmp_path: Path, component: str, does: tuple[str, str]
+) -> None:
+    """The work gets done, in the way of the component, and nothing is answered "forbidden"."""
+    metrics, probes = free_ports(2)
+    async with running_cluster(tmp_path, labelled(OURS)) as cluster:
+        kubectl = Kubectl(tmp_path, cluster.sandbox.kubeconfig())
+        overlay = write_overlay(
+            tmp_path / "overlay",
+            component,
+            patches=for_this_machine(cluster.registry, metrics, probes),
+            replicas=[{"name": "trivyop", "count": 1}],  # this machine has each port once
+        )
+        await kubectl("apply", "-k", overlay)
+        await kubectl("create", "namespace", "shop")
+        await kubectl("-n", "shop", "create", "secret", "docker-registry", "pull", *LOGIN)
+        web = pod("web", "shop", web=cluster.image("shop/web:1.0"))
+        web["spec"]["imagePullSecrets"] = [{"name": "pull"}]
+        await cluster.api.create(PODS, web)
+        await cluster.until(lambda found: len(found) == 1, VULNERABILITYREPORTS, "shop")
+        requests: list[LoggedRequest] = []
+        async with asyncio.timeout(30):
+            while not did(requests, *does):  # leases are renewed every few seconds
+                await cluster.list(IMAGESCANS)
+                requests = requests_of_operator(cluster)
+
+    assert [request for request in requests if request.status in (401, 403)] == []
+
+
+def did(requests: list[LoggedRequest], method: str, path: str) -> bool:
+    """Whether there was a successful request like that."""
+    return any(one.method == method and one.path.startswith(path) and one.status < 300 for one in requests)
 
 
 async def trivy_finds(directory: Path, *manifests: Json) -> tuple[int, dict[str, str]]:

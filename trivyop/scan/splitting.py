@@ -31,6 +31,7 @@ Take: TypeAlias = Callable[[Path, str], None]
 WHOLE_BYTES: Final = 4 * 1024 * 1024  # up to this size, decoding all at once holds up nobody
 MAX_PIECE: Final = 16 * 1024 * 1024  # characters of one element, and of the rest
 _READ_BYTES = 256 * 1024
+_CUT_NUMBER = 3  # "1e+5" may be cut to "1e+", which then is taken for "1"
 
 _BLANK = re.compile(r"[ \t\n\r]*")
 # It accepts more than JSON (NaN, control characters); what it is asked is only where a value ends.
@@ -142,8 +143,8 @@ class _Splitter:
                 if self._more():
                     continue
                 raise self._error(error.msg) from None
-            if end == len(self._text) and self._text[self._at] not in '{["' and self._more():
-                continue  # a number may go on
+            if len(self._text) - end < _CUT_NUMBER and self._text[self._at] not in '{["' and self._more():
+                continue
             text = self._text[self._at : end]
             self._at = end
             return text
@@ -160,8 +161,9 @@ class _Splitter:
             text = self._decode(data, final=not data)
         except UnicodeDecodeError as error:
             raise self._error(str(error)) from None
-        self._text = self._text[self._at :] + text
-        self._at = 0
+        if data:
+            self._text = self._text[self._at :] + text
+            self._at = 0
         return bool(data)
 
     def _copy(self, text: str) -> None:

@@ -15,7 +15,7 @@ import sys
 from asyncio.subprocess import Process
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from trivyop.cli.demo import prepare_cluster
 from trivyop.control.clock import Clock
 from trivyop.controllers.configuration import read_settings, read_texts
 from trivyop.controllers.view import REPORT_KINDS
+from trivyop.errors import TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig
 from trivyop.kube.resources import (
@@ -96,9 +97,10 @@ class Cluster:
         try:
             async with asyncio.timeout(seconds):
                 while True:
-                    found = await self.list(resource, namespace)
-                    if condition(found):
-                        return found
+                    with suppress(TransientError):  # a test may take the server away
+                        found = await self.list(resource, namespace)
+                        if condition(found):
+                            return found
                     await asyncio.sleep(0.1)
         except TimeoutError:
             names = [f"{one['metadata'].get('namespace', '')}/{one['metadata']['name']}" for one in found]

@@ -1,0 +1,72 @@
+"""A stand-in for Trivy in scan pods: it answers at once, with what Trivy once found in ``shop/web:1.0``.
+
+Each scan is noted down, so that tests can tell which image was scanned how often.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from tests.e2e.harness import pod
+
+RECORDED = Path(__file__).parent / "recorded"
+
+_SCRIPT = """\
+#!/bin/sh
+# Trivy, as far as scan pods need it: every image has the findings that were recorded.
+case "$*" in *--download-db-only*) exit 0 ;; esac
+for word in "$@"; do
+  [ "$previous" = --output ] && output=$word
+  previous=$word
+done
+if [ "$1" = convert ]; then
+  cp {recorded}/bom.json "$output"
+  exit
+fi
+echo "$previous" >>{directory}/scanned
+[ -e {directory}/slow ] && sleep "$(cat {directory}/slow)"
+sed "s|@REFERENCE@|$previous|g" {recorded}/result.json >"$output"
+"""
+
+# What makes an operator need nothing but the API server.
+WITHOUT_DATABASE = {
+    "OPERATOR_REMATCH_ENABLED": "false",
+    "OPERATOR_CONCURRENT_SCAN_JOBS_LIMIT": "10",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scanner:
+    """The programs that pods find first: ``running_cluster(..., programs_first=scanner.directory)``."""
+
+    directory: Path
+
+    @classmethod
+    def install(cls, directory: Path) -> Self:
+        directory.mkdir(parents=True)
+        program = directory / "trivy"
+        program.write_text(_SCRIPT.format(directory=directory, recorded=RECORDED))
+        program.chmod(0o755)
+        return cls(directory)
+
+    def slow_down(self, seconds: float) -> None:
+        """Let each scan from now on take that much longer."""
+        (self.directory / "slow").write_text(str(seconds))
+
+    def scanned(self) -> Counter[str]:
+        """How often each image was begun to be scanned, by its pinned reference."""
+        noted = self.directory / "scanned"
+        return Counter(noted.read_text().splitlines()) if noted.exists() else Counter()
+
+
+def image(n: int) -> str:
+    """An image that no registry has; nodes invent its digest from its name."""
+    return f"registry.example/app-{n}:1"
+
+
+def bare_pod(n: int, namespace: str = "shop") -> dict[str, object]:
+    """A bare Pod with an image of its own."""
+    return pod(f"w{n}", namespace, app=image(n))

@@ -57,6 +57,7 @@ K = TypeVar("K", bound=Hashable)
 log = structlog.get_logger(__name__)
 
 _DISCOVERY_RETRY_SECONDS = 5.0
+_LAST_EVENTS_SECONDS = 2.0
 _CATCH_UP_SECONDS = 1.0  # much longer than an event takes from the API server to here
 _STANDING_BY = "standing by"
 _NEEDED: tuple[Resource, ...] = (IMAGESCANS,)
@@ -152,10 +153,8 @@ class Operator:
             log.warning("kind_missing", kind=resource.name, means="what needs it is off until a restart")
         try:
             async with asyncio.timeout(None) as patience, asyncio.TaskGroup() as group:
-                background = [
-                    group.create_task(parts.view.run(), name="view"),
-                    group.create_task(parts.events.run(), name="events"),
-                ]
+                telling = group.create_task(parts.events.run(), name="events")
+                background = [telling, group.create_task(parts.view.run(), name="view")]
                 if await self._ready_to_work(parts, election, stop):
                     if election is not None:
                         background.append(group.create_task(election.keep(), name="leader"))
@@ -166,6 +165,8 @@ class Operator:
                     drain_seconds = self._settings.operator.drain_seconds
                     patience.reschedule(asyncio.get_running_loop().time() + drain_seconds)
                     await parts.shut_down()
+                    parts.events.stop()
+                    await asyncio.wait([telling], timeout=_LAST_EVENTS_SECONDS)
                 for task in background:
                     task.cancel()
         except* LeadershipLostError as lost:

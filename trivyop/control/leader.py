@@ -21,7 +21,7 @@ from typing import Any
 import structlog
 
 from trivyop.control.clock import Clock, deadline
-from trivyop.errors import AlreadyExistsError, ConflictError, TransientError
+from trivyop.errors import AlreadyExistsError, ConflictError, TerminalError, TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.resources import LEASES, ObjectKey
 
@@ -106,8 +106,9 @@ class LeaderElection:
             try:
                 async with deadline(self._clock, max(0.0, self._writes_until - self._clock.monotonic())):
                     await self._renew()
-            except (TransientError, TimeoutError) as error:
-                if isinstance(error, ConflictError) or not self.leads:
+            except (TransientError, TerminalError, TimeoutError) as error:
+                # a terminal answer: the Lease is deleted, or we may not write it any more
+                if isinstance(error, (ConflictError, TerminalError)) or not self.leads:
                     self._give_up()
                     raise LeadershipLostError(f"lost {self._key}: {error or 'no answer in time'}") from error
                 log.info("lease_not_renewed", lease=str(self._key), error=str(error))
@@ -118,7 +119,7 @@ class LeaderElection:
         self._give_up()
         if lease is None:
             return
-        with suppress(TransientError, TimeoutError):
+        with suppress(TransientError, TerminalError, TimeoutError):
             async with asyncio.timeout(3):
                 await self._put(
                     {**lease, "spec": {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}}

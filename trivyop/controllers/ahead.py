@@ -45,6 +45,10 @@ class Ahead(Generic[V, M]):
         noted = self._values.get(key)
         return None if noted is None else noted[0]
 
+    def values(self) -> list[V]:
+        """All that is noted."""
+        return [value for value, _ in self._values.values()]
+
     def put(self, key: ObjectKey, value: V) -> None:
         """Note down what a write came to, right when it was answered, before anything else is awaited."""
         self._values[key] = (value, self._mirror.lists_begun(key))

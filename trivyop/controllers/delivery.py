@@ -77,12 +77,16 @@ class Delivery:
             SBOMREPORTS: operator.sbom_generation_enabled,
         }
         self.kinds = tuple(kind for kind in view.report_kinds if enabled[kind])
-        self._keeps_boms = (
+        self._wants_boms = (
             operator.cluster_sbom_cache_enabled
             and operator.sbom_generation_enabled
             and CLUSTERSBOMREPORTS not in view.missing
         )
-        self._shared = operator.share_scans_across_namespaces
+
+    @property
+    def _keeps_boms(self) -> bool:
+        """Whether bills of materials can be kept; they are cluster-wide, and we may be not."""
+        return self._wants_boms and self._view.cluster_sboms.problem is None
 
     # what is there
 

@@ -409,7 +409,7 @@ class ImageScans:
             settings_hash=self._hash(targets),
             digest=image.digest,
             findings=result.findings,
-            secrets=before if source is ResultSource.REMATCH else len(result.findings.secrets),
+            secrets=before if source is ResultSource.REMATCH else result.findings.secret_count,
             database=_database(result.database),
             now=now,
         )

@@ -62,7 +62,7 @@ class Matcher:
         async with self._limit:
             version = self._database.version
             findings = await rematch(bom, self._settings, self._database, variant)
-        return ScanResult(findings, None, version)
+        return ScanResult(findings, database=version)
 
     async def run(self, on_new: Callable[[], None]) -> None:
         """Keep the database fresh until cancelled; `on_new` is called when there is a newer one."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -40,6 +41,7 @@ from trivyop.workload.resolve import Workload
 log = structlog.get_logger(__name__)
 
 _REFUSED_FOR = timedelta(hours=1)
+_MANY_REFUSALS = 1000  # from then on those that have run out are looked for
 _SMALLER = 3  # how often a report that the server finds too large is halved
 
 Build = Callable[[str], dict[str, Any]]
@@ -112,9 +114,11 @@ class Reports:
     ) -> Iterator[StoredReport]:
         """Reports of that image made with those settings, complete ones first."""
         incomplete: list[StoredReport] = []
-        for report in self._view.reports[resource].by_index(BY_DIGEST, image.digest):
+        told = self._view.reports[resource].by_index(BY_DIGEST, image.digest)
+        for report in chain(told, self._ahead[resource].values()):
             if (
-                report.platform == (image.platform or "")
+                report.digest == image.digest
+                and report.platform == (image.platform or "")
                 and report.settings_hash == settings_hash
                 and namespace in ("", report.key.namespace)
             ):
@@ -188,18 +192,26 @@ class Reports:
             return None
         try:
             report = await self._send(resource, key, report, before)
-        except NotFoundError:
+        except NotFoundError as error:  # its namespace goes, or somebody deleted the kind
             self._metrics.writes.labels(resource.kind, "gone").inc()
+            self._refuse(resource, key, error)
             return None
         except TerminalError as error:
             self._metrics.writes.labels(resource.kind, "refused").inc()
-            refusal = Refusal(resource, key, error, self._clock.now() + _REFUSED_FOR)
-            self._refusals[resource, key] = refusal
+            refusal = self._refuse(resource, key, error)
             log.warning("report_refused", kind=resource.kind, report=str(key), error=str(error))
             return refusal
         self._refusals.pop((resource, key), None)
         self._metrics.wrote(resource.kind, size_of(report), truncated=keys.OMITTED in meta["annotations"])
         return None
+
+    def _refuse(self, resource: Resource, key: ObjectKey, error: TerminalError) -> Refusal:
+        """Remember what need not be sent again soon, and forget what may."""
+        now = self._clock.now()
+        if len(self._refusals) >= _MANY_REFUSALS:
+            self._refusals = {name: one for name, one in self._refusals.items() if one.until > now}
+        refusal = self._refusals[resource, key] = Refusal(resource, key, error, now + _REFUSED_FOR)
+        return refusal
 
     async def _send(
         self, resource: Resource, key: ObjectKey, report: dict[str, Any], before: StoredReport | None
@@ -240,9 +252,15 @@ class Reports:
             return await self._api.apply(resource, report)
         log.info("report_adopted", kind=resource.kind, report=str(key))
         version = {"resourceVersion": there.metadata.resource_version}
-        return await self._api.replace(
-            resource, key, {**report, "metadata": {**report["metadata"], **version}}
-        )
+        await self._api.replace(resource, key, {**report, "metadata": {**report["metadata"], **version}})
+        answer = await self._api.apply(resource, report)
+        # Fields that an update owned, too, would outlive a later apply without them.
+        fields: list[dict[str, Any]] = answer["metadata"].get("managedFields", [])
+        ours = [entry for entry in fields if entry["operation"] == "Apply"]
+        patch = {
+            "metadata": {"managedFields": ours, "resourceVersion": answer["metadata"]["resourceVersion"]}
+        }
+        return await self._api.patch(resource, key, patch) or answer
 
     async def delete(self, resource: Resource, report: StoredReport) -> None:
         """Delete a report that has no place any more; `deleted_by_us` then knows of it."""

@@ -3,8 +3,8 @@
 The log is read as a stream into files, verified, and only then parsed, off the event loop. When there is no
 result, everything that Kubernetes and Trivy tell is put together into one failure.
 
-Promises: a result is whole and of the image that was asked for, or there is none; findings of one scan are in
-memory at a time per call.
+Promises: a result is whole and of the image that was asked for, or there is none. Of its findings that much
+is in memory that reports can show; large results are parsed one at a time.
 Not here: what a transmission looks like (`scan.framing`), what failures mean (`scan.failures`).
 """
 
@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, field
 from typing import IO
 
 import msgspec
@@ -22,9 +22,9 @@ import structlog
 from trivyop.kube.client import Api
 from trivyop.kube.objects import Object
 from trivyop.kube.resources import PODS, ObjectKey
-from trivyop.report.findings import Findings, Sbom
+from trivyop.report.findings import BomLeftOut, Findings, Sbom
 from trivyop.scan.command import image_reference
-from trivyop.scan.cyclonedx import parse_bom
+from trivyop.scan.cyclonedx import read_bom
 from trivyop.scan.database import DatabaseVersion, parse_database_version
 from trivyop.scan.failures import (
     CutShortError,
@@ -54,7 +54,8 @@ from trivyop.scan.job import (
     scan_id,
 )
 from trivyop.scan.jobs import ScanJob
-from trivyop.scan.trivy_json import ExpectedImage, parse_findings
+from trivyop.scan.splitting import WHOLE_BYTES
+from trivyop.scan.trivy_json import ExpectedImage, read_findings
 from trivyop.settings import Settings
 from trivyop.workload.images import ImageName
 
@@ -62,6 +63,7 @@ log = structlog.get_logger(__name__)
 
 _POD_FAILED = "BackoffLimitExceeded"  # Jobs have one pod; why that failed, only it could tell
 _READS = 3  # of a log that ends too early
+_FED_AT_ONCE = 8 * 1024  # bytes of the log; as many as 6 MB when unpacked, which still is no long work
 _JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 
 
@@ -71,6 +73,7 @@ class ScanResult:
 
     findings: Findings
     sbom: Sbom | None = None
+    bom_left_out: BomLeftOut = field(default_factory=BomLeftOut)
     database: DatabaseVersion | None = None
 
 
@@ -114,6 +117,7 @@ class Results:
     def __init__(self, api: Api, settings: Settings) -> None:
         self._api = api
         self._settings = settings
+        self._large = asyncio.Semaphore()
 
     async def read(self, scan: ImageScan, job: ScanJob) -> ScanResult | Failure:
         """Read what `job`, which has finished, found for `scan`.
@@ -210,8 +214,15 @@ class Results:
                     reason=_told(ended),
                     stderr=_content(sinks[FAILURE_PART]).decode("utf-8", "replace"),
                 )
-            needs_bom = self._settings.operator.sbom_generation_enabled
-            return await asyncio.to_thread(_parse, self._expected(scan), sinks, needs_bom=needs_bom)
+            is_large = any(part.size > WHOLE_BYTES for part in transmission.parts.values())
+            async with self._large if is_large else nullcontext():
+                return await asyncio.to_thread(
+                    _parse,
+                    self._expected(scan),
+                    sinks,
+                    needs_bom=self._settings.operator.sbom_generation_enabled,
+                    budget_bytes=self._settings.reports.size_budget_bytes,
+                )
 
     def _expected(self, scan: ImageScan) -> ExpectedImage:
         digest = scan.spec.digest or None
@@ -221,21 +232,27 @@ class Results:
     async def _transmission(self, pod: ObjectKey, reader: FrameReader) -> Transmission:
         async with self._api.logs(pod, CONTAINER_NAME) as chunks:
             async for chunk in chunks:
-                reader.feed(chunk)
+                for start in range(0, len(chunk), _FED_AT_ONCE):
+                    reader.feed(chunk[start : start + _FED_AT_ONCE])
+                    await asyncio.sleep(0)
         return reader.finish()
 
 
-def _parse(expected: ExpectedImage, sinks: Mapping[str, IO[bytes]], *, needs_bom: bool) -> ScanResult:
+def _parse(
+    expected: ExpectedImage, sinks: Mapping[str, IO[bytes]], *, needs_bom: bool, budget_bytes: int
+) -> ScanResult:
     """Parse the parts of a successful transmission; runs in a thread."""
-    findings = parse_findings(_content(sinks[RESULT_PART]), expected)
-    bom, database = sinks.get(BOM_PART), sinks.get(DATABASE_PART)
-    if bom is None and needs_bom:
-        raise ParseError("the scan pod sent no bill of materials")
-    return ScanResult(
-        findings,
-        parse_bom(_content(bom), scanner_version=findings.scanner_version) if bom is not None else None,
-        parse_database_version(_content(database)) if database is not None else None,
+    findings = read_findings(sinks[RESULT_PART], expected, budget_bytes=budget_bytes)
+    database = sinks.get(DATABASE_PART)
+    version = parse_database_version(_content(database)) if database is not None else None
+    if BOM_PART not in sinks:
+        if needs_bom:
+            raise ParseError("the scan pod sent no bill of materials")
+        return ScanResult(findings, database=version)
+    sbom, left_out = read_bom(
+        sinks[BOM_PART], scanner_version=findings.scanner_version, budget_bytes=budget_bytes
     )
+    return ScanResult(findings, sbom, left_out, version)
 
 
 def _content(sink: IO[bytes]) -> bytes:

@@ -38,6 +38,7 @@ class RunningJobs:
         self._clock = clock
         self._changed = changed
         self._held: dict[str, _Held] = {}
+        self._ignored: set[str] = set()  # names of Jobs
         self._made = Ahead[str, ScanJob](view.scan_jobs, lost=lambda key, scan: self._gone(scan, key))
 
     def listen(self) -> None:
@@ -53,9 +54,15 @@ class RunningJobs:
         if held is not None:
             age = timedelta(seconds=self._clock.monotonic() - held.since)
             return JobView(held.key.name, JobState.RUNNING, age)
-        jobs = self._view.scan_jobs.by_index(BY_SCAN, scan)
-        newest = max(jobs, key=lambda job: (job.created, job.metadata.name), default=None)
-        return None if newest is None else JobView(newest.metadata.name, newest.state)
+        jobs = [job for job in self._view.scan_jobs.by_index(BY_SCAN, scan) if not job.going]
+        newest = max(jobs, key=lambda job: (job.attempt, job.created, job.metadata.name), default=None)
+        if newest is None or newest.metadata.name in self._ignored:
+            return None
+        return JobView(newest.metadata.name, newest.state, attempt=newest.attempt)
+
+    def ignore(self, job: str) -> None:
+        """A Job that has ended and can not be deleted: it must not stand in the way."""
+        self._ignored.add(job)
 
     def made(self, scan: str, job: ObjectKey) -> None:
         """A Job was just created; its slot is held already."""
@@ -76,7 +83,7 @@ class RunningJobs:
     def _job_changed(self, key: ObjectKey, old: ScanJob | None, new: ScanJob | None) -> None:
         job = new or old
         assert job is not None  # noqa: S101 - a change has a before or an after
-        if new is not None and new.state is JobState.RUNNING:
+        if new is not None and new.state is JobState.RUNNING and not new.going:
             if self._held.setdefault(job.scan, _Held(key, self._clock.monotonic())).key == key:
                 self.slots.hold(job.scan)
             self._changed(job.scan)
@@ -84,5 +91,7 @@ class RunningJobs:
             self._gone(job.scan, key)
 
     def _gone(self, scan: str, job: ObjectKey) -> None:
+        if self._view.scan_jobs.get(job) is None:
+            self._ignored.discard(job.name)
         self.ended(scan, job)
         self._changed(scan)

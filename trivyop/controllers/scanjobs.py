@@ -5,7 +5,7 @@ Promises: creating the same attempt twice is creating it once; what belongs to a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -65,28 +65,43 @@ class ScanJobs:
             pull_secrets=first.pull_secrets,
         )
         job, secrets = build_scan_job(request, self._settings)
-        for secret in secrets:
-            await self._create(SECRETS, secret)
-        await self._create(JOBS, job)
         meta: dict[str, str] = job["metadata"]
+        uid = await self._create(job)
+        try:
+            for secret in secrets:
+                await self._give(secret, meta["name"], uid)
+        except BaseException:
+            await self._api.delete(JOBS, ObjectKey(meta["namespace"], meta["name"]), uid=uid)
+            raise
         if meta["namespace"] != self._settings.operator.namespace:
             self._namespaces[meta["name"]] = meta["namespace"]
         return meta["name"]
 
-    async def _create(self, resource: Any, body: Mapping[str, Any]) -> None:
+    async def _create(self, job: dict[str, Any]) -> str:
+        """Create the Job, or find it created by a former life: same name, same content. Returns its uid."""
+        meta = job["metadata"]
         try:
-            await self._api.create(resource, body)
+            created = await self._api.create(JOBS, job)
         except AlreadyExistsError:
-            # a former life created it and did not get to say so: same name, same content
-            log.info("already_created", kind=resource.kind, name=body["metadata"]["name"])
+            log.info("scan_job_exists", job=meta["name"])
+            there = await self._api.get(JOBS, ObjectKey(meta["namespace"], meta["name"]))
+            if there is None:
+                raise
+            return there.metadata.uid
+        return created["metadata"]["uid"]
+
+    async def _give(self, secret: dict[str, Any], job: str, uid: str) -> None:
+        """Create a Secret that goes with the Job; its pod waits for it."""
+        owner = {"apiVersion": JOBS.api_version, "kind": JOBS.kind, "name": job, "uid": uid}
+        with suppress(AlreadyExistsError):
+            await self._api.create(
+                SECRETS, {**secret, "metadata": {**secret["metadata"], "ownerReferences": [owner]}}
+            )
 
     async def delete(self, scan: str, job: str) -> None:
-        """Delete a Job with its pods, and its Secret where no owner reference does."""
-        key = self.key(scan, job)
-        await self._api.delete(JOBS, key)
+        """Delete a Job; its pods and its Secret go with it."""
+        await self._api.delete(JOBS, self.key(scan, job))
         self._namespaces.pop(job, None)
-        if key.namespace != self._settings.operator.namespace:
-            await self._api.delete(SECRETS, key)
 
     async def _credentials(self, image: ImageName, targets: list[Target]) -> tuple[Credential, ...]:
         """The credentials for the image's registry that the workloads which run it have."""

@@ -101,7 +101,7 @@ class EventRecorder:
         instance: str | None = None,
         clock: Clock | None = None,
         metrics: EventMetrics | None = None,
-        capacity: int = 1000,
+        capacity: int = 10_000,
     ) -> None:
         self.dropped = 0
         self._api = api

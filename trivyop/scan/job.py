@@ -49,7 +49,7 @@ def scan_job_namespace(request: ScanRequest, settings: Settings) -> str:
 
 
 def build_scan_job(request: ScanRequest, settings: Settings) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The Job, and the Secrets to create before it.
+    """The Job, and the Secrets that go with it.
 
     In the operator's namespace all of them belong to the ImageScan; owner references cannot cross namespaces,
     so elsewhere the caller has to delete them. Raises ``SettingsError`` for a command that is not supported.

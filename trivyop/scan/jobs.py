@@ -10,7 +10,7 @@ from datetime import datetime
 import msgspec
 
 from trivyop.kube.objects import Object
-from trivyop.scan.job import IMAGE_SCAN_LABEL
+from trivyop.scan.job import ATTEMPT_ANNOTATION, IMAGE_SCAN_LABEL
 from trivyop.scan.lifecycle import JobState
 from trivyop.scan.times import parse_time
 
@@ -39,6 +39,17 @@ class ScanJob(Object, frozen=True, gc=False, rename="camel", kw_only=True):
     def scan(self) -> str:
         """The name of the ImageScan it works for."""
         return (self.metadata.labels or {}).get(IMAGE_SCAN_LABEL, "")
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt of the scan it is, from 1; 0 for a Job that does not say."""
+        text = (self.metadata.annotations or {}).get(ATTEMPT_ANNOTATION, "")
+        return int(text) if text.isascii() and text.isdigit() else 0
+
+    @property
+    def going(self) -> bool:
+        """Whether it is being deleted; it may be there for a while yet, and does not count."""
+        return self.metadata.deletion_timestamp is not None
 
     @property
     def failed(self) -> JobCondition | None:

@@ -10,7 +10,7 @@ until new ones are there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
@@ -29,6 +29,7 @@ class JobView:
     name: str
     state: JobState
     age: timedelta = timedelta()  # how long it runs, as far as we know
+    attempt: int = 0  # which one of the scan it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class History:
     last_success: datetime | None = None
     next_retry: datetime | None = None  # None after a failure: only a change or a user brings another try
     failed: bool = False  # the last attempt failed
+    attempts: int = 0  # begun so far
+    interrupted: bool = False  # the last one has a beginning and no end
     handled_job: str = ""  # the Job whose outcome is already in the status
     settings_hash: str = ""  # of the last success
     database_updated: datetime | None = None  # of the vulnerability database of the last success
@@ -147,6 +150,8 @@ def next_step(
         return MarkUnused(None)
     if demand.rescan_after is not None and not _since(history.last_attempt, demand.rescan_after):
         return StartScan(Priority.USER)
+    if history.interrupted:
+        return StartScan(Priority.RETRY)
     if history.last_success is None:
         return _never_succeeded(history, demand, means, now)
     return _succeeded_once(history, demand, means, policy, now)
@@ -162,7 +167,8 @@ def refresh_due(history: History, policy: Policy) -> datetime | None:
 
 
 def _about_the_job(history: History, demand: Demand, job: JobView, policy: Policy) -> Step | None:
-    if job.name == history.handled_job:
+    superseded = job.state is JobState.FINISHED and job.attempt < history.attempts
+    if job.name == history.handled_job or superseded:
         return None if policy.keep_jobs and job.state is JobState.FINISHED else Reap(job.name)
     if not demand.in_use:
         return Reap(job.name)
@@ -208,7 +214,8 @@ def _succeeded_once(history: History, demand: Demand, means: Means, policy: Poli
         return StartScan(Priority.REFRESH)
     if demand.missing:
         return StartScan(Priority.USER)
-    due = refresh_due(history, policy)
+    # A newer database alone is worth matching anew, not pulling every image again.
+    due = refresh_due(history, policy if means.rematchable else replace(policy, database_updated=None))
     if due is None:
         return Wait()
     left = (due - now).total_seconds()

@@ -11,6 +11,7 @@ Not here: whether a match is due, and the database (``database.py``).
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import tempfile
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ from trivyop.scan.failures import ScanError, classify
 from trivyop.scan.localtrivy import build_match_command, match_environment
 from trivyop.scan.podconfig import ScanVariant
 from trivyop.scan.process import run_program
-from trivyop.scan.trivy_json import parse_findings
+from trivyop.scan.trivy_json import read_findings
 from trivyop.settings import Settings, TrivyMode
 
 _BOM = "bom.cdx.json"
@@ -59,12 +60,12 @@ async def _match(sbom: Sbom, settings: Settings, variant: ScanVariant, cache_dir
         error = ScanError(f"matching a bill of materials failed ({done.exit_code})")
         error.failure = classify(exit_code=done.exit_code, stderr=done.errors)
         raise error
-    return await asyncio.to_thread(_findings, done.output, sbom)
+    return await asyncio.to_thread(_findings, done.output, sbom, settings.reports.size_budget_bytes)
 
 
-def _findings(output: bytes, sbom: Sbom) -> Findings:
+def _findings(output: bytes, sbom: Sbom, budget_bytes: int) -> Findings:
     """The match as a scan would have told it: of the image, where Trivy speaks of the file it was given."""
-    findings = parse_findings(output)
+    findings = read_findings(io.BytesIO(output), budget_bytes=budget_bytes)
     root: Mapping[str, Any] = sbom.get("metadata", {}).get("component", {})
     name: str = root.get("name", "")
     given = f"{_BOM} ("  # "bom.cdx.json (debian 12.4)"

@@ -40,6 +40,8 @@ def history_of(status: ImageScanStatus) -> History:
         last_success=time_or_none(status.last_success),
         next_retry=time_or_none(status.next_retry),
         failed=status.phase is Phase.FAILED,
+        attempts=status.attempts,
+        interrupted=status.phase is Phase.RUNNING,
         handled_job=status.job if final else "",
         settings_hash=status.settings_hash,
         database_updated=time_or_none(status.database.updated_at) if status.database else None,
@@ -50,6 +52,13 @@ def history_of(status: ImageScanStatus) -> History:
 def queued(status: ImageScanStatus) -> ImageScanStatus:
     """It waits for a slot."""
     return replace(status, phase=Phase.QUEUED)
+
+
+def settled(status: ImageScanStatus) -> ImageScanStatus:
+    """It waits for nothing (any more): the phase tells of the last outcome."""
+    if status.consecutive_failures:
+        return replace(status, phase=Phase.FAILED)
+    return replace(status, phase=Phase.SUCCEEDED if status.last_success else Phase.PENDING)
 
 
 def started(status: ImageScanStatus, job: str, *, now: datetime) -> ImageScanStatus:

@@ -78,6 +78,26 @@ def test_kept_job_does_not_stand_in_the_way_of_the_next_scan() -> None:
     )
 
 
+def test_job_of_an_earlier_attempt_is_not_collected_again() -> None:
+    """Its outcome is long in the status; a newer one, of which we did not get to tell, is collected."""
+    history = replace(FRESH, handled_job="", attempts=2, interrupted=True)
+    first = JobView("j1", JobState.FINISHED, attempt=1)
+    assert step(history, job=first) == Reap("j1")
+    assert step(history, job=first, policy=replace(POLICY, keep_jobs=True)) == StartScan(Priority.RETRY)
+    assert step(history, job=replace(first, name="j3", attempt=3)) == Collect("j3")
+
+
+def test_scan_whose_job_was_lost_is_begun_again() -> None:
+    assert step(replace(FRESH, interrupted=True)) == StartScan(Priority.RETRY)
+    assert step(replace(FRESH, interrupted=True), job=RUNNING) == Wait(300)
+
+
+def test_newer_database_is_no_reason_to_pull_an_image_again() -> None:
+    history = replace(FRESH, database_updated=NOON - 6 * HOUR)
+    newer = replace(POLICY, database_updated=NOON)
+    assert step(history, policy=newer) == Wait(23 * 3600)
+
+
 def test_job_of_an_image_that_nothing_runs_any_more_is_reaped() -> None:
     assert step(demand=Demand(in_use=False), job=RUNNING) == Reap("j2")
 

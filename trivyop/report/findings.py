@@ -119,6 +119,11 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     artifact_name: str = ""
     has_packages: bool = False  # without packages there is no bill of materials worth keeping
 
+    @property
+    def secret_count(self) -> int:
+        """How many secrets were found, also those that were left out."""
+        return len(self.secrets) + self.secrets_left_out.count
+
 
 def choose_severity(vendor_severity: Mapping[str, int], source: str, own: str) -> Severity:
     """Choose the severity a report shows: that of the severity source, else Trivy's own.

@@ -8,6 +8,7 @@ order of stop is the reverse: no new keys, workers finish what they hold, probes
 from __future__ import annotations
 
 import asyncio
+import math
 import platform
 import random
 import socket
@@ -192,8 +193,15 @@ class Operator:
     ) -> bool:
         """Wait until the stores are filled and it is ours to work; False if told to stop before."""
         self._stage = "filling the stores"
-        if not await _unless(stop, parts.view.wait_synced()):
-            return False
+        impatient = self._clock.call_later(
+            self._settings.operator.cache_sync_timeout_seconds or math.inf,
+            lambda: log.warning("still_waiting", first_lists_of=parts.view.waiting_for),
+        )
+        try:
+            if not await _unless(stop, parts.view.wait_synced()):
+                return False
+        finally:
+            impatient.cancel()
         for name, problem in parts.view.problems().items():
             log.warning("kind_not_readable", kind=name, problem=problem)
         if election is not None:

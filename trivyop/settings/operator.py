@@ -37,13 +37,6 @@ class OperatorSettings:
         "Namespace of the operator, of its configuration and, by default, of all scan Jobs.",
         required=True,
     )
-    cluster_name: str = setting(
-        "OPERATOR_CLUSTER_NAME",
-        kinds.TEXT,
-        "",
-        "Name of the cluster, shown by the web pages and put into the operator's own info metric.",
-        ours=True,
-    )
     target_namespaces: tuple[str, ...] = setting(
         "OPERATOR_TARGET_NAMESPACES",
         kinds.NAMESPACES,
@@ -194,19 +187,32 @@ class MetricsSettings:
         "Where `/metrics` is served; `0` is off.",
     )
     findings_enabled: bool = setting(
-        "OPERATOR_METRICS_FINDINGS_ENABLED", kinds.BOOL, True, "Serve metrics that are counted from reports."
+        "OPERATOR_METRICS_FINDINGS_ENABLED",
+        kinds.BOOL,
+        True,
+        "Serve metrics that are counted from reports.",
+        feature="metrics",
     )
     vulnerability_id_enabled: bool = setting(
-        "OPERATOR_METRICS_VULN_ID_ENABLED", kinds.BOOL, False, "Serve `trivy_vulnerability_id`."
+        "OPERATOR_METRICS_VULN_ID_ENABLED",
+        kinds.BOOL,
+        False,
+        "Serve `trivy_vulnerability_id`.",
+        feature="metrics",
     )
     exposed_secret_info_enabled: bool = setting(
         "OPERATOR_METRICS_EXPOSED_SECRET_INFO_ENABLED",
         kinds.BOOL,
         False,
         "Serve `trivy_exposedsecrets_info`.",
+        feature="metrics",
     )
     image_info_enabled: bool = setting(
-        "OPERATOR_METRICS_IMAGE_INFO_ENABLED", kinds.BOOL, False, "Serve `trivy_image_info`."
+        "OPERATOR_METRICS_IMAGE_INFO_ENABLED",
+        kinds.BOOL,
+        False,
+        "Serve `trivy_image_info`.",
+        feature="metrics",
     )
     config_audit_info_enabled: bool = setting(
         "OPERATOR_METRICS_CONFIG_AUDIT_INFO_ENABLED",
@@ -242,4 +248,5 @@ class MetricsSettings:
         "",
         "Put before the names of metric labels that come from `report.resourceLabels`.",
         sources=IN_CONFIG,
+        feature="metrics",
     )

@@ -228,9 +228,9 @@ class TrivySettings:
         "trivy.includeDevDeps",
         kinds.BOOL,
         False,
-        "Look at development dependencies too; only for the command `filesystem`.",
+        "Looked at development dependencies too, with the command `filesystem`.",
         sources=IN_TRIVY_CONFIG,
-        affects=Affects.SCAN,
+        ignored="it is for the command `filesystem`, which is not supported yet",
     )
     skip_files: tuple[str, ...] = setting(
         "trivy.skipFiles",

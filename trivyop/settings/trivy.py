@@ -401,11 +401,13 @@ class TrivySettings:
         "OPERATOR_BUILT_IN_TRIVY_SERVER",
         kinds.BOOL,
         False,
-        "The Trivy server is the one installed with the operator; scans wait until it is healthy.",
+        "The Trivy server was the one installed with the operator; scans waited until it was healthy.",
+        ignored="a scan that finds no server fails as `network`, and is tried again",
     )
     server_health_cache_seconds: float | None = setting(
         "TRIVY_SERVER_HEALTH_CHECK_CACHE_EXPIRATION",
         kinds.OPTIONAL_DURATION,
         36_000.0,
         "For how long a healthy answer of that server counts; empty: for one scan.",
+        ignored="nothing asks for the health of a server",
     )

@@ -8,11 +8,13 @@ Not here: what the exit code means (``failures.py``), which arguments to give (`
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import IO
 
 from trivyop.scan.failures import FailureClass, ScanError, failure
 
@@ -26,7 +28,7 @@ class Completed:
     """A process that ended by itself."""
 
     exit_code: int  # 128 + signal when a signal ended it, as shells count
-    output: bytes
+    output: bytes  # if it was not sent elsewhere
     errors: str  # the last ``ERROR_TAIL_BYTES``
 
 
@@ -37,9 +39,11 @@ async def run_program(
     directory: str,
     timeout_seconds: float,
     output_limit_bytes: int = OUTPUT_LIMIT_BYTES,
+    output: IO[bytes] | None = None,
 ) -> Completed:
     """Run a program to its end in ``directory``, with no more environment than is given.
 
+    What it prints goes to ``output``, or is in the answer if there is none.
     ``ScanError`` when it cannot be started, takes too long, or prints more than the limit. An exit code other
     than 0 is the caller's to judge.
     """
@@ -57,7 +61,10 @@ async def run_program(
         raise _error(FailureClass.SCANNER_IMAGE, f"cannot run {argv[0]}: {error.strerror}") from error
     try:
         async with asyncio.timeout(timeout_seconds), asyncio.TaskGroup() as group:
-            output = group.create_task(_read_all(process, output_limit_bytes), name="output")
+            kept = io.BytesIO()
+            printed = group.create_task(
+                _copy_all(process, kept if output is None else output, output_limit_bytes), name="output"
+            )
             errors = group.create_task(_read_tail(process.stderr), name="errors")
             code = await process.wait()
     except TimeoutError:
@@ -67,10 +74,9 @@ async def run_program(
         if process.returncode is None:
             _kill_group(process)
             await process.wait()
-    result = output.result()
-    if result is None:
+    if not printed.result():
         raise _error(FailureClass.TOO_LARGE, f"{argv[0]} printed more than {output_limit_bytes} bytes")
-    return Completed(code if code >= 0 else 128 - code, result, errors.result())
+    return Completed(code if code >= 0 else 128 - code, kept.getvalue(), errors.result())
 
 
 def _error(failure_class: FailureClass, message: str) -> ScanError:
@@ -79,15 +85,16 @@ def _error(failure_class: FailureClass, message: str) -> ScanError:
     return error
 
 
-async def _read_all(process: asyncio.subprocess.Process, limit: int) -> bytes | None:
-    """All that the process prints; None if that is more than ``limit``, and then it is killed."""
-    found = bytearray()
+async def _copy_all(process: asyncio.subprocess.Process, output: IO[bytes], limit: int) -> bool:
+    """Copy all that the process prints; False if that is more than ``limit``, and then it is killed."""
+    size = 0
     while process.stdout is not None and (chunk := await process.stdout.read(_READ_BYTES)):
-        found += chunk
-        if len(found) > limit:
+        size += len(chunk)
+        if size > limit:
             _kill_group(process)
-            return None
-    return bytes(found)
+            return False
+        output.write(chunk)
+    return True
 
 
 async def _read_tail(stream: asyncio.StreamReader | None) -> str:

@@ -11,12 +11,11 @@ Not here: whether a match is due, and the database (``database.py``).
 from __future__ import annotations
 
 import asyncio
-import io
 import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from msgspec.structs import replace
 
@@ -50,22 +49,24 @@ async def rematch(
 async def _match(sbom: Sbom, settings: Settings, variant: ScanVariant, cache_dir: str | None) -> Findings:
     with tempfile.TemporaryDirectory(prefix="trivyop-match-") as directory:
         files = await asyncio.to_thread(_write_files, Path(directory), sbom, settings, variant)
-        done = await run_program(
-            build_match_command(settings, cache_dir=cache_dir or directory, bom=_BOM, files=files),
-            environment=match_environment(settings, home=directory, inherited=os.environ),
-            directory=directory,
-            timeout_seconds=settings.database.rematch_timeout_seconds,
-        )
-    if done.exit_code != 0:
-        error = ScanError(f"matching a bill of materials failed ({done.exit_code})")
-        error.failure = classify(exit_code=done.exit_code, stderr=done.errors)
-        raise error
-    return await asyncio.to_thread(_findings, done.output, sbom, settings.reports.size_budget_bytes)
+        with (Path(directory) / "result.json").open("w+b") as output:
+            done = await run_program(
+                build_match_command(settings, cache_dir=cache_dir or directory, bom=_BOM, files=files),
+                environment=match_environment(settings, home=directory, inherited=os.environ),
+                directory=directory,
+                timeout_seconds=settings.database.rematch_timeout_seconds,
+                output=output,
+            )
+            if done.exit_code != 0:
+                error = ScanError(f"matching a bill of materials failed ({done.exit_code})")
+                error.failure = classify(exit_code=done.exit_code, stderr=done.errors)
+                raise error
+            return await asyncio.to_thread(_findings, output, sbom, settings.reports.size_budget_bytes)
 
 
-def _findings(output: bytes, sbom: Sbom, budget_bytes: int) -> Findings:
+def _findings(output: IO[bytes], sbom: Sbom, budget_bytes: int) -> Findings:
     """The match as a scan would have told it: of the image, where Trivy speaks of the file it was given."""
-    findings = read_findings(io.BytesIO(output), budget_bytes=budget_bytes)
+    findings = read_findings(output, budget_bytes=budget_bytes)
     root: Mapping[str, Any] = sbom.get("metadata", {}).get("component", {})
     name: str = root.get("name", "")
     given = f"{_BOM} ("  # "bom.cdx.json (debian 12.4)"

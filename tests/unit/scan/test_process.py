@@ -113,3 +113,17 @@ def _wait_until_gone(pid: int) -> None:
         select.select([watched], [], [])
     finally:
         os.close(watched)
+
+
+async def test_output_can_go_to_a_file(tmp_path: Path) -> None:
+    with (tmp_path / "output").open("w+b") as output:
+        done = await run_program(
+            [sys.executable, "-c", "print('result')"],
+            environment=ENVIRONMENT,
+            directory=str(tmp_path),
+            timeout_seconds=30,
+            output=output,
+        )
+
+    assert done == Completed(0, b"", "")
+    assert (tmp_path / "output").read_bytes() == b"result\n"

@@ -3,12 +3,13 @@
 One scan serves all workloads that run the digest. What a report says about the image is taken as it is; whose
 it is, and how that workload names the image, is written anew. A report that lacked something to fit its size
 still says so, and one of unknown settings stays one of unknown settings.
+
+A projection shares the findings with what it was made from; neither may be changed afterwards.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import Any
 
 from trivyop.report import keys
@@ -45,7 +46,7 @@ def reproject(
     """
     kind = _KINDS[report["kind"]]
     source: Mapping[str, str] = report["metadata"].get("annotations") or {}
-    body = deepcopy(dict(report["report"]))
+    body = dict(report["report"])
     image = image_fields(container, body["artifact"].get("digest"))
     body |= image
     annotations = {
@@ -82,7 +83,11 @@ def _counts(summary: Mapping[str, int]) -> SeverityCounts:
 def _retarget(body: dict[str, Any], container: ContainerImage) -> None:
     """Let the targets of operating system packages name the image as this container does."""
     family, name = body["os"].get("family", ""), body["os"].get("name", "")
+    if not family:
+        return
     suffix = target_of_os_packages("", family, name)
-    for row in body["vulnerabilities"]:
-        if family and row.get("target", "").endswith(suffix):
-            row["target"] = target_of_os_packages(container.image, family, name)
+    target = target_of_os_packages(container.image, family, name)
+    body["vulnerabilities"] = [
+        {**row, "target": target} if row.get("target", "").endswith(suffix) else row
+        for row in body["vulnerabilities"]
+    ]

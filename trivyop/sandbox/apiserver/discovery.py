@@ -39,6 +39,7 @@ class _Subresource(NamedTuple):
 
 _SUBRESOURCES = {
     "binding": _Subresource(("create",), kind="Binding"),
+    "ephemeralcontainers": _Subresource(),
     "eviction": _Subresource(("create",), "policy", "v1", "Eviction"),
     "finalize": _Subresource(("update",)),
     "log": _Subresource(("get",)),
@@ -46,6 +47,7 @@ _SUBRESOURCES = {
     "status": _Subresource(),
     "token": _Subresource(("create",), "authentication.k8s.io", "v1", "TokenRequest"),
 }
+_LISTED = _SUBRESOURCES.keys() - {"ephemeralcontainers"}  # as the server did that was recorded
 
 
 def serves(kind: Kind, subresource: str, verb: str) -> bool:
@@ -122,7 +124,7 @@ class Discovery:
                         _CUSTOM_VERBS if kind.custom else kind.verbs,
                         kind.short_names,
                         kind.categories,
-                        tuple(s for s in sorted(kind.subresources) if s in _SUBRESOURCES),
+                        tuple(sorted(_LISTED.intersection(kind.subresources))),
                         kind.custom,
                     )
                 )

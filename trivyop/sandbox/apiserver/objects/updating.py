@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trivyop.sandbox.apiserver.objects.kinds import Kind, Obj
     from trivyop.sandbox.apiserver.objects.write import Write
 
+EPHEMERAL: Final = "ephemeralcontainers"
 _MODIFIED: Final = (
     "the object has been modified; please apply your changes to the latest version and try again"
 )
@@ -45,6 +46,8 @@ def update(
     _restore_metadata(before, after)
     if write.subresource == "status":
         _prepare_status(kind, live, new)
+    elif write.subresource == EPHEMERAL:
+        _prepare_ephemeral(live, new)
     else:
         _prepare(kind, live, new)
     errors = names.check_metadata_update(kind, live, new)
@@ -108,6 +111,25 @@ def _prepare_status(kind: Kind, live: Obj, new: Obj) -> None:
         new.update({name: value for name, value in live.items() if name not in ("metadata", "status")})
 
 
+def _prepare_ephemeral(live: Obj, new: Obj) -> None:
+    """Take over the ephemeral containers, and nothing else."""
+    added = new.get("spec", {}).get("ephemeralContainers")
+    new["spec"] = {name: value for name, value in live["spec"].items() if name != "ephemeralContainers"}
+    if added:
+        new["spec"]["ephemeralContainers"] = added
+    new["status"] = copy.deepcopy(live.get("status", {}))
+
+
+def _check_ephemeral(live: Obj, new: Obj) -> list[FieldError]:
+    """They can be added, but neither changed nor taken away."""
+    now = {container["name"]: container for container in list_at(new["spec"], "ephemeralContainers")}
+    for container in list_at(live["spec"], "ephemeralContainers"):
+        if now.get(container["name"]) != container:
+            message = "existing ephemeral containers may not be changed or removed"
+            return [names.forbidden("spec.ephemeralContainers", message)]
+    return []
+
+
 def _validate(kind: Kind, live: Obj, new: Obj, subresource: str) -> list[FieldError]:
     rules = kind.rules
     if subresource == "status":
@@ -121,7 +143,9 @@ def _validate(kind: Kind, live: Obj, new: Obj, subresource: str) -> list[FieldEr
                 )
         return errors
     errors = rules.validate(new) if rules.validate is not None else []
-    if rules.validate_update is not None:
+    if subresource == EPHEMERAL:
+        errors += _check_ephemeral(live, new)
+    elif rules.validate_update is not None:
         errors += rules.validate_update(live, new)
     if kind.custom:
         errors += validation.validate(kind.schema, new, "")

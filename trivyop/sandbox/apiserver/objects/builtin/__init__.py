@@ -57,7 +57,7 @@ Namespace namespaces ns c +status,finalize
 Node nodes no c +status
 PersistentVolumeClaim persistentvolumeclaims pvc n +status
 PersistentVolume persistentvolumes pv c +status
-Pod pods po n +status,log,binding,eviction @all
+Pod pods po n +status,log,binding,eviction,ephemeralcontainers @all
 PodTemplate podtemplates - n
 ReplicationController replicationcontrollers rc n +status,scale @all
 ResourceQuota resourcequotas quota n +status

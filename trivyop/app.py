@@ -253,7 +253,6 @@ class Operator:
         scans = ImageScans(
             api,
             view,
-            usage,
             targets,
             Delivery(view, reports, settings=settings, options=build_options(settings), clock=clock),
             Results(api, settings),

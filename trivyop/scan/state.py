@@ -1,7 +1,8 @@
 """Between the ImageScan's status, as people read it, and the history that the rules decide on.
 
 Pure: each function answers with a new status. Conditions: `Succeeded` is whether the last attempt did;
-`InUse` is false, with its time, while nothing runs the image.
+`InUse` is false, with its time, while nothing runs the image; `Delivered` is false, with the reason, while
+the server refuses a report of it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from trivyop.scan.times import format_precise, format_time, time_or_none
 
 IN_USE = "InUse"
 SUCCEEDED = "Succeeded"
+DELIVERED = "Delivered"
 
 
 def history_of(status: ImageScanStatus) -> History:
@@ -59,6 +61,11 @@ def settled(status: ImageScanStatus) -> ImageScanStatus:
     if status.consecutive_failures:
         return replace(status, phase=Phase.FAILED)
     return replace(status, phase=Phase.SUCCEEDED if status.last_success else Phase.PENDING)
+
+
+def attempted(status: ImageScanStatus, *, now: datetime) -> ImageScanStatus:
+    """It was tried, and did not get as far as to have a Job."""
+    return replace(status, attempts=status.attempts + 1, last_attempt=format_precise(now))
 
 
 def started(status: ImageScanStatus, job: str, *, now: datetime) -> ImageScanStatus:
@@ -158,6 +165,17 @@ def failed(
         ),
         now,
     )
+
+
+def delivered(status: ImageScanStatus, problem: str, *, now: datetime) -> ImageScanStatus:
+    """Its reports are written, but for `problem`; "" for none."""
+    condition = Condition(
+        type=DELIVERED,
+        status="False" if problem else "True",
+        reason="Refused" if problem else "Written",
+        message=problem,
+    )
+    return _with_condition(status, condition, now)
 
 
 def with_refresh(status: ImageScanStatus, due: datetime | None) -> ImageScanStatus:

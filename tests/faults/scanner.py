@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from tests.e2e.harness import pod
+from tests.e2e.harness import NAMESPACE, Cluster, pod
+from trivyop.controllers.configuration import TRIVY_CONFIG
+from trivyop.kube.resources import CONFIGMAPS, ObjectKey
 
 RECORDED = Path(__file__).parent / "recorded"
 
@@ -70,3 +72,10 @@ def image(n: int) -> str:
 def bare_pod(n: int, namespace: str = "shop") -> dict[str, object]:
     """A bare Pod with an image of its own."""
     return pod(f"w{n}", namespace, app=image(n))
+
+
+async def use_no_database(cluster: Cluster) -> None:
+    """Let scan pods ask a Trivy server, which spares them the database, and us half of the time."""
+    mode = {"trivy.mode": "ClientServer", "trivy.serverURL": "http://trivy.example:4954"}
+    key = ObjectKey(NAMESPACE, TRIVY_CONFIG)
+    await cluster.api.patch(CONFIGMAPS, key, {"data": mode})

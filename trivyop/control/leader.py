@@ -110,7 +110,9 @@ class LeaderElection:
                 # a terminal answer: the Lease is deleted, or we may not write it any more
                 if isinstance(error, (ConflictError, TerminalError)) or not self.leads:
                     self._give_up()
-                    raise LeadershipLostError(f"lost {self._key}: {error or 'no answer in time'}") from error
+                    why = str(error) or "no answer in time"
+                    log.warning("leadership_lost", lease=str(self._key), error=why)
+                    raise LeadershipLostError(f"lost {self._key}: {why}") from error
                 log.info("lease_not_renewed", lease=str(self._key), error=str(error))
 
     async def release(self) -> None:

@@ -1,7 +1,8 @@
 """Delivery: bring the result of one scan to every container that needs it.
 
-Fresh results are built into reports; where a result is there already, in another workload's reports, those
-are made over. Findings are in memory only while this runs, and writes are bounded in number at a time.
+A fresh result is built into one report of each kind; where a result is there already, a report of another
+workload is read. Either is then made over for each target, and those share its findings, which are in memory
+only while this runs. Writes are bounded in number at a time; what takes long to make is made in a thread.
 
 Promises: one report that the server refuses holds up no other; a transient error does, after the others were
 tried, so that the caller comes back.
@@ -13,11 +14,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from itertools import chain, islice
 from typing import Any, TypeVar
 
 from trivyop.control.clock import Clock
-from trivyop.controllers.reports import Refusal, Reports
+from trivyop.controllers.reports import Build, Refusal, Reports
 from trivyop.controllers.results import ScanResult
 from trivyop.controllers.targets import Target, pinned
 from trivyop.controllers.view import View
@@ -31,6 +33,7 @@ from trivyop.kube.resources import (
     ObjectKey,
     Resource,
 )
+from trivyop.report.budget import row_count
 from trivyop.report.findings import Sbom
 from trivyop.report.names import cluster_sbom_name
 from trivyop.report.options import ReportOptions
@@ -46,6 +49,7 @@ from trivyop.workload.images import ImageKey
 from trivyop.workload.resolve import Workload
 
 WRITES_AT_ONCE = 16
+_LONG_WORK = 500  # rows; as many take 10 ms to build
 _PROJECTED_AT_ONCE = 64  # looked at in one go, so that thousands do not hold up the event loop
 
 T = TypeVar("T")
@@ -70,6 +74,7 @@ class Delivery:
         self._reports = reports
         self._options = options
         self._clock = clock
+        self._long_work = asyncio.Semaphore()
         operator = settings.operator
         enabled = {
             VULNERABILITYREPORTS: operator.vulnerability_scanner_enabled,
@@ -164,20 +169,24 @@ class Delivery:
         options = replace(self._options, settings_hash=settings_hash)
         now = self._clock.now()
         if self._keeps_boms and result.sbom is not None and image.digest:
-            report = build_cluster_sbom_report(
+            build = partial(
+                build_cluster_sbom_report,
                 image,
                 pinned(first.container, image.digest, image.platform or ""),
                 result.sbom,
                 options,
                 scanner_version=result.findings.scanner_version,
+                left_out=result.bom_left_out,
                 now=now,
             )
+            report = await self._make(len(result.sbom["components"]), build)
             refused = await self._reports.write_object(CLUSTERSBOMREPORTS, report)
             refusals += [refused] if refused else []
+        sources = {kind: await self._build(kind, first, image, result, options, now) for kind in self.kinds}
         refusals += await self._write_all(
-            (kind, target, self._builder(kind, target, image, result, options, now))
+            (kind, target, self._projector(source, target, image, options))
             for target in chain((first,), targets)
-            for kind in self.kinds
+            for kind, source in sources.items()
         )
         return refusals
 
@@ -185,11 +194,16 @@ class Delivery:
         self, targets: Iterable[Target], image: ImageKey, result: ScanResult, settings_hash: str
     ) -> list[Refusal]:
         """Write the vulnerability reports of all targets; matching tells nothing about the other kinds."""
+        targets = iter(targets)
+        first = next(targets, None)
+        if first is None:
+            return []
         options = replace(self._options, settings_hash=settings_hash)
-        now = self._clock.now()
         kind = VULNERABILITYREPORTS
+        source = await self._build(kind, first, image, result, options, self._clock.now())
         return await self._write_all(
-            (kind, target, self._builder(kind, target, image, result, options, now)) for target in targets
+            (kind, target, self._projector(source, target, image, options))
+            for target in chain((first,), targets)
         )
 
     async def project(
@@ -209,12 +223,12 @@ class Delivery:
                 if report is None:
                     raise ConflictError(f"no {kind.kind} of {image.digest} to make others from")
                 refusals += await self._write_all(
-                    (kind, target, _projector(report, target, image, options)) for target in lacking
+                    (kind, target, self._projector(report, target, image, options)) for target in lacking
                 )
             await asyncio.sleep(0)
         return refusals
 
-    def _builder(
+    async def _build(
         self,
         kind: Resource,
         target: Target,
@@ -222,44 +236,51 @@ class Delivery:
         result: ScanResult,
         options: ReportOptions,
         now: datetime,
-    ) -> Callable[[str], dict[str, Any]]:
-        workload = target.workload
+    ) -> dict[str, Any]:
+        """Build the report of one target, for all others to be made from."""
         container = pinned(target.container, image.digest, image.platform or "")
         findings = result.findings
-
-        def build(name: str) -> dict[str, Any]:
-            if kind is VULNERABILITYREPORTS:
-                return build_vulnerability_report(workload, container, findings, options, now=now, name=name)
-            if kind is EXPOSEDSECRETREPORTS:
-                return build_secret_report(workload, container, findings, options, now=now, name=name)
-            return build_sbom_report(
-                workload,
-                container,
-                result.sbom or {},
-                options,
+        if kind is VULNERABILITYREPORTS:
+            build = partial(build_vulnerability_report, findings=findings)
+            rows = len(findings.vulnerabilities)
+        elif kind is EXPOSEDSECRETREPORTS:
+            build = partial(build_secret_report, findings=findings)
+            rows = len(findings.secrets)
+        else:
+            sbom = result.sbom or {}
+            build = partial(
+                build_sbom_report,
+                sbom=sbom,
+                left_out=result.bom_left_out,
                 scanner_version=findings.scanner_version,
                 scanned_digest=image.digest,
-                now=now,
-                name=name,
             )
+            rows = len(sbom.get("components", ()))
+        return await self._make(rows, partial(build, target.workload, container, options=options, now=now))
+
+    def _projector(
+        self, report: Mapping[str, Any], target: Target, image: ImageKey, options: ReportOptions
+    ) -> Build:
+        container = pinned(target.container, image.digest, image.platform or "")
+
+        def build(name: str) -> Awaitable[dict[str, Any]]:
+            make = partial(reproject, report, target.workload, container, options, name=name)
+            return self._make(row_count(report), make)
 
         return build
 
-    async def _write_all(
-        self, work: Iterable[tuple[Resource, Target, Callable[[str], dict[str, Any]]]]
-    ) -> list[Refusal]:
-        async def write(item: tuple[Resource, Target, Callable[[str], dict[str, Any]]]) -> Refusal | None:
+    async def _make(self, rows: int, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        if rows < _LONG_WORK:
+            return make()
+        async with self._long_work:  # two threads with long work would leave little to the event loop
+            return await asyncio.to_thread(make)
+
+    async def _write_all(self, work: Iterable[tuple[Resource, Target, Build]]) -> list[Refusal]:
+        async def write(item: tuple[Resource, Target, Build]) -> Refusal | None:
             kind, target, build = item
             return await self._reports.write(kind, target.workload, target.container.container, build)
 
         return [refusal for refusal in await _each(iter(work), write) if refusal is not None]
-
-
-def _projector(
-    report: Mapping[str, Any], target: Target, image: ImageKey, options: ReportOptions
-) -> Callable[[str], dict[str, Any]]:
-    container = pinned(target.container, image.digest, image.platform or "")
-    return lambda name: reproject(report, target.workload, container, options, name=name)
 
 
 async def _each(items: Iterator[Any], do: Callable[[Any], Awaitable[T]]) -> list[T]:

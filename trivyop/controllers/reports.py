@@ -11,7 +11,8 @@ Not here: what reports say (`trivyop.report`), and when they are due.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
@@ -44,7 +45,7 @@ _REFUSED_FOR = timedelta(hours=1)
 _MANY_REFUSALS = 1000  # from then on those that have run out are looked for
 _SMALLER = 3  # how often a report that the server finds too large is halved
 
-Build = Callable[[str], dict[str, Any]]
+Build = Callable[[str], Awaitable[dict[str, Any]]]
 """Builds a report of the given name."""
 
 
@@ -175,7 +176,11 @@ class Reports:
         A namespace that is gone counts as written: its workload is gone, too. Raises ``TransientError``.
         """
         name = self._free_name(resource, workload, container)
-        return await self.write_object(resource, build(name))
+        report = await build(name)
+        free = self._free_name(resource, workload, container)
+        if free != name:  # taken meanwhile
+            report = await build(free)
+        return await self.write_object(resource, report)
 
     def _free_name(self, resource: Resource, workload: Workload, container: str) -> str:
         usual, other = self._names(workload, container)
@@ -229,7 +234,7 @@ class Reports:
                     next_bytes=budget,
                     error=str(error),
                 )
-                report = seal(report, budget)
+                report = await asyncio.to_thread(seal, report, budget)
         return await self._put(resource, key, report, before)
 
     async def _put(

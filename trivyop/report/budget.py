@@ -75,6 +75,11 @@ def size_of(report: Mapping[str, Any]) -> int:
     return len(orjson.dumps(report))
 
 
+def row_count(report: Mapping[str, Any]) -> int:
+    """How many findings (or components) the report shows."""
+    return len(PLANS[report["kind"]].rows(report["report"]))
+
+
 def fit(report: dict[str, Any], budget_bytes: int) -> dict[str, Any]:
     """Return the report, or a reduced copy that fits ``budget_bytes``."""
     if size_of(report) <= budget_bytes:

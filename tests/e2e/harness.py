@@ -23,7 +23,7 @@ from typing import Any
 from trivyop.app import Operator
 from trivyop.cli.demo import prepare_cluster
 from trivyop.control.clock import Clock
-from trivyop.controllers.configuration import read_settings, read_texts
+from trivyop.controllers.configuration import OPERATOR_CONFIG, read_settings, read_texts
 from trivyop.controllers.view import REPORT_KINDS
 from trivyop.errors import TransientError
 from trivyop.kube.client import Api
@@ -41,7 +41,8 @@ from trivyop.kube.resources import (
     ObjectKey,
     Resource,
 )
-from trivyop.sandbox.cluster import Sandbox, SandboxOptions, running_sandbox
+from trivyop.sandbox.cluster import NodeImages, Sandbox, SandboxOptions, running_sandbox
+from trivyop.sandbox.kubelet.kubelet import Kubelet
 
 NAMESPACE = "trivy-system"
 RESOURCES = {
@@ -152,6 +153,27 @@ async def running_cluster(directory: Path, **options: Any) -> AsyncGenerator[Clu
 
 
 @asynccontextmanager
+async def another_node(cluster: Cluster, name: str, platform: str) -> AsyncGenerator[Kubelet]:
+    """A second node, of another platform; scan pods may run on it as well."""
+    sandbox = cluster.sandbox
+    assert sandbox.server is not None
+    async with Api(sandbox.config, user_agent="another-node") as api, asyncio.TaskGroup() as group:
+        node = Kubelet(
+            api,
+            node_name=name,
+            root_dir=cluster.directory / name,
+            pki=sandbox.server.pki,
+            images=NodeImages(sandbox.registry),
+            platform=platform,
+            api_url=sandbox.config.server,
+        )
+        task = group.create_task(node.run())
+        await node.ready.wait()
+        yield node
+        task.cancel()
+
+
+@asynccontextmanager
 async def running_operator(
     cluster: Cluster,
     *,
@@ -201,6 +223,13 @@ async def operator_process(
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+async def configure(cluster: Cluster, data: Mapping[str, str]) -> None:
+    """Write the operator's ConfigMap; it is read when the operator starts."""
+    meta = {"name": OPERATOR_CONFIG, "namespace": NAMESPACE}
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}
+    await cluster.api.apply(CONFIGMAPS, body)
 
 
 def pod(name: str, namespace: str, **images: str) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.harness import (
-    NAMESPACE,
     Cluster,
+    configure,
     deployment,
     pod,
     reported,
@@ -20,7 +20,6 @@ from tests.e2e.looking import image_of_its_own, until_phase
 from trivyop.controllers.view import REPORT_KINDS
 from trivyop.kube.client import PatchKind
 from trivyop.kube.resources import (
-    CONFIGMAPS,
     CRONJOBS,
     DAEMONSETS,
     DEPLOYMENTS,
@@ -46,19 +45,6 @@ async def set_image(cluster: Cluster, resource: Resource, image: str) -> None:
 
 async def scale(cluster: Cluster, replicas: int) -> None:
     await cluster.api.patch(DEPLOYMENTS, WEB, {"spec": {"replicas": replicas}})
-
-
-async def configure(cluster: Cluster, **data: str) -> None:
-    """Write the operator's ConfigMap."""
-    await cluster.api.apply(
-        CONFIGMAPS,
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "trivy-operator", "namespace": NAMESPACE},
-            "data": {key.replace("__", "."): value for key, value in data.items()},
-        },
-    )
 
 
 def controller(kind: str, **images: str) -> dict[str, Any]:
@@ -260,7 +246,7 @@ async def test_debug_container_gets_reports(tmp_path: Path) -> None:
 
 async def test_skip_label_keeps_scans_away_and_takes_reports_back(tmp_path: Path) -> None:
     async with running_cluster(tmp_path) as cluster:
-        await configure(cluster, skipResourceByLabels="team/private")
+        await configure(cluster, {"skipResourceByLabels": "team/private"})
         image = cluster.image("library/single:1")
         private = pod("private", "shop", web=cluster.image("shop/legacy:0.1"))
         private["metadata"]["labels"] = {"team/private": "yes"}
@@ -278,7 +264,7 @@ async def test_skip_label_keeps_scans_away_and_takes_reports_back(tmp_path: Path
 
 async def test_excluded_image_leaves_the_other_containers_of_its_pod(tmp_path: Path) -> None:
     async with running_cluster(tmp_path) as cluster:
-        await configure(cluster, scanJob__excludeImages=cluster.image("shop/*"))
+        await configure(cluster, {"scanJob.excludeImages": cluster.image("shop/*")})
         web, proxy = cluster.image("shop/web:1.0"), cluster.image("library/single:1")
         await cluster.create(pod("web", "shop", web=web, proxy=proxy))
         async with running_operator(cluster):

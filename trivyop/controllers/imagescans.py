@@ -216,8 +216,7 @@ class ImageScans:
             case Adopt():
                 await self._adopt(scan, status, image, settings_hash)
             case Project():
-                with self._asking.serving(name) as asking:
-                    await self._delivery.project(asking, image, settings_hash, scan.spec.namespace)
+                await self._project(scan, status, image, settings_hash)
             case Rematch():
                 await self._rematch(scan, status, image, targets)
             case MarkUnused(since):
@@ -311,7 +310,9 @@ class ImageScans:
         self._urgent.discard(name)
         self._metrics.jobs.inc()
         log.info("scan_job_created", scan=name, job=job, image=scan.spec.image)
-        await self._records.save(name, state.started(status, job, now=now))
+        # A clock that was set back must not make the answer seem older than the request, for ever.
+        moment = max(now, time_or_none(scan.spec.rescan_after) or now)
+        await self._records.save(name, state.started(status, job, now=moment))
         return True
 
     async def _collect(
@@ -389,6 +390,14 @@ class ImageScans:
         if found is None:
             raise ConflictError(f"the reports to adopt for {name} are gone")
         await self._outcomes.adopted(scan, status, found, digest=image.digest, settings_hash=settings_hash)
+
+    async def _project(
+        self, scan: ImageScan, status: ImageScanStatus, image: ImageKey, settings_hash: str
+    ) -> None:
+        with self._asking.serving(scan.metadata.name) as asking:
+            refused = await self._delivery.project(asking, image, settings_hash, scan.spec.namespace)
+        if refused:
+            await self._outcomes.refused(scan, status, refused)
 
     async def _rematch(
         self, scan: ImageScan, status: ImageScanStatus, image: ImageKey, targets: list[Target]

@@ -82,15 +82,17 @@ class Outcomes:
             database=_database(result.database),
             now=self._clock.now(),
         )
-        problem = f"{refused[0].resource.kind} {refused[0].key}: {refused[0].error}" if refused else ""
-        saved = state.delivered(saved, problem, now=self._clock.now())
+        saved = state.delivered(saved, _problem(refused), now=self._clock.now())
         await self._save_fresh(scan, saved, source)
         log.info("scan_succeeded", scan=scan.metadata.name, image=scan.spec.image, source=source.value)
         if refused:
-            log.warning(
-                "scan_not_delivered", scan=scan.metadata.name, reports=[str(one.key) for one in refused]
-            )
-            await self._tell(scan, "ReportRefused", f"the API server refused {problem}")
+            await self._tell_refused(scan, refused)
+
+    async def refused(self, scan: ImageScan, status: ImageScanStatus, refused: Sequence[Refusal]) -> None:
+        """The server did not take reports (at least one) that were made from others."""
+        saved = state.delivered(status, _problem(refused), now=self._clock.now())
+        await self._records.save(scan.metadata.name, saved)
+        await self._tell_refused(scan, refused)
 
     async def adopted(
         self,
@@ -141,6 +143,11 @@ class Outcomes:
         await self._records.save(name, state.with_refresh(status, self._due(name, status)))
         self._metrics.results.labels(source.value).inc()
 
+    async def _tell_refused(self, scan: ImageScan, refused: Sequence[Refusal]) -> None:
+        name = scan.metadata.name
+        log.warning("scan_not_delivered", scan=name, reports=[str(one.key) for one in refused])
+        await self._tell(scan, "ReportRefused", f"the API server refused {_problem(refused)}")
+
     async def _tell(self, scan: ImageScan, reason: str, note: str) -> None:
         """An Event on each workload concerned."""
         for told, target in enumerate(self._targets.of(scan.metadata.name)):
@@ -152,6 +159,15 @@ class Outcomes:
             )
             if told % _TOLD_AT_ONCE == 0:
                 await asyncio.sleep(0)
+
+
+def _problem(refused: Sequence[Refusal]) -> str:
+    """What a person needs to know of refusals; "" if there are none."""
+    if not refused:
+        return ""
+    first, *others = refused
+    more = f" (and {len(others)} more)" if others else ""
+    return f"{first.resource.kind} {first.key}{more}: {first.error}"
 
 
 def _database(version: DatabaseVersion | None) -> Database | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -70,3 +71,14 @@ def sample(operator: Operator, name: str, **labels: str) -> float:
     value = operator.registry.get_sample_value(name, labels)
     assert value is not None, f"there is no {name}{labels}"
     return value
+
+
+def looks(operator: Operator) -> float:
+    """How often a scan was looked at."""
+    return sample(operator, "trivyop_reconcile_total", controller="imagescans", outcome="done")
+
+
+async def until_looked(operator: Operator, before: float) -> None:
+    async with asyncio.timeout(20):
+        while looks(operator) == before:  # noqa: ASYNC110 - as the harness waits
+            await asyncio.sleep(0.02)

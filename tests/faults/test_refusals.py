@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,8 @@ import pytest
 
 from tests.e2e.harness import Cluster, pod, reported, running_cluster, running_operator
 from tests.e2e.leaping import LeapingClock
-from tests.e2e.looking import sample, until_event, until_status
+from tests.e2e.looking import looks, until_event, until_looked, until_status
 from tests.faults.scanner import WITHOUT_DATABASE, Scanner, bare_pod, image
-from trivyop.app import Operator
 from trivyop.kube.resources import EXPOSEDSECRETREPORTS, SBOMREPORTS, VULNERABILITYREPORTS
 from trivyop.sandbox.apiserver.faults import Rule
 
@@ -44,17 +42,6 @@ def writes(cluster: Cluster) -> int:
     """How often the report was sent."""
     assert cluster.sandbox.server is not None
     return sum(one.method == "PATCH" and one.path == REPORT for one in cluster.sandbox.server.requests)
-
-
-def looks(operator: Operator) -> float:
-    """How often a scan was looked at."""
-    return sample(operator, "trivyop_reconcile_total", controller="imagescans", outcome="done")
-
-
-async def until_looked(operator: Operator, before: float) -> None:
-    async with asyncio.timeout(20):
-        while looks(operator) == before:  # noqa: ASYNC110 - as the harness waits
-            await asyncio.sleep(0.02)
 
 
 def delivered(status: dict[str, Any]) -> dict[str, Any]:

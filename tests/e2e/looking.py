@@ -66,6 +66,16 @@ async def until_event(cluster: Cluster, namespace: str, name: str, reason: str) 
     return next(one for one in events if is_about(one, namespace, name) and one["reason"] == reason)
 
 
+def reports_deleted(cluster: Cluster) -> list[str]:
+    """Paths of all reports that were deleted so far."""
+    assert cluster.sandbox.server is not None
+    return [
+        request.path
+        for request in cluster.sandbox.server.requests
+        if request.method == "DELETE" and "reports" in request.path
+    ]
+
+
 def sample(operator: Operator, name: str, **labels: str) -> float:
     """A sample of the operator's metrics."""
     value = operator.registry.get_sample_value(name, labels)

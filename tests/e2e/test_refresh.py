@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.harness import NAMESPACE, TRIVY, Cluster, pod, running_cluster, running_operator
 from tests.e2e.leaping import LeapingClock
-from tests.e2e.looking import sample, until_event, until_phase, until_status
+from tests.e2e.looking import reports_deleted, sample, until_event, until_phase, until_status
 from trivyop.controllers.view import REPORT_KINDS
 from trivyop.kube.resources import (
     CLUSTERSBOMREPORTS,
@@ -40,16 +40,6 @@ async def versions(cluster: Cluster) -> dict[str, tuple[str, str]]:
         for kind in REPORT_KINDS
         for one in await cluster.list(kind)
     }
-
-
-def reports_deleted(cluster: Cluster) -> list[str]:
-    """Paths of all reports that were deleted so far."""
-    assert cluster.sandbox.server is not None
-    return [
-        request.path
-        for request in cluster.sandbox.server.requests
-        if request.method == "DELETE" and "reports" in request.path
-    ]
 
 
 async def scanned(cluster: Cluster, image: str) -> Json:

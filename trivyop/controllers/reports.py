@@ -1,7 +1,7 @@
 """Reports in the cluster: which one a container has, whether it is current, and how one is written.
 
 Writes are server-side applies under our field manager; a report that says nothing new is not written, one
-that is too large for the server is reduced further, one of the Go operator is replaced as a whole. What was
+that is too large for the server is reduced further, one of the Go operator is taken over as a whole. What was
 written counts from the moment it was, before the informer tells of it.
 
 Promises: the report of one container is never written over that of another; what the server refuses for good
@@ -27,8 +27,9 @@ from trivyop.controllers.metrics import ReportMetrics
 from trivyop.controllers.mirror import Mirror
 from trivyop.controllers.view import BY_DIGEST, BY_OWNER, View
 from trivyop.errors import NotFoundError, TerminalError, TooLargeError
-from trivyop.kube.client import Api
+from trivyop.kube.client import FIELD_MANAGER, Api
 from trivyop.kube.objects import Object, ObjectMeta
+from trivyop.kube.ownership import take_over
 from trivyop.kube.resources import CLUSTERSBOMREPORTS, ObjectKey, Resource
 from trivyop.report import keys
 from trivyop.report.budget import size_of
@@ -241,31 +242,25 @@ class Reports:
         self, resource: Resource, key: ObjectKey, report: dict[str, Any], before: StoredReport | None
     ) -> dict[str, Any]:
         if before is not None and not before.content_hash:
-            answer = await self._replace(resource, key, report)
-        else:
-            answer = await self._api.apply(resource, report)
+            await self._take_over(resource, key)
+        answer = await self._api.apply(resource, report)
         stored = msgspec.convert(answer["metadata"], ObjectMeta)
         written = StoredReport.parse(Object(metadata=stored))
         if self._mirror(resource).get(key) != written:  # the informer may have been faster than the answer
             self._ahead[resource].put(key, written)
         return report
 
-    async def _replace(self, resource: Resource, key: ObjectKey, report: dict[str, Any]) -> dict[str, Any]:
-        """Put ours in the place of a report that another program wrote, leaving none of its fields behind."""
-        there = await self._api.get(resource, key, metadata_only=True)
+    async def _take_over(self, resource: Resource, key: ObjectKey) -> None:
+        """Own the fields of a report that another program wrote, so that applying ours leaves none behind."""
+        there = await self._api.get(resource, key, dict[str, Any], metadata_only=True)
         if there is None:
-            return await self._api.apply(resource, report)
+            return
         log.info("report_adopted", kind=resource.kind, report=str(key))
-        version = {"resourceVersion": there.metadata.resource_version}
-        await self._api.replace(resource, key, {**report, "metadata": {**report["metadata"], **version}})
-        answer = await self._api.apply(resource, report)
-        # Fields that an update owned, too, would outlive a later apply without them.
-        fields: list[dict[str, Any]] = answer["metadata"].get("managedFields", [])
-        ours = [entry for entry in fields if entry["operation"] == "Apply"]
-        patch = {
-            "metadata": {"managedFields": ours, "resourceVersion": answer["metadata"]["resourceVersion"]}
-        }
-        return await self._api.patch(resource, key, patch) or answer
+        meta = there["metadata"]
+        entries = take_over(meta.get("managedFields") or (), FIELD_MANAGER, "report")
+        version = meta["resourceVersion"]
+        patch = {"metadata": {"managedFields": entries, "resourceVersion": version}}
+        await self._api.patch(resource, key, patch)
 
     async def delete(self, resource: Resource, report: StoredReport) -> None:
         """Delete a report that has no place any more; `deleted_by_us` then knows of it."""

@@ -32,6 +32,7 @@ from trivyop.kube.watch import WatchEvent, decoder, lines
 T = TypeVar("T")
 
 JSON = "application/json"
+FIELD_MANAGER = "trivyop"
 _PARTIAL = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,application/json"
 
 _LIST_SECONDS = 60.0  # one page; API servers themselves give up after a minute
@@ -301,7 +302,7 @@ class Api:
         resource: Resource,
         body: Mapping[str, Any],
         *,
-        field_manager: str = "trivyop",
+        field_manager: str = FIELD_MANAGER,
         force: bool = True,
         subresource: str = "",
     ) -> dict[str, Any]:

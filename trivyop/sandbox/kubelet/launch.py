@@ -51,7 +51,7 @@ async def prepare(
     environment = await build_environment(pod, container, sources_of(machine, pod), paths, base)
     command = build_command(container, environment, paths)
     match fault:
-        case Fault(Kind.HANG):
+        case Fault(Kind.HANG | Kind.OOM):  # what is to be killed must not be done before
             command = ["/bin/sleep", "infinity"]
         case Fault(Kind.EXIT, code):
             command = ["/bin/sh", "-c", f"exit {code}"]

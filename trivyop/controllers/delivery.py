@@ -81,12 +81,17 @@ class Delivery:
             EXPOSEDSECRETREPORTS: operator.exposed_secret_scanner_enabled,
             SBOMREPORTS: operator.sbom_generation_enabled,
         }
-        self.kinds = tuple(kind for kind in view.report_kinds if enabled[kind])
+        self._wanted = tuple(kind for kind in view.report_kinds if enabled[kind])
         self._wants_boms = (
             operator.cluster_sbom_cache_enabled
             and operator.sbom_generation_enabled
             and CLUSTERSBOMREPORTS not in view.missing
         )
+
+    @property
+    def kinds(self) -> tuple[Resource, ...]:
+        """What to write; a kind that somebody deleted has no place, and nobody lacks it."""
+        return tuple(kind for kind in self._wanted if not self._view.reports[kind].missing)
 
     @property
     def _keeps_boms(self) -> bool:
@@ -105,7 +110,9 @@ class Delivery:
 
     def has_sources(self, image: ImageKey, settings_hash: str, namespace: str) -> bool:
         """Whether reports of every kind are there to make others from; `namespace` limits where."""
-        return all(self._source(kind, image, settings_hash, namespace) for kind in self.kinds)
+        return bool(self.kinds) and all(
+            self._source(kind, image, settings_hash, namespace) for kind in self.kinds
+        )
 
     def _source(
         self, kind: Resource, image: ImageKey, settings_hash: str, namespace: str

@@ -372,9 +372,9 @@ class ImageScans:
             await self._jobs.delete(name, job_name)
         except TerminalError as error:
             log.warning("scan_job_not_deleted", scan=name, job=job_name, error=str(error))
-            self._running.ignore(job_name)
             self._queue.add(name, Priority.REFRESH)  # nobody will tell of an end
         self._running.ended(name, key)
+        self._running.ignore(key)
         if overdue:
             minutes = round(self._settings.scan_job.timeout_seconds / 60, 1)
             why = failure(FailureClass.TIMEOUT, f"Job {job_name} did not end within {minutes} minutes")

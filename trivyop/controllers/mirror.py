@@ -33,6 +33,11 @@ class Mirror(Generic[V]):
         return next((one.problem for one in self._informers.values() if one.problem), None)
 
     @property
+    def missing(self) -> bool:
+        """Whether the server does not have the kind (any more)."""
+        return not self._informers or any(one.missing for one in self._informers.values())
+
+    @property
     def synced(self) -> bool:
         """Whether all that can be listed has been; what may not be read does not hold the others up."""
         return all(one.synced or one.problem for one in self._informers.values())

@@ -38,7 +38,7 @@ class RunningJobs:
         self._clock = clock
         self._changed = changed
         self._held: dict[str, _Held] = {}
-        self._ignored: set[str] = set()  # names of Jobs
+        self._ignored: set[ObjectKey] = set()
         self._made = Ahead[str, ScanJob](view.scan_jobs, lost=lambda key, scan: self._gone(scan, key))
 
     def listen(self) -> None:
@@ -54,15 +54,20 @@ class RunningJobs:
         if held is not None:
             age = timedelta(seconds=self._clock.monotonic() - held.since)
             return JobView(held.key.name, JobState.RUNNING, age)
-        jobs = [job for job in self._view.scan_jobs.by_index(BY_SCAN, scan) if not job.going]
+        jobs = [
+            job
+            for job in self._view.scan_jobs.by_index(BY_SCAN, scan)
+            if not job.going and job.key not in self._ignored
+        ]
         newest = max(jobs, key=lambda job: (job.attempt, job.created, job.metadata.name), default=None)
-        if newest is None or newest.metadata.name in self._ignored:
+        if newest is None:
             return None
         return JobView(newest.metadata.name, newest.state, attempt=newest.attempt)
 
-    def ignore(self, job: str) -> None:
-        """A Job that has ended and can not be deleted: it must not stand in the way."""
-        self._ignored.add(job)
+    def ignore(self, job: ObjectKey) -> None:
+        """A Job that we deleted, or can not delete: it does not count, whatever the informer still tells."""
+        if self._view.scan_jobs.get(job) is not None:
+            self._ignored.add(job)
 
     def made(self, scan: str, job: ObjectKey) -> None:
         """A Job was just created; its slot is held already."""
@@ -91,7 +96,8 @@ class RunningJobs:
             self._gone(job.scan, key)
 
     def _gone(self, scan: str, job: ObjectKey) -> None:
-        if self._view.scan_jobs.get(job) is None:
-            self._ignored.discard(job.name)
+        told = self._view.scan_jobs.get(job)
+        if told is None or not told.going:  # it is gone, or after all it is still there
+            self._ignored.discard(job)
         self.ended(scan, job)
         self._changed(scan)

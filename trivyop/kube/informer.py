@@ -177,6 +177,11 @@ class Informer(Generic[V]):
         """Why the kind cannot be listed, None if it can, or if that is not known yet."""
         return self._mirror.problem
 
+    @property
+    def missing(self) -> bool:
+        """Whether that is because the server does not have the kind (any more)."""
+        return self._mirror.missing
+
     def add_handler(self, handler: Handler[V]) -> None:
         """Call ``handler(key, old, new)`` after each change of the store; it must not wait, nor raise.
 
@@ -232,6 +237,7 @@ class _Mirror(Generic[V]):
         settled: asyncio.Event,
     ) -> None:
         self.problem: str | None = None
+        self.missing = False
         self.synced = asyncio.Event()
         self.lists_begun = 0
         self.last_list = 0
@@ -293,7 +299,7 @@ class _Mirror(Generic[V]):
     def complete(self) -> None:
         incoming, self._incoming = self._incoming or {}, None
         changes = self._store.replace(incoming)
-        self.problem = None
+        self.problem, self.missing = None, False
         if not self.synced.is_set():
             log.info("informer_synced", resource=self._resource, objects=len(self._store))
         for key, old, new in changes:
@@ -307,8 +313,8 @@ class _Mirror(Generic[V]):
         self.synced.set()
         self._settled.set()
 
-    def trouble(self, problem: str) -> None:
-        self.problem = problem
+    def trouble(self, problem: str, *, missing: bool) -> None:
+        self.problem, self.missing = problem, missing
         self._settled.set()
 
     def _tell_all(self, key: ObjectKey, old: V | None, new: V | None) -> None:

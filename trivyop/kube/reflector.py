@@ -22,7 +22,7 @@ import structlog
 
 from trivyop.control.backoff import full_jitter
 from trivyop.control.clock import Clock
-from trivyop.errors import ExpiredError, InvalidError, TerminalError, TransientError
+from trivyop.errors import ExpiredError, InvalidError, NotFoundError, TerminalError, TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.objects import key_of
 from trivyop.kube.resources import ObjectKey, Resource
@@ -59,8 +59,8 @@ class Sink(Protocol):
 
     def complete(self) -> None: ...
 
-    def trouble(self, problem: str) -> None:
-        """The kind cannot be listed, and not because the server is busy."""
+    def trouble(self, problem: str, *, missing: bool) -> None:
+        """The kind cannot be listed, and not because the server is busy; `missing`: there is none such."""
         ...
 
 
@@ -266,7 +266,7 @@ class Reflector:
         if not self._refused:
             self._refused = True
             self._log.warning("kind_unavailable", error=str(error))
-        self._sink.trouble(str(error))
+        self._sink.trouble(str(error), missing=isinstance(error, NotFoundError))
         self._version = None  # what may be watched again may have changed meanwhile
         await self._clock.sleep(_PROBLEM_SECONDS * self._rng.uniform(0.5, 1.5))
 

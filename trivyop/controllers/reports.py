@@ -243,7 +243,7 @@ class Reports:
     ) -> dict[str, Any]:
         if before is not None and not before.content_hash:
             await self._take_over(resource, key)
-        answer = await self._api.apply(resource, report)
+        answer = await self._api.apply(resource, report, metadata_only=True)
         stored = msgspec.convert(answer["metadata"], ObjectMeta)
         written = StoredReport.parse(Object(metadata=stored))
         if self._mirror(resource).get(key) != written:  # the informer may have been faster than the answer

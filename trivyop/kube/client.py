@@ -305,8 +305,11 @@ class Api:
         field_manager: str = FIELD_MANAGER,
         force: bool = True,
         subresource: str = "",
+        metadata_only: bool = False,
     ) -> dict[str, Any]:
         """Make the object have what ``body`` says, and create it if need be (server-side apply).
+
+        ``metadata_only`` is about the answer: of a large object, the rest is not worth reading back.
 
         ``body`` carries ``apiVersion``, ``kind`` and its own name. Fields that an earlier apply of the same
         manager set, and this one does not, go. Without ``force``, another manager's field is a
@@ -322,6 +325,7 @@ class Api:
                 subresource=subresource,
                 content_type="application/apply-patch+yaml",  # JSON is YAML
                 params={"fieldManager": field_manager, "force": "true" if force else "false"},
+                accept=_PARTIAL.format("") if metadata_only else JSON,
             )
         )
 
@@ -402,10 +406,20 @@ class Api:
         subresource: str = "",
         content_type: str = JSON,
         params: Mapping[str, str] | None = None,
+        accept: str = JSON,
     ) -> bytes:
         name = f"{resource.name}/{subresource}" if subresource else resource.name
         data = orjson.dumps(body)
-        call = Call(verb, name, method, path, params=params or {}, body=data, content_type=content_type)
+        call = Call(
+            verb,
+            name,
+            method,
+            path,
+            params=params or {},
+            accept=accept,
+            body=data,
+            content_type=content_type,
+        )
         if len(data) > _MAX_BODY_BYTES:
             raise TooLargeError(f"{call}: not sent, {len(data)} bytes are more than API servers take")
         if self._write_gate is None:

@@ -73,9 +73,11 @@ class Server:
         self.down = False
         self.on_apply: Callable[[], None] = lambda: None  # runs before the answer
 
-    async def apply(self, resource: Resource, body: dict[str, Any]) -> dict[str, Any]:
+    async def apply(
+        self, resource: Resource, body: dict[str, Any], *, metadata_only: bool
+    ) -> dict[str, Any]:
         self.on_apply()
-        return {**body, "metadata": {**body["metadata"], "uid": self.uid}}
+        return {"metadata": {**body["metadata"], "uid": self.uid}}
 
     async def delete(self, resource: Resource, key: ObjectKey, *, uid: str) -> bool:
         if self.down:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
 
@@ -55,6 +56,8 @@ async def run(arguments: argparse.Namespace) -> int:
         for warning in settings.warnings:
             log.warning("setting_odd", problem=warning)
         log.info("operator_starting", server=config.server, settings=redacted(settings))
+        gc.collect()
+        gc.freeze()  # looking through all that is loaded, again and again, holds up the event loop for 100 ms
         await Operator(api, settings, registry=registry).run(stop)
     return 0
 

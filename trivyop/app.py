@@ -25,7 +25,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from trivyop import __version__
-from trivyop.control.clock import Clock, SystemClock
+from trivyop.control.clock import Clock, SystemClock, WatchedClock
 from trivyop.control.controller import Controller, ControllerMetrics, Reconcile
 from trivyop.control.leader import LeaderElection, LeadershipLostError
 from trivyop.control.queue import QueueMetrics, WorkQueue
@@ -81,7 +81,7 @@ class Operator:
         self.urls: dict[str, str] = {}
         self._api = api
         self._settings = settings
-        self._clock = clock or SystemClock()
+        self._clock = WatchedClock(clock or SystemClock())
         self._rng = rng or random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._stage = "starting"
         self._view: View | None = None

@@ -14,6 +14,12 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Protocol
 
+import structlog
+
+log = structlog.get_logger(__name__)
+
+_JUMP_SECONDS = 30.0  # what time servers correct at once is less, as a rule
+
 
 class Timer(Protocol):
     """A callback that waits for its time."""
@@ -53,6 +59,33 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+class WatchedClock:
+    """Another clock; logs when its wall-clock time was set, for what goes by it comes early or late then."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._offset: float | None = None  # of the wall clock to the monotonic one
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    def now(self) -> datetime:
+        now = self._clock.now()
+        offset = now.timestamp() - self._clock.monotonic()
+        if self._offset is None:
+            self._offset = offset
+        elif abs(offset - self._offset) > _JUMP_SECONDS:
+            log.warning("clock_set", seconds=round(offset - self._offset), now=now.isoformat())
+            self._offset = offset
+        return now
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        return self._clock.call_later(seconds, callback)
+
+    async def sleep(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
 
 
 @asynccontextmanager

@@ -193,10 +193,8 @@ def _never_succeeded(history: History, demand: Demand, means: Means, now: dateti
     if means.adoptable:
         return Adopt()
     if history.failed:
-        if history.next_retry is None:
-            return Wait()
-        left = (history.next_retry - now).total_seconds()
-        return Wait(left) if left > 0 else StartScan(Priority.RETRY)
+        wait = _back_off(history, now)
+        return StartScan(Priority.RETRY) if wait is None else wait
     return StartScan(Priority.USER if demand.new else Priority.BACKLOG)
 
 
@@ -204,12 +202,9 @@ def _succeeded_once(history: History, demand: Demand, means: Means, policy: Poli
     current = history.settings_hash == policy.settings_hash
     if current and demand.missing and means.sources:
         return Project()
-    if history.failed:
-        if history.next_retry is None:
-            return Wait()
-        left = (history.next_retry - now).total_seconds()
-        if left > 0:
-            return Wait(left)
+    wait = _back_off(history, now) if history.failed else None
+    if wait is not None:
+        return wait
     if not current:
         return StartScan(Priority.REFRESH)
     if demand.missing:
@@ -223,6 +218,16 @@ def _succeeded_once(history: History, demand: Demand, means: Means, policy: Poli
         return Wait(left)
     # What failed as a match may go well as a scan, so that is how it is tried again.
     return Rematch() if means.rematchable and not history.failed else StartScan(Priority.REFRESH)
+
+
+def _back_off(history: History, now: datetime) -> Wait | None:
+    """What is left to wait after a failure; None if it is over."""
+    if history.next_retry is None:
+        return Wait()
+    if history.last_attempt is not None and history.last_attempt > now:
+        return None  # the clock was set back since, and that time would come too late by as much
+    left = (history.next_retry - now).total_seconds()
+    return Wait(left) if left > 0 else None
 
 
 def _since(time: datetime | None, moment: datetime) -> bool:

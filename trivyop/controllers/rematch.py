@@ -77,10 +77,13 @@ class Matcher:
             return
         if self._server:
             return
-        self._told(await asyncio.to_thread(self._database.open))
+        opened = False
         while True:
             before = self._database.version
             try:
+                if not opened:
+                    self._told(await asyncio.to_thread(self._database.open))
+                    opened = True
                 version = await self._database.refresh()
             except (ScanError, OSError) as error:
                 log.warning(

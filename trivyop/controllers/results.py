@@ -19,6 +19,7 @@ from typing import IO
 import msgspec
 import structlog
 
+from trivyop.errors import TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.objects import Object
 from trivyop.kube.resources import PODS, ObjectKey
@@ -123,8 +124,14 @@ class Results:
         """Read what `job`, which has finished, found for `scan`.
 
         Raises ``ScanError`` for a result that is damaged or not of this image, ``TransientError`` when the
-        API could not be asked.
+        API could not be asked, or there is no room here for its answer.
         """
+        try:
+            return await self._read(scan, job)
+        except OSError as error:  # of our own files: those of the network have another name here
+            raise TransientError(f"no room for the result of {job.metadata.name}: {error}") from error
+
+    async def _read(self, scan: ImageScan, job: ScanJob) -> ScanResult | Failure:
         pod = await self._pod_of(job)
         condition = job.failed
         if pod is None:

@@ -58,12 +58,15 @@ async def run_program(
             start_new_session=True,  # its own process group, to be killed as one
         )
     except OSError as error:
-        raise _error(FailureClass.SCANNER_IMAGE, f"cannot run {argv[0]}: {error.strerror}") from error
+        missing = isinstance(error, (FileNotFoundError, PermissionError))
+        why = FailureClass.SCANNER_IMAGE if missing else FailureClass.INTERRUPTED  # files, memory, processes
+        raise _error(why, f"cannot run {argv[0]}: {error.strerror}") from error
     try:
         async with asyncio.timeout(timeout_seconds), asyncio.TaskGroup() as group:
             kept = io.BytesIO()
             printed = group.create_task(
-                _copy_all(process, kept if output is None else output, output_limit_bytes), name="output"
+                _copy_all(process, argv[0], kept if output is None else output, output_limit_bytes),
+                name="output",
             )
             errors = group.create_task(_read_tail(process.stderr), name="errors")
             code = await process.wait()
@@ -74,8 +77,9 @@ async def run_program(
         if process.returncode is None:
             _kill_group(process)
             await process.wait()
-    if not printed.result():
-        raise _error(FailureClass.TOO_LARGE, f"{argv[0]} printed more than {output_limit_bytes} bytes")
+    problem = printed.result()
+    if problem is not None:
+        raise problem
     return Completed(code if code >= 0 else 128 - code, kept.getvalue(), errors.result())
 
 
@@ -85,16 +89,22 @@ def _error(failure_class: FailureClass, message: str) -> ScanError:
     return error
 
 
-async def _copy_all(process: asyncio.subprocess.Process, output: IO[bytes], limit: int) -> bool:
-    """Copy all that the process prints; False if that is more than ``limit``, and then it is killed."""
+async def _copy_all(
+    process: asyncio.subprocess.Process, name: str, output: IO[bytes], limit: int
+) -> ScanError | None:
+    """Copy all that the process prints; answers with why that cannot be, and then it is killed."""
     size = 0
     while process.stdout is not None and (chunk := await process.stdout.read(_READ_BYTES)):
         size += len(chunk)
         if size > limit:
             _kill_group(process)
-            return False
-        output.write(chunk)
-    return True
+            return _error(FailureClass.TOO_LARGE, f"{name} printed more than {limit} bytes")
+        try:
+            output.write(chunk)
+        except OSError as error:
+            _kill_group(process)
+            return _error(FailureClass.DISK, f"no room for what {name} prints: {error.strerror}")
+    return None
 
 
 async def _read_tail(stream: asyncio.StreamReader | None) -> str:

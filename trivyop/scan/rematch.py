@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from trivyop.report.findings import Findings, Sbom
 from trivyop.scan.cyclonedx import as_document
 from trivyop.scan.database import DatabaseStore
-from trivyop.scan.failures import ScanError, classify
+from trivyop.scan.failures import FailureClass, ScanError, classify, failure
 from trivyop.scan.localtrivy import build_match_command, match_environment
 from trivyop.scan.podconfig import ScanVariant
 from trivyop.scan.process import run_program
@@ -40,10 +40,15 @@ async def rematch(
 
     Raises ``ScanError`` (``NoDatabaseError`` before there is a database).
     """
-    if settings.trivy.mode is TrivyMode.CLIENT_SERVER:
-        return await _match(sbom, settings, variant or ScanVariant(), None)
-    with database.using() as cache_dir:
-        return await _match(sbom, settings, variant or ScanVariant(), str(cache_dir))
+    try:
+        if settings.trivy.mode is TrivyMode.CLIENT_SERVER:
+            return await _match(sbom, settings, variant or ScanVariant(), None)
+        with database.using() as cache_dir:
+            return await _match(sbom, settings, variant or ScanVariant(), str(cache_dir))
+    except OSError as problem:
+        error = ScanError(f"the operator has no room to match in: {problem}")
+        error.failure = failure(FailureClass.DISK, str(error))
+        raise error from problem
 
 
 async def _match(sbom: Sbom, settings: Settings, variant: ScanVariant, cache_dir: str | None) -> Findings:

@@ -115,6 +115,7 @@ class Operator:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set; ``TimeoutError`` if work in hand outlasts the drain time."""
+        await asyncio.to_thread(lambda: None)  # loads what threads need while there are files to be opened
         async with serving(
             self.registry,
             self.health,

@@ -31,6 +31,8 @@ fi
 echo "$previous" >>{directory}/scanned
 [ -e {directory}/slow ] && sleep "$(cat {directory}/slow)"
 sed "s|@REFERENCE@|$previous|g" {recorded}/result.json >"$output"
+[ -e {directory}/spaces ] && head -c "$(cat {directory}/spaces)" /dev/zero | tr '\\0' ' ' >>"$output"
+:
 """
 
 # What makes an operator need nothing but the API server.
@@ -57,6 +59,10 @@ class Scanner:
     def slow_down(self, seconds: float) -> None:
         """Let each scan from now on take that much longer."""
         (self.directory / "slow").write_text(str(seconds))
+
+    def pad(self, size: int) -> None:
+        """Let each result from now on be that many bytes larger, which say nothing."""
+        (self.directory / "spaces").write_text(str(size))
 
     def scanned(self) -> Counter[str]:
         """How often each image was begun to be scanned, by its pinned reference."""

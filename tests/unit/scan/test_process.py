@@ -7,6 +7,7 @@ import os
 import select
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -127,3 +128,21 @@ async def test_output_can_go_to_a_file(tmp_path: Path) -> None:
 
     assert done == Completed(0, b"", "")
     assert (tmp_path / "output").read_bytes() == b"result\n"
+
+
+def full_file() -> IO[bytes]:
+    return Path("/dev/full").open("wb", buffering=0)
+
+
+async def test_program_that_prints_to_a_full_disk_is_ended_and_said_so(tmp_path: Path) -> None:
+    with full_file() as full, pytest.raises(ScanError) as caught:
+        await run_program(
+            ["/bin/sh", "-c", "while :; do echo more; done"],
+            environment={},
+            directory=str(tmp_path),
+            timeout_seconds=30,
+            output=full,
+        )
+
+    assert caught.value.failure.failure_class is FailureClass.DISK
+    assert "No space left on device" in caught.value.failure.message

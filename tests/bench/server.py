@@ -15,6 +15,13 @@ from trivyop.kube.config import ClusterConfig
 @asynccontextmanager
 async def separate_server() -> AsyncGenerator[ClusterConfig]:
     """Run the server for the block; yields the way to it."""
+    async with server_kubeconfig() as path:
+        yield await ClusterConfig.load(str(path))
+
+
+@asynccontextmanager
+async def server_kubeconfig() -> AsyncGenerator[Path]:
+    """As `separate_server`, but yields the file that says the way, for other processes."""
     with tempfile.TemporaryDirectory(prefix="trivyop-bench-") as directory:
         kubeconfig = Path(directory, "kubeconfig")
         process = await asyncio.create_subprocess_exec(
@@ -27,7 +34,7 @@ async def separate_server() -> AsyncGenerator[ClusterConfig]:
             while b"Ctrl-C" not in (line := await process.stdout.readline()):
                 if not line:
                     raise RuntimeError("the sandbox did not start")
-            yield await ClusterConfig.load(str(kubeconfig))
+            yield kubeconfig
         finally:
             process.terminate()
             await process.wait()

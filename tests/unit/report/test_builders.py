@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from dataclasses import replace
 from datetime import timedelta
 
 import msgspec
@@ -396,6 +398,17 @@ def test_projection_is_what_a_scan_of_that_workload_would_have_written(
             expected["metadata"]["annotations"].pop(keys.OS, None)
 
         assert reproject(original, other, image, options) == expected
+
+
+def test_projection_leaves_what_it_shares_alone() -> None:
+    """Findings are built once for all workloads; none may see what another does with them."""
+    original = build_vulnerability_report(WEB, NGINX, FINDINGS, ALL_FIELDS, now=NOON)
+    before = deepcopy(original)
+
+    reproject(original, WEB, container("cache", "mirror.example/nginx:other"), ALL_FIELDS)
+    reproject(original, WEB, NGINX, replace(ALL_FIELDS, budget_bytes=2_500))
+
+    assert original == before
 
 
 def test_sbom_report_is_projected_from_the_one_of_the_image() -> None:

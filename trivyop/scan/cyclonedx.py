@@ -18,7 +18,6 @@ import json
 import re
 import uuid
 from collections import Counter
-from collections.abc import Mapping
 from typing import IO, Any, TypeVar, cast
 
 import msgspec
@@ -255,8 +254,8 @@ def _metadata(timestamp: str, root: _Json | None, scanner_version: str) -> _Json
 
 
 def _without_empty(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        cleaned = {key: _without_empty(inner) for key, inner in cast("Mapping[str, Any]", value).items()}
+    if isinstance(value, dict):
+        cleaned = {key: _without_empty(inner) for key, inner in cast("_Json", value).items()}
         return {key: inner for key, inner in cleaned.items() if inner not in ("", None, [], {})}
     if isinstance(value, list):
         return [_without_empty(inner) for inner in cast("list[Any]", value)]

@@ -42,7 +42,7 @@ _BODY_LINE = 76  # what base64 writes without options, GNU's and busybox's
 _MAX_FRAME_LINE = 512
 _MAX_TAIL_LINES = 40
 _MAX_TAIL_LINE = 400
-_SPOOL_BYTES = 8 * 1024 * 1024  # above, a part goes to disk
+_SPOOL_BYTES = 4 * 1024 * 1024  # above, a part goes to disk; moving more at once would take long
 
 _CUT = "the node kept only the end of it"
 

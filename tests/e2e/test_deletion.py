@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.e2e.harness import (
     NAMESPACE,
+    TRIVY,
     Cluster,
     deployment,
     pod,
@@ -37,6 +38,26 @@ async def delete_reports(cluster: Cluster, namespace: str, *kinds: Resource) -> 
             await cluster.api.delete(kind, ObjectKey(namespace, report["metadata"]["name"]))
             uids.add(report["metadata"]["uid"])
     return uids
+
+
+class Gate:
+    """A Trivy that scans nothing while it is held."""
+
+    def __init__(self, directory: Path) -> None:
+        self.programs = directory / "programs"
+        self._held = directory / "held"
+        self.programs.mkdir()
+        program = self.programs / "trivy"
+        program.write_text(
+            f'#!/bin/sh\nwhile [ -e "{self._held}" ]; do sleep 0.1; done\nexec "{TRIVY}" "$@"\n'
+        )
+        program.chmod(0o755)
+
+    def hold(self) -> None:
+        self._held.touch()
+
+    def open(self) -> None:
+        self._held.unlink()
 
 
 def uids_of(objects: list[dict[str, Any]]) -> set[str]:
@@ -81,6 +102,36 @@ async def test_reports_of_one_workload_deleted_together_come_back_through_one_sc
             await cluster.until_settled()
 
         assert cluster.scan_jobs_created() == 2
+
+
+async def test_reports_deleted_while_the_new_scan_runs_come_with_it(tmp_path: Path) -> None:
+    """Whoever deletes many, one after the other, wants one scan."""
+    gate = Gate(tmp_path)
+    async with running_cluster(tmp_path, programs_first=gate.programs) as cluster:
+        image = cluster.image("library/single:1")
+        await cluster.create(pod("web", "shop", web=image), pod("api", "shop", api=image))
+        async with running_operator(cluster):
+            await cluster.until_reported("shop/Pod/web/web", "shop/Pod/api/api")
+            await cluster.until_settled()
+
+            gate.hold()
+            await cluster.api.delete(VULNERABILITYREPORTS, ObjectKey("shop", "pod-web-web"))
+            await cluster.until(lambda jobs: len(jobs) == 1, JOBS, NAMESPACE)
+            gone = await delete_reports(cluster, "shop", *REPORT_KINDS)
+            await cluster.create(pod("later", "bank", web=cluster.image("library/static:1")))
+            await cluster.until(lambda scans: len(scans) == 2, IMAGESCANS)
+            gate.open()
+            for kind in REPORT_KINDS:
+                await cluster.until(lambda found: len(found) == 3 and not uids_of(found) & gone, kind)
+            await cluster.until_settled()
+            # A request for what was deleted above would be heard before this one.
+            await delete_reports(cluster, "bank", SBOMREPORTS)
+            await cluster.until(
+                lambda scans: [scan["status"]["attempts"] for scan in scans] == [2, 2], IMAGESCANS
+            )
+            await cluster.until_settled()
+
+        assert cluster.scan_jobs_created() == 4
 
 
 async def test_deleted_workload_takes_its_reports_and_leaves_those_of_others(tmp_path: Path) -> None:

@@ -89,6 +89,7 @@ class Operator:
             "operator", lambda: None if self._stage in ("running", _STANDING_BY) else self._stage
         )
         self.health.require("informers", self._informer_problems)
+        self.health.mention("limits", self._limits)
         GCCollector(self.registry)
         PlatformCollector(self.registry)
         ProcessCollector(registry=self.registry)
@@ -111,7 +112,10 @@ class Operator:
         waiting = self._view.waiting_for
         if waiting:
             return "waiting for the first list of " + ", ".join(waiting)
-        return None
+        return "; ".join(self._view.needs()) or None
+
+    def _limits(self) -> str | None:
+        return "; ".join(self._view.problems()) or None if self._view is not None else None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set; ``TimeoutError`` if work in hand outlasts the drain time."""
@@ -203,8 +207,6 @@ class Operator:
                 return False
         finally:
             impatient.cancel()
-        for name, problem in parts.view.problems().items():
-            log.warning("kind_not_readable", kind=name, problem=problem)
         if election is not None:
             self._stage = _STANDING_BY
             await _unless(stop, election.acquire())

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import aiohttp
+
 from tests.e2e.harness import NAMESPACE, Cluster
 from trivyop.app import Operator
 from trivyop.kube.resources import EVENTS, IMAGESCANS
@@ -92,3 +94,20 @@ async def until_looked(operator: Operator, before: float) -> None:
     async with asyncio.timeout(20):
         while looks(operator) == before:  # noqa: ASYNC110 - as the harness waits
             await asyncio.sleep(0.02)
+
+
+async def until_readiness(
+    operator: Operator, condition: Callable[[tuple[int, str]], bool], *, seconds: float = 60
+) -> tuple[int, str]:
+    """Wait until the answer of `/readyz` fulfils `condition`; returns its status and body."""
+    answer = (0, "no probes yet")
+    try:
+        async with asyncio.timeout(seconds), aiohttp.ClientSession() as session:
+            while not condition(answer):
+                await asyncio.sleep(0.1)
+                if "probes" in operator.urls:
+                    async with session.get(f"{operator.urls['probes']}/readyz") as response:
+                        answer = (response.status, await response.text())
+    except TimeoutError:
+        raise AssertionError(f"after {seconds} s readiness is not as wanted: {answer}") from None
+    return answer

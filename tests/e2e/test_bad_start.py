@@ -75,9 +75,9 @@ async def test_kind_that_may_not_be_read_is_named_and_the_others_go_on(tmp_path:
                 await cluster.until(lambda found: len(found) == 1, VULNERABILITYREPORTS)
         cluster.sandbox.server.faults.clear()
 
-    told = [entry for entry in logs if entry["event"] == "kind_not_readable"]
-    assert [entry["kind"] for entry in told] == [CRONJOBS.plural]
-    assert "403" in told[0]["problem"]
+    (told,) = [entry for entry in logs if entry["event"] == "kind_unavailable"]
+    assert told["resource"] == CRONJOBS.name
+    assert "403" in told["error"]
 
 
 async def test_malformed_object_costs_itself_only(tmp_path: Path) -> None:

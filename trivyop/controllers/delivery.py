@@ -90,8 +90,9 @@ class Delivery:
 
     @property
     def kinds(self) -> tuple[Resource, ...]:
-        """What to write; a kind that somebody deleted has no place, and nobody lacks it."""
-        return tuple(kind for kind in self._wanted if not self._view.reports[kind].missing)
+        """What to write; a kind that is gone, or that we may see nowhere, has no place: nobody lacks it."""
+        mirrors = self._view.reports
+        return tuple(kind for kind in self._wanted if not (mirrors[kind].missing or mirrors[kind].dark))
 
     @property
     def _keeps_boms(self) -> bool:

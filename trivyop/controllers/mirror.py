@@ -6,6 +6,7 @@ that permissions in those namespaces are enough. Readers see one store either wa
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
@@ -37,6 +38,25 @@ class Mirror(Generic[V]):
         """Whether the server does not have the kind (any more)."""
         return not self._informers or any(one.missing for one in self._informers.values())
 
+    def problem_in(self, namespace: str) -> str | None:
+        """Why the objects of a namespace can not be watched now, or None."""
+        informer = self._informers.get("") or self._informers.get(namespace)
+        return None if informer is None else informer.problem
+
+    @property
+    def dark(self) -> bool:
+        """Whether it can not be watched anywhere now."""
+        return all(one.problem for one in self._informers.values())
+
+    async def wait_light(self) -> None:
+        """Wait until it can be watched somewhere."""
+        waiting = [asyncio.ensure_future(one.wait_synced()) for one in self._informers.values()]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waiting:
+                one.cancel()
+
     @property
     def synced(self) -> bool:
         """Whether all that can be listed has been; what may not be read does not hold the others up."""
@@ -50,6 +70,11 @@ class Mirror(Generic[V]):
         """Call `handler` after each list, when all its changes were told."""
         for informer in self._informers.values():
             informer.add_list_handler(handler)
+
+    def add_recovery_handler(self, handler: Callable[[], None]) -> None:
+        """Call `handler` when what could not be watched can be."""
+        for informer in self._informers.values():
+            informer.add_recovery_handler(handler)
 
     def lists_begun(self, key: ObjectKey) -> int:
         """How many lists were begun that would have that object; a later one has what is written now."""

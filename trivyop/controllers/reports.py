@@ -108,6 +108,8 @@ class Reports:
     def of_owner(self, workload: WorkloadRef) -> Iterator[tuple[Resource, StoredReport]]:
         """All reports that say they are about that workload, also superfluous ones."""
         for resource in self._view.report_kinds:
+            if self._unseen(resource, workload.key.namespace):
+                continue  # what the store has may be long gone
             for report in self._view.reports[resource].by_index(BY_OWNER, str(workload)):
                 yield resource, report
 
@@ -138,10 +140,14 @@ class Reports:
         image: ImageKey,
         settings_hash: str,
     ) -> bool:
-        """Whether the container has its report of that kind, of that image, made with those settings."""
+        """Whether the container has its report of that kind, of that image, made with those settings.
+
+        One that we may not see, or that the server refused lately, is not waited for either.
+        """
         report = self.find(resource, workload, container)
         if report is None:
-            return self._refused(resource, workload, container)
+            unseen = self._unseen(resource, workload.key.namespace)
+            return unseen or self._refused(resource, workload, container)
         return (
             report.spec_hash == workload.spec_hash
             and report.owner_uid == workload.uid
@@ -149,6 +155,10 @@ class Reports:
             and report.platform == (image.platform or "")
             and report.settings_hash == settings_hash
         ) or self._refused(resource, workload, container)
+
+    def _unseen(self, resource: Resource, namespace: str) -> bool:
+        """Whether reports of that kind may not be read there, or the kind is gone."""
+        return self._mirror(resource).problem_in(namespace) is not None
 
     def _refused(self, resource: Resource, workload: Workload, container: str) -> bool:
         """Whether writing it again soon would only be refused again."""
@@ -174,8 +184,11 @@ class Reports:
     ) -> Refusal | None:
         """Write a container's report, if it says anything new; answers with a refusal if there was one.
 
-        A namespace that is gone counts as written: its workload is gone, too. Raises ``TransientError``.
+        A namespace that is gone counts as written: its workload is gone, too; where reports of a kind may not
+        be seen none is written, since nobody could say later what became of it. Raises ``TransientError``.
         """
+        if self._unseen(resource, workload.key.namespace):
+            return None
         name = self._free_name(resource, workload, container)
         report = await build(name)
         free = self._free_name(resource, workload, container)
@@ -268,6 +281,8 @@ class Reports:
         deleted = False
         try:
             deleted = await self._api.delete(resource, report.key, uid=report.uid)
+        except TerminalError as error:  # it harms nobody but its reader
+            log.warning("report_not_deleted", kind=resource.kind, report=str(report.key), error=str(error))
         finally:
             if not deleted:
                 self._deleting.discard(report.uid)

@@ -177,6 +177,11 @@ class View:
         return Mirror(resource, informers)
 
     @property
+    def _needed(self) -> tuple[Mirror[Any], ...]:
+        """Without any of these there is nothing that can be done."""
+        return (self.workloads[WorkloadKind.POD], self.scans, self.scan_jobs)
+
+    @property
     def report_kinds(self) -> tuple[Resource, ...]:
         """The report kinds that can be written here."""
         return tuple(kind for kind in REPORT_KINDS if kind not in self.missing)
@@ -186,9 +191,14 @@ class View:
         """The informers whose first list is not complete, and that no refusal explains."""
         return [name for name, one in self._informers.items() if not one.synced and not one.problem]
 
-    def problems(self) -> dict[str, str]:
-        """What may not be read or is not there, by informer."""
-        return {name: one.problem for name, one in self._informers.items() if one.problem}
+    def needs(self) -> list[str]:
+        """Why nothing can be done: the problems of kinds without which there is no work."""
+        return [mirror.problem or "" for mirror in self._needed if mirror.dark]
+
+    def problems(self) -> list[str]:
+        """What may not be read or is not there, and why; what needs it is off, the rest is not."""
+        missing = [f"the server has no {resource.name}" for resource in self.missing]
+        return missing + [f"{name}: {one.problem}" for name, one in self._informers.items() if one.problem]
 
     def sole_platform(self) -> str | None:
         """The platform of the nodes, if they all have the same; what a scan assumes when no pod tells."""
@@ -202,9 +212,14 @@ class View:
                 group.create_task(informer.run(), name=f"informer/{name}")
 
     async def wait_synced(self) -> bool:
-        """Wait until every informer has its first list, or a refusal that says why it has none; then True."""
+        """Wait until every informer has its first list, or a refusal that says why it has none; then True.
+
+        Of what there is no work without, a refusal is not enough.
+        """
         for informer in self._informers.values():
             await informer.wait_settled()
+        for mirror in self._needed:
+            await mirror.wait_light()
         return True
 
 

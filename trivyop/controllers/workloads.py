@@ -102,6 +102,7 @@ class Workloads:
         self._view.nodes.add_handler(self._node_changed)
         for mirror in self._view.reports.values():
             mirror.add_handler(self._report_changed)
+            mirror.add_recovery_handler(self._look_at_all)
         self._reports.add_lost_handler(lambda key, report: self._report_changed(key, report, None))
         self._started = True
 
@@ -112,6 +113,11 @@ class Workloads:
             for kind, mirror in self._view.workloads.items()
             for key in mirror.keys()  # noqa: SIM118
         ]
+
+    def _look_at_all(self) -> None:
+        """Have everything looked at, after all else: reports of a kind may be missing that was off."""
+        for ref in self.all():
+            self._queue.add(ref, Priority.BACKLOG)
 
     async def prime(self) -> None:
         """Find out who uses which scan, for all workloads, before any scan is looked at."""

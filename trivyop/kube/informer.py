@@ -194,6 +194,10 @@ class Informer(Generic[V]):
         """Call ``handler`` after each list that came in, once its changes were told; as ``add_handler``'s."""
         self._mirror.list_handlers.append(handler)
 
+    def add_recovery_handler(self, handler: Callable[[], None]) -> None:
+        """Call ``handler`` after the list that ends a ``problem``; as ``add_list_handler``'s."""
+        self._mirror.recovery_handlers.append(handler)
+
     @property
     def lists_begun(self) -> int:
         """How many lists were begun so far."""
@@ -242,6 +246,7 @@ class _Mirror(Generic[V]):
         self.lists_begun = 0
         self.last_list = 0
         self.list_handlers: list[Callable[[], None]] = []
+        self.recovery_handlers: list[Callable[[], None]] = []
         self._store = store
         self._transform = transform
         self._resource = resource
@@ -299,13 +304,14 @@ class _Mirror(Generic[V]):
     def complete(self) -> None:
         incoming, self._incoming = self._incoming or {}, None
         changes = self._store.replace(incoming)
+        recovered = self.recovery_handlers if self.problem is not None else ()
         self.problem, self.missing = None, False
         if not self.synced.is_set():
             log.info("informer_synced", resource=self._resource, objects=len(self._store))
         for key, old, new in changes:
             self._tell_all(key, old, new)
         self.last_list = self.lists_begun
-        for handler in self.list_handlers:
+        for handler in (*self.list_handlers, *recovered):
             try:
                 handler()
             except Exception:

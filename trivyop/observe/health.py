@@ -1,7 +1,8 @@
 """Health: named conditions that parts of the operator set, and that the probes read.
 
 *Live* means the event loop turns; a probe that is answered at all shows that. *Ready* means that every
-named condition holds; the body of `/readyz` says of each one that does not, why.
+named condition holds; the body of `/readyz` says of each one that does not, why. What only limits the work,
+such as a missing permission that no restart would bring, is mentioned there and harms no readiness.
 """
 
 from __future__ import annotations
@@ -17,10 +18,20 @@ class Health:
 
     def __init__(self) -> None:
         self._conditions: dict[str, Condition] = {}
+        self._mentions: dict[str, Condition] = {}
 
     def require(self, name: str, condition: Condition) -> None:
         """Make readiness depend on `condition`; asked at each probe, so it has to be cheap."""
         self._conditions[name] = condition
+
+    def mention(self, name: str, condition: Condition) -> None:
+        """Have `condition` told at each probe, though readiness does not depend on it."""
+        self._mentions[name] = condition
+
+    def mentions(self) -> dict[str, str]:
+        """Name and reason of each such condition that does not hold now."""
+        answers = ((name, condition()) for name, condition in self._mentions.items())
+        return {name: reason for name, reason in answers if reason is not None}
 
     def problems(self) -> dict[str, str]:
         """Name and reason of each condition that does not hold now; empty when ready."""

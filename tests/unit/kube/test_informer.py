@@ -210,9 +210,12 @@ async def test_kind_that_cannot_be_listed_is_a_problem_not_a_crash(code: int, re
     )
     with capture_logs() as logs:
         async with playing(script, clock) as scene:
+            recovered: list[int] = []
+            scene.informer.add_recovery_handler(lambda: recovered.append(len(scene.informer.store)))
             assert not await scene.informer.wait_settled()
             assert scene.informer.problem is not None
             assert "may not" in scene.informer.problem
+            assert recovered == []
 
             for _ in range(2):
                 await clock.until_sleeping()
@@ -220,6 +223,7 @@ async def test_kind_that_cannot_be_listed_is_a_problem_not_a_crash(code: int, re
             await scene.informer.wait_synced()
             assert scene.informer.problem is None
             assert await scene.informer.wait_settled()
+            assert recovered == [1], "told once, when the store is filled"
     assert [line["event"] for line in logs].count("kind_unavailable") == 1
 
 

@@ -118,7 +118,7 @@ class Operator:
         return "; ".join(self._view.problems()) or None if self._view is not None else None
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run until `stop` is set; ``TimeoutError`` if work in hand outlasts the drain time."""
+        """Run until `stop` is set; work in hand that outlasts the drain time is cut short."""
         await asyncio.to_thread(lambda: None)  # loads what threads need while there are files to be opened
         async with serving(
             self.registry,
@@ -157,8 +157,9 @@ class Operator:
         self._view = parts.view
         for resource in parts.view.missing:
             log.warning("kind_missing", kind=resource.name, means="what needs it is off until a restart")
+        patience = asyncio.timeout(None)
         try:
-            async with asyncio.timeout(None) as patience, asyncio.TaskGroup() as group:
+            async with patience, asyncio.TaskGroup() as group:
                 telling = group.create_task(parts.events.run(), name="events")
                 background = [telling, group.create_task(parts.view.run(), name="view")]
                 if await self._ready_to_work(parts, election, stop):
@@ -177,6 +178,10 @@ class Operator:
                     task.cancel()
         except* LeadershipLostError as lost:
             raise lost.exceptions[0] from None
+        except* TimeoutError:
+            if not patience.expired():
+                raise
+            log.warning("work_cut_short", seconds=self._settings.operator.drain_seconds)
         finally:
             if election is not None:
                 await election.release()

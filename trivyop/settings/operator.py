@@ -134,7 +134,7 @@ class OperatorSettings:
     drain_seconds: float = setting(
         "OPERATOR_DRAIN_TIMEOUT",
         kinds.DURATION,
-        20.0,
+        5.0,
         "How long work in hand may take after the operator was told to stop.",
         ours=True,
     )

@@ -105,10 +105,10 @@ class Cluster:
                     await asyncio.sleep(0.1)
         except TimeoutError:
             names = [f"{one['metadata'].get('namespace', '')}/{one['metadata']['name']}" for one in found]
-            scans = [
-                (scan["spec"]["image"], scan.get("status", {}))
-                for scan in await self.list(IMAGESCANS, NAMESPACE)
-            ]
+            scans: list[tuple[str, dict[str, Any]]] = []
+            with suppress(TransientError):
+                listed = await self.list(IMAGESCANS, NAMESPACE)
+                scans = [(scan["spec"]["image"], scan.get("status", {})) for scan in listed]
             raise AssertionError(
                 f"after {seconds} s: {resource.plural} not {what or 'as wanted'}: {names}; scans: {scans}"
             ) from None
@@ -222,7 +222,8 @@ async def operator_process(
     finally:
         if process.returncode is None:
             process.kill()
-        await process.wait()
+        if await process.wait() > 0:
+            print((await asyncio.to_thread(log.read_text))[-4000:])  # it ended by itself, and this is why
 
 
 async def configure(cluster: Cluster, data: Mapping[str, str]) -> None:

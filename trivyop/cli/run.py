@@ -7,13 +7,13 @@ import asyncio
 import gc
 import os
 import signal
+from contextlib import suppress
 
 import structlog
 from prometheus_client import CollectorRegistry
 
 from trivyop.app import Operator
 from trivyop.cli.cluster import DEFAULT_NAMESPACE, add_cluster_arguments, cluster_config
-from trivyop.control.clock import SystemClock
 from trivyop.controllers.configuration import read_settings
 from trivyop.errors import TransientError
 from trivyop.kube.client import Api
@@ -79,13 +79,20 @@ def stop_on_signals() -> asyncio.Event:
 
 async def _settings(api: Api, environ: dict[str, str], stop: asyncio.Event) -> Settings | None:
     """Read the settings as soon as the server answers; None if told to stop before."""
-    clock = SystemClock()
+    waited = False
     while not stop.is_set():
         try:
-            return await read_settings(api, environ, environ["OPERATOR_NAMESPACE"])
+            settings = await read_settings(api, environ, environ["OPERATOR_NAMESPACE"])
         except TransientError as error:
-            log.warning("configuration_not_read", error=str(error), again_in_seconds=_RETRY_SECONDS)
-            await clock.sleep(_RETRY_SECONDS)
+            if not waited:
+                log.warning("api_unreachable", error=str(error), again_each_seconds=_RETRY_SECONDS)
+            waited = True
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _RETRY_SECONDS)
+        else:
+            if waited:
+                log.info("api_recovered")
+            return settings
     return None
 
 

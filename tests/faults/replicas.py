@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import resource
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +52,7 @@ async def replica(
     user: str,
     *,
     environ: Mapping[str, str] = WITHOUT_DATABASE,
-    open_files: int | None = None,
+    program: Sequence[str] = (str(Path(sys.executable).parent / "trivyop"),),
 ) -> AsyncGenerator[Replica]:
     """Run `trivyop run`; it is killed at the end, if it still runs."""
     server = cluster.sandbox.server
@@ -62,20 +61,14 @@ async def replica(
     kubeconfig.write_text(json.dumps(server.kubeconfig(user, ("system:masters",))))
     settings = await read_texts(cluster.api, CONFIGMAPS, ObjectKey(NAMESPACE, "trivy-operator-config"))
     log = cluster.directory / f"{user}.log"
-
-    def limit() -> None:
-        if open_files is not None:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
-
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            str(Path(sys.executable).parent / "trivyop"),
+            *program,
             "run",
             *("--kubeconfig", str(kubeconfig)),
             env={**os.environ, **settings, "OPERATOR_NAMESPACE": NAMESPACE, **environ},
             stdout=output,
             stderr=output,
-            preexec_fn=limit,
         )
     try:
         yield Replica(user, process, log)

@@ -5,6 +5,7 @@ Each scan is noted down, so that tests can tell which image was scanned how ofte
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +25,15 @@ for word in "$@"; do
   [ "$previous" = --output ] && output=$word
   previous=$word
 done
+results={recorded}
+[ -e {directory}/result.json ] && results={directory}
 if [ "$1" = convert ]; then
-  cp {recorded}/bom.json "$output"
+  cp $results/bom.json "$output"
   exit
 fi
 echo "$previous" >>{directory}/scanned
 [ -e {directory}/slow ] && sleep "$(cat {directory}/slow)"
-sed "s|@REFERENCE@|$previous|g" {recorded}/result.json >"$output"
+sed "s|@REFERENCE@|$previous|g" $results/result.json >"$output"
 [ -e {directory}/spaces ] && head -c "$(cat {directory}/spaces)" /dev/zero | tr '\\0' ' ' >>"$output"
 :
 """
@@ -63,6 +66,23 @@ class Scanner:
     def pad(self, size: int) -> None:
         """Let each result from now on be that many bytes larger, which say nothing."""
         (self.directory / "spaces").write_text(str(size))
+
+    def answer(self, times: int) -> None:
+        """Let results from now on have each finding and each component that many times, as different ones."""
+        result = json.loads((RECORDED / "result.json").read_bytes())
+        for one in result["Results"]:
+            found = one.get("Vulnerabilities", [])
+            one["Vulnerabilities"] = [
+                {**each, "VulnerabilityID": f"{each['VulnerabilityID']}{n:05}"}
+                for each in found
+                for n in range(times)
+            ]
+        bom = json.loads((RECORDED / "bom.json").read_bytes())
+        bom["components"] = [
+            {**each, "bom-ref": f"{each['bom-ref']}-{n}"} for each in bom["components"] for n in range(times)
+        ]
+        (self.directory / "bom.json").write_text(json.dumps(bom))
+        (self.directory / "result.json").write_text(json.dumps(result))
 
     def scanned(self) -> Counter[str]:
         """How often each image was begun to be scanned, by its pinned reference."""

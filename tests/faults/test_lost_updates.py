@@ -30,6 +30,8 @@ from trivyop.kube.resources import (
 from trivyop.sandbox.apiserver.faults import Rule
 from trivyop.sandbox.apiserver.server import ApiServer
 
+pytestmark = pytest.mark.timeout(900)  # the first test waits for the runs that all of them look at
+
 Json = dict[str, Any]
 Disturbance = Callable[[ApiServer], Awaitable[None]]
 

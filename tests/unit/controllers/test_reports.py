@@ -73,9 +73,7 @@ class Server:
         self.down = False
         self.on_apply: Callable[[], None] = lambda: None  # runs before the answer
 
-    async def apply(
-        self, resource: Resource, body: dict[str, Any], *, metadata_only: bool
-    ) -> dict[str, Any]:
+    async def apply(self, resource: Resource, body: dict[str, Any], *, metadata_only: bool) -> dict[str, Any]:
         self.on_apply()
         return {"metadata": {**body["metadata"], "uid": self.uid}}
 

@@ -257,6 +257,7 @@ class Operator:
             clock=clock,
             metrics=self._report_metrics,
         )
+        self.health.mention("permissions", reports.denials)
         matcher = Matcher(settings, clock=clock, metrics=self._scan_metrics)
         scans = ImageScans(
             api,

@@ -53,11 +53,13 @@ KINDS = {
         ("ClusterRoleBinding", RBAC, False),
     )
 }
+SMALL_IMAGES = ("library/single:1", "library/cache:7", "library/clean:1")
 DAY = 24 * 3600 + 60
 
 
-def shipped(without: str = "") -> Iterator[Json]:
+def shipped(without: str = "", read_only: str = "") -> Iterator[Json]:
     """The accounts, roles and bindings of the base, as kustomize would put them into the namespace."""
+    reading = {"resources": [read_only], "verbs": ["get", "list", "watch"]}
     for file in ("serviceaccounts.yaml", "rbac.yaml"):
         for body in yaml.safe_load_all((BASE / file).read_text()):
             if KINDS[body["kind"]].namespaced:
@@ -65,14 +67,17 @@ def shipped(without: str = "") -> Iterator[Json]:
             for subject in body.get("subjects", ()):
                 subject["namespace"] = NAMESPACE
             for rule in body.get("rules", ()):
-                rule["resources"] = [name for name in rule["resources"] if name != without]
+                left_out = (without, read_only)
+                rule["resources"] = [name for name in rule["resources"] if name not in left_out]
+            if read_only and body["kind"] == "ClusterRole":
+                body["rules"].append({"apiGroups": [SBOMREPORTS.group], **reading})
             if "rules" in body:
                 body["rules"] = [rule for rule in body["rules"] if rule["resources"]]
             yield body
 
 
-async def grant(cluster: Cluster, without: str = "") -> None:
-    for body in shipped(without):
+async def grant(cluster: Cluster, without: str = "", read_only: str = "") -> None:
+    for body in shipped(without, read_only):
         await cluster.api.apply(KINDS[body["kind"]], body)
 
 
@@ -165,6 +170,32 @@ async def test_missing_permission_is_named_and_costs_only_what_needs_it(missing:
     assert len(complaints(logs, missing)) == 1, complaints(logs, missing)
     assert not [line for line in logs if line["event"] in ("reconcile_gave_up", "reconcile_crashed")]
     assert jobs == 2
+
+
+async def test_kind_that_may_only_be_read_costs_no_further_scans(tmp_path: Path) -> None:
+    """What the server refused is tried again with the next refresh, not with scans for its sake."""
+    clock = LeapingClock()
+    async with running_cluster(tmp_path) as cluster:
+        await grant(cluster, read_only="sbomreports")
+        images = {f"pod-{n}": cluster.image(name) for n, name in enumerate(SMALL_IMAGES)}
+        await cluster.create(*(pod(name, "shop", app=image) for name, image in images.items()))
+        with capture_logs() as logs:
+            async with running_as_shipped(cluster, clock) as operator:
+                for kind in (VULNERABILITYREPORTS, EXPOSEDSECRETREPORTS):
+                    await cluster.until(lambda found: len(found) == len(images), kind)
+                await cluster.until_settled()
+                for later in (1, 2):
+                    clock.leap(2 * 3600)
+                    await cluster.create(pod(f"later-{later}", "shop", app=images["pod-0"]))
+                    for kind in (VULNERABILITYREPORTS, EXPOSEDSECRETREPORTS):
+                        await cluster.until(lambda found: len(found) == len(images) + later, kind)  # noqa: B023
+                    await cluster.until_settled()
+                _, body = await until_readiness(operator, lambda answer: answer[0] == 200)
+        jobs = cluster.scan_jobs_created()
+
+    assert jobs == len(images)
+    assert len(complaints(logs, "sbomreports")) == 1, complaints(logs, "sbomreports")
+    assert "no permission to write sbomreports" in body
 
 
 async def test_permission_that_comes_later_is_made_use_of(tmp_path: Path) -> None:

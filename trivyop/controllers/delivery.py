@@ -70,7 +70,6 @@ class Delivery:
     def __init__(
         self, view: View, reports: Reports, *, settings: Settings, options: ReportOptions, clock: Clock
     ) -> None:
-        self._view = view
         self._reports = reports
         self._options = options
         self._clock = clock
@@ -90,14 +89,13 @@ class Delivery:
 
     @property
     def kinds(self) -> tuple[Resource, ...]:
-        """What to write; a kind that is gone, or that we may see nowhere, has no place: nobody lacks it."""
-        mirrors = self._view.reports
-        return tuple(kind for kind in self._wanted if not (mirrors[kind].missing or mirrors[kind].dark))
+        """What to write; a kind that is off has no place, and nobody lacks it."""
+        return tuple(kind for kind in self._wanted if not self._reports.is_off(kind))
 
     @property
     def _keeps_boms(self) -> bool:
         """Whether bills of materials can be kept; they are cluster-wide, and we may be not."""
-        return self._wants_boms and self._view.cluster_sboms.problem is None
+        return self._wants_boms and not self._reports.is_off(CLUSTERSBOMREPORTS)
 
     # what is there
 

@@ -44,6 +44,15 @@ class Mirror(Generic[V]):
         return None if informer is None else informer.problem
 
     @property
+    def scopes(self) -> tuple[str, ...]:
+        """What is watched on its own: namespaces, or "" for all of them."""
+        return tuple(self._informers)
+
+    def scope_of(self, namespace: str) -> str:
+        """The scope that a namespace is in."""
+        return "" if "" in self._informers else namespace
+
+    @property
     def dark(self) -> bool:
         """Whether it can not be watched anywhere now."""
         return all(one.problem for one in self._informers.values())

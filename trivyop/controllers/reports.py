@@ -23,6 +23,7 @@ import structlog
 
 from trivyop.control.clock import Clock
 from trivyop.controllers.ahead import Ahead
+from trivyop.controllers.denials import Denials
 from trivyop.controllers.metrics import ReportMetrics
 from trivyop.controllers.mirror import Mirror
 from trivyop.controllers.view import BY_DIGEST, BY_OWNER, View
@@ -72,6 +73,7 @@ class Reports:
         self._clock = clock
         self._metrics = metrics
         self._refusals: dict[tuple[Resource, ObjectKey], Refusal] = {}
+        self._denials = Denials(clock)
         self._deleting: set[str] = set()  # uids
         self._lost_handlers: list[Callable[[ObjectKey, StoredReport], None]] = []
         mirrors = {**view.reports, CLUSTERSBOMREPORTS: view.cluster_sboms}
@@ -108,7 +110,7 @@ class Reports:
     def of_owner(self, workload: WorkloadRef) -> Iterator[tuple[Resource, StoredReport]]:
         """All reports that say they are about that workload, also superfluous ones."""
         for resource in self._view.report_kinds:
-            if self._unseen(resource, workload.key.namespace):
+            if self._closed(resource, workload.key.namespace):
                 continue  # what the store has may be long gone
             for report in self._view.reports[resource].by_index(BY_OWNER, str(workload)):
                 yield resource, report
@@ -142,12 +144,12 @@ class Reports:
     ) -> bool:
         """Whether the container has its report of that kind, of that image, made with those settings.
 
-        One that we may not see, or that the server refused lately, is not waited for either.
+        One that we may not read or write, or that the server refused lately, is not waited for either.
         """
         report = self.find(resource, workload, container)
         if report is None:
-            unseen = self._unseen(resource, workload.key.namespace)
-            return unseen or self._refused(resource, workload, container)
+            closed = self._closed(resource, workload.key.namespace)
+            return closed or self._refused(resource, workload, container)
         return (
             report.spec_hash == workload.spec_hash
             and report.owner_uid == workload.uid
@@ -156,9 +158,20 @@ class Reports:
             and report.settings_hash == settings_hash
         ) or self._refused(resource, workload, container)
 
-    def _unseen(self, resource: Resource, namespace: str) -> bool:
-        """Whether reports of that kind may not be read there, or the kind is gone."""
-        return self._mirror(resource).problem_in(namespace) is not None
+    def _closed(self, resource: Resource, namespace: str) -> bool:
+        """Whether reports of that kind may not be read or written there, or the kind is gone."""
+        mirror = self._mirror(resource)
+        denied = self._denials.holds(resource, mirror.scope_of(namespace))
+        return denied or mirror.problem_in(namespace) is not None
+
+    def is_off(self, resource: Resource) -> bool:
+        """Whether there is no place for reports of that kind: it is gone, or we may do nothing with it."""
+        mirror = self._mirror(resource)
+        return mirror.missing or all(self._closed(resource, scope) for scope in mirror.scopes)
+
+    def denials(self) -> str | None:
+        """What may not be written, for people; None if all may."""
+        return self._denials.text()
 
     def _refused(self, resource: Resource, workload: Workload, container: str) -> bool:
         """Whether writing it again soon would only be refused again."""
@@ -185,9 +198,9 @@ class Reports:
         """Write a container's report, if it says anything new; answers with a refusal if there was one.
 
         A namespace that is gone counts as written: its workload is gone, too; where reports of a kind may not
-        be seen none is written, since nobody could say later what became of it. Raises ``TransientError``.
+        be read none is written, since nobody could say later what became of it. Raises ``TransientError``.
         """
-        if self._unseen(resource, workload.key.namespace):
+        if self._closed(resource, workload.key.namespace):
             return None
         name = self._free_name(resource, workload, container)
         report = await build(name)
@@ -218,7 +231,8 @@ class Reports:
         except TerminalError as error:
             self._metrics.writes.labels(resource.kind, "refused").inc()
             refusal = self._refuse(resource, key, error)
-            log.warning("report_refused", kind=resource.kind, report=str(key), error=str(error))
+            if not self._denials.note(resource, self._mirror(resource).scope_of(key.namespace), error):
+                log.warning("report_refused", kind=resource.kind, report=str(key), error=str(error))
             return refusal
         self._refusals.pop((resource, key), None)
         self._metrics.wrote(resource.kind, size_of(report), truncated=keys.OMITTED in meta["annotations"])

@@ -16,13 +16,15 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import Cluster, deployment, pod, running_cluster, running_operator
+from tests.e2e.harness import Cluster, deployment, named, pod, running_cluster, running_operator
+from tests.e2e.looking import until_phase
 from tests.faults.scanner import WITHOUT_DATABASE, Scanner, image
 from trivyop.controllers.view import REPORT_KINDS
 from trivyop.errors import AlreadyExistsError, TransientError
 from trivyop.kube.resources import (
     CLUSTERSBOMREPORTS,
     DEPLOYMENTS,
+    EXPOSEDSECRETREPORTS,
     PODS,
     VULNERABILITYREPORTS,
     ObjectKey,
@@ -291,3 +293,32 @@ def test_reports_are_those_of_an_undisturbed_run(name: str, outcomes: Outcomes) 
 
 def test_undisturbed_run_reported_on_everything(outcomes: Outcomes) -> None:
     assert len(outcomes.wanted) == 3 * len(REPORTED) + len(IMAGES)
+
+
+async def test_report_told_of_when_its_workload_is_past_it_goes(tmp_path: Path) -> None:
+    """The operator wrote it, but was not told of it yet when it looked for what the old revision leaves."""
+    scanner = Scanner.install(tmp_path / "programs")
+    scanner.slow_down(2)
+    async with running_cluster(tmp_path, programs_first=scanner.directory) as cluster:
+        server = cluster.sandbox.server
+        assert server is not None
+        await cluster.create(deployment("web", "shop", app=image(0)))
+        async with running_operator(cluster, environ=WITHOUT_DATABASE):
+            await until_phase(cluster, image(0), "Running")
+            blind = [
+                server.faults.add(
+                    Rule(code=503, user_agent=_OPERATOR, verb=verb, resource="exposedsecretreports")
+                )
+                for verb in ("list", "watch")
+            ]
+            server.drop_watches(_OPERATOR)
+            (old,) = await cluster.until(bool, EXPOSEDSECRETREPORTS)
+            containers = [{"name": "app", "image": image(1)}]
+            template = {"spec": {"template": {"spec": {"containers": containers}}}}
+            await cluster.api.patch(DEPLOYMENTS, ObjectKey("shop", "web"), template)
+            await cluster.until(lambda found: not named(found) & named([old]), VULNERABILITYREPORTS)
+
+            for rule in blind:
+                server.faults.rules.remove(rule)
+            await cluster.until(lambda found: not named(found) & named([old]), EXPOSEDSECRETREPORTS)
+            await cluster.until_reported("shop/ReplicaSet/web/app")

@@ -161,6 +161,10 @@ class ImageScans:
         """Whether there is an ImageScan of that name."""
         return self._records.get(scan) is not None
 
+    def digest(self, scan: str) -> str:
+        """The digest of its image; "" before that is known."""
+        return self._records.image(scan).digest
+
     def is_running(self, scan: str) -> bool:
         """Whether there is a Job that will bring all reports of that image."""
         return scan in self._running

@@ -162,7 +162,10 @@ class Workloads:
         return changed
 
     def _report_changed(self, _key: ObjectKey, old: StoredReport | None, new: StoredReport | None) -> None:
-        if new is not None or old is None or self._reports.deleted_by_us(old.uid):
+        if new is not None:
+            self._report_told(new)
+            return
+        if old is None or self._reports.deleted_by_us(old.uid):
             return
         ref = WorkloadRef.parse(old.owner)
         if ref is None:
@@ -174,6 +177,15 @@ class Workloads:
         due = self._clock.monotonic() + _DELETED_PATIENCE_SECONDS
         self._lost.setdefault(ref, {})[old.container] = _Lost(old.owner_uid, self._clock.now(), due)
         self._queue.add_after(ref, _DELETED_PATIENCE_SECONDS, Priority.USER)
+
+    def _report_told(self, report: StoredReport) -> None:
+        """A report may be told of when its workload is past it: it was on its way when that was looked at."""
+        ref = WorkloadRef.parse(report.owner)
+        if ref is None:
+            return
+        scan = self._usage.scans_of(ref).get(report.container)
+        if scan is None or self._scans.digest(scan) != report.digest:
+            self._look_at(ref)
 
     # reconciling
 

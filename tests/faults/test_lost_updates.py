@@ -39,6 +39,7 @@ Disturbance = Callable[[ApiServer], Awaitable[None]]
 
 SEED = 20260102
 _PATIENCE_SECONDS = 120  # a server that restarts all the time gets little done on a busy machine
+ENVIRON = {**WITHOUT_DATABASE, "OPERATOR_SCAN_JOB_RETRY_AFTER": "1s"}
 _OPERATOR = "trivyop"  # its user agent; the sandbox's own parts are spared
 _HASH = "trivyop.dev/content-hash"
 _OF_ITS_TIME = {_HASH, "trivyop.dev/scanned-at"}
@@ -172,22 +173,23 @@ async def forget(server: ApiServer) -> None:
 
 async def refuse(server: ApiServer) -> None:
     for code in (429, 500, 503, 504):
-        server.faults.add(Rule(code=code, probability=0.03, user_agent=_OPERATOR))
+        server.faults.add(Rule(code=code, probability=0.02, user_agent=_OPERATOR))
     while True:
         await asyncio.sleep(3)  # a second would be for the informers to back off, and for us to wait
         server.drop_watches(_OPERATOR)
 
 
 async def restart(server: ApiServer) -> None:
+    await asyncio.sleep(1.5)
     while True:
-        await asyncio.sleep(4)  # the whole sandbox has to come back, not only the operator
         await server.restart()
+        await asyncio.sleep(4)  # the whole sandbox has to come back, not only the operator
 
 
 DISTURBANCES: dict[str, Disturbance] = {
     "watches cut every second": cut_watches,
     "history forgotten every second": forget,
-    "429 and 5xx for every eighth request": refuse,
+    "429 and 5xx for every twelfth request": refuse,
     "restarts": restart,
 }
 RESTORED = "restored from an earlier snapshot"
@@ -240,7 +242,7 @@ async def serve(
     restored: bool = False,
 ) -> Reports:
     """Let the operator work under a disturbance until all is well; answers with the reports."""
-    async with disturbed(disturb, server), running_operator(cluster, environ=WITHOUT_DATABASE):
+    async with disturbed(disturb, server), running_operator(cluster, environ=ENVIRON):
         await until_some(cluster)
         earlier = server.snapshot()
         await change(cluster)

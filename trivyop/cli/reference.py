@@ -26,10 +26,10 @@ from trivyop.kube.client import Api
 from trivyop.kube.config import Access, ClusterConfig
 from trivyop.kube.discovery import Discovery
 from trivyop.kube.transport import ApiMetrics
-from trivyop.scan.failures import FailureClass, RetryPolicy, failure, retry_policy
 from trivyop.scan.slots import Slots
 from trivyop.settings import load_settings
 from trivyop.settings.reference import build_page as build_settings_page
+from trivyop.trivy.failures import FailureClass, RetryPolicy, failure, retry_policy
 
 _SETTING = re.compile(r"\btrivy\.[\w.-]*\w(?:\.<\w+>)?|\bOPERATOR_\w+")
 _DOCS = Path(__file__).resolve().parents[2] / "docs"

@@ -35,7 +35,6 @@ from trivyop.kube.events import EventRecorder
 from trivyop.kube.resources import ObjectKey
 from trivyop.report.artifact import first_digest
 from trivyop.scan import state
-from trivyop.scan.failures import Failure, FailureClass, ScanError, failure
 from trivyop.scan.imagescan import ImageScan, ImageScanStatus, Phase, ResultSource
 from trivyop.scan.lifecycle import (
     Adopt,
@@ -56,6 +55,7 @@ from trivyop.scan.lifecycle import (
 from trivyop.scan.slots import Slots
 from trivyop.scan.times import time_or_none
 from trivyop.settings.values import Settings
+from trivyop.trivy.failures import Failure, FailureClass, ScanError, failure
 from trivyop.workload.images import ImageKey, ImageRefError
 from trivyop.workload.owners import WorkloadRef
 from trivyop.workload.resolve import Workload

@@ -16,9 +16,9 @@ from prometheus_client.registry import Collector
 from trivyop.controllers.usage import Usage
 from trivyop.controllers.view import REPORT_KINDS, View
 from trivyop.kube.resources import CLUSTERSBOMREPORTS
-from trivyop.scan.failures import FailureClass
 from trivyop.scan.imagescan import Phase, ResultSource
 from trivyop.scan.slots import Slots
+from trivyop.trivy.failures import FailureClass
 
 _KINDS = tuple(resource.kind for resource in (*REPORT_KINDS, CLUSTERSBOMREPORTS))
 _SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800)

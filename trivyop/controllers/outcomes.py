@@ -22,9 +22,9 @@ from trivyop.controllers.targets import Targets
 from trivyop.kube.events import EventRecorder
 from trivyop.scan import state
 from trivyop.scan.database import DatabaseVersion
-from trivyop.scan.failures import Failure, next_retry
 from trivyop.scan.imagescan import Database, ImageScan, ImageScanStatus, ResultSource
 from trivyop.scan.times import format_time
+from trivyop.trivy.failures import Failure, next_retry
 
 log = structlog.get_logger(__name__)
 

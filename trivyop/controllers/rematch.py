@@ -22,10 +22,10 @@ from trivyop.controllers.metrics import ScanMetrics
 from trivyop.controllers.results import ScanResult
 from trivyop.report.findings import Sbom
 from trivyop.scan.database import DatabaseStore, DatabaseVersion
-from trivyop.scan.failures import ScanError
 from trivyop.scan.podconfig import ScanVariant
 from trivyop.scan.rematch import rematch
 from trivyop.settings import Settings, TrivyMode
+from trivyop.trivy.failures import ScanError
 
 log = structlog.get_logger(__name__)
 

@@ -27,15 +27,6 @@ from trivyop.report.findings import BomLeftOut, Findings, Sbom
 from trivyop.scan.command import image_reference
 from trivyop.scan.cyclonedx import read_bom
 from trivyop.scan.database import DatabaseVersion, parse_database_version
-from trivyop.scan.failures import (
-    CutShortError,
-    Failure,
-    FailureClass,
-    FramingError,
-    ParseError,
-    classify,
-    failure,
-)
 from trivyop.scan.framing import (
     BOM_PART,
     DATABASE_PART,
@@ -58,6 +49,15 @@ from trivyop.scan.jobs import ScanJob
 from trivyop.scan.splitting import WHOLE_BYTES
 from trivyop.scan.trivy_json import ExpectedImage, read_findings
 from trivyop.settings import Settings
+from trivyop.trivy.failures import (
+    CutShortError,
+    Failure,
+    FailureClass,
+    FramingError,
+    ParseError,
+    classify,
+    failure,
+)
 from trivyop.workload.images import ImageName
 
 log = structlog.get_logger(__name__)

@@ -24,8 +24,8 @@ import msgspec
 
 from trivyop.report.findings import BomLeftOut, Sbom
 from trivyop.report.growing import GrowingBom
-from trivyop.scan.failures import ParseError
 from trivyop.scan.splitting import WHOLE_BYTES, Path, SplitError, bytes_in, split
+from trivyop.trivy.failures import ParseError
 
 T = TypeVar("T")
 

@@ -21,10 +21,10 @@ from pathlib import Path
 
 import msgspec
 
-from trivyop.scan.failures import FailureClass, ScanError, classify, failure
 from trivyop.scan.localtrivy import build_download_command, download_environment
-from trivyop.scan.process import run_program
 from trivyop.settings import Settings
+from trivyop.trivy.failures import FailureClass, ScanError, classify, failure
+from trivyop.trivy.process import run_program
 
 _DIRECTORY = re.compile(r"db-(\d+)")
 _STAGING = "staging"

@@ -29,7 +29,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Final, Protocol
 
-from trivyop.scan.failures import CutShortError, FramingError
+from trivyop.trivy.failures import CutShortError, FramingError
 
 PROTOCOL: Final = "trivyop/1"
 RESULT_PART: Final = "result.json"

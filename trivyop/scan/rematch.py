@@ -22,12 +22,12 @@ from msgspec.structs import replace
 from trivyop.report.findings import Findings, Sbom
 from trivyop.scan.cyclonedx import as_document
 from trivyop.scan.database import DatabaseStore
-from trivyop.scan.failures import FailureClass, ScanError, classify, failure
 from trivyop.scan.localtrivy import build_match_command, match_environment
 from trivyop.scan.podconfig import ScanVariant
-from trivyop.scan.process import run_program
 from trivyop.scan.trivy_json import read_findings
 from trivyop.settings import Settings, TrivyMode
+from trivyop.trivy.failures import FailureClass, ScanError, classify, failure
+from trivyop.trivy.process import run_program
 
 _BOM = "bom.cdx.json"
 _REPO_DIGEST = "aquasecurity:trivy:RepoDigest"

@@ -13,7 +13,6 @@ from msgspec.structs import replace
 
 from trivyop.report.findings import Findings
 from trivyop.report.summary import SeverityCounts
-from trivyop.scan.failures import Failure
 from trivyop.scan.imagescan import (
     Condition,
     Database,
@@ -26,6 +25,7 @@ from trivyop.scan.imagescan import (
 )
 from trivyop.scan.lifecycle import History
 from trivyop.scan.times import format_precise, format_time, time_or_none
+from trivyop.trivy.failures import Failure
 
 IN_USE = "InUse"
 SUCCEEDED = "Succeeded"

@@ -29,8 +29,8 @@ from trivyop.report.findings import (
 from trivyop.report.secret import WORST_SECRETS
 from trivyop.report.vulnerability import WORST_VULNERABILITIES
 from trivyop.report.worst import Worst
-from trivyop.scan.failures import FailureClass, ParseError, WrongImageError, failure
 from trivyop.scan.splitting import WHOLE_BYTES, Path, SplitError, bytes_in, split
+from trivyop.trivy.failures import FailureClass, ParseError, WrongImageError, failure
 
 T = TypeVar("T")
 

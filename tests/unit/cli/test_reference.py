@@ -9,7 +9,7 @@ import pytest
 
 from trivyop.cli.reference import build_failures_table, build_metrics_table, build_pages
 from trivyop.report import keys
-from trivyop.scan.failures import FailureClass
+from trivyop.trivy.failures import FailureClass
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = ROOT / "docs"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from trivyop.scan.cyclonedx import as_document, has_packages, parse_bom
-from trivyop.scan.failures import ParseError
+from trivyop.trivy.failures import ParseError
 
 REPORTS = Path(__file__).parents[2] / "data" / "golden" / "reports" / "sbomreports"
 OS_REF = "e03d0bf4-464f-4441-9933-ac7cac05066a"

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trivyop.scan.failures import FramingError
 from trivyop.scan.framing import BOM_PART, FAILURE_PART, RESULT_PART, FrameReader, Transmission
 from trivyop.scan.script import FAILURE_BYTES, build_scan_script
+from trivyop.trivy.failures import FramingError
 
 SCAN_ID = "sha256-0123456789abcdef.2.feedbeef01"
 RESULT = b'{"SchemaVersion": 2, "words": "' + bytes(random.Random(1).choices(b"abcdefgh ", k=700)) + b'"}'

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from trivyop.report.findings import Findings, Severity
 from trivyop.scan import cyclonedx, splitting, trivy_json
 from trivyop.scan.cyclonedx import read_bom
-from trivyop.scan.failures import FailureClass, ParseError, WrongImageError
 from trivyop.scan.splitting import SplitError, split
 from trivyop.scan.trivy_json import ExpectedImage, parse_findings, read_findings
+from trivyop.trivy.failures import FailureClass, ParseError, WrongImageError
 
 T = TypeVar("T")
 

@@ -30,12 +30,12 @@ from trivyop.scan.command import (
 from trivyop.scan.credentials import Credential, docker_config
 from trivyop.scan.cyclonedx import parse_bom
 from trivyop.scan.database import DatabaseStore, NoDatabaseError
-from trivyop.scan.failures import FailureClass, ScanError, WrongImageError, classify
 from trivyop.scan.framing import BOM_PART, FAILURE_PART, RESULT_PART, FrameReader, Transmission
 from trivyop.scan.rematch import rematch
 from trivyop.scan.script import build_scan_script
 from trivyop.scan.trivy_json import ExpectedImage, parse_findings
 from trivyop.settings import SecretText, Settings, TrivyMode, load_settings
+from trivyop.trivy.failures import FailureClass, ScanError, WrongImageError, classify
 from trivyop.workload.images import ImageName
 
 TRIVY = shutil.which("trivy", path=str(Path(sys.executable).parent)) or shutil.which("trivy")

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trivyop.report.findings import Severity
-from trivyop.scan.failures import FailureClass, ParseError, WrongImageError
 from trivyop.scan.trivy_json import ExpectedImage, parse_findings
+from trivyop.trivy.failures import FailureClass, ParseError, WrongImageError
 
 GOLDEN = Path(__file__).parents[2] / "data" / "golden" / "trivy"
 REFERENCE = "127.0.0.1:5000/shop/web:1.0"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trivyop.scan.failures import FailureClass, classify, failure, next_retry, retry_policy
-from trivyop.scan.trivy_errors import MAX_MESSAGE, essence, shorten
+from trivyop.trivy.failures import FailureClass, classify, failure, next_retry, retry_policy
+from trivyop.trivy.messages import MAX_MESSAGE, essence, shorten
 
 SAMPLES = Path(__file__).parents[2] / "data" / "trivy-errors"
 

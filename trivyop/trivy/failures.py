@@ -5,7 +5,7 @@ gives for a container or Job, and what Trivy wrote to its error output. The clas
 
 Promises: pure; any input gets a class; messages are short and hold the real error, not the list of container
 runtimes that Trivy also looked for.
-Not here: how the message is found in Trivy's output (``trivy_errors.py``), where failures are stored.
+Not here: how the message is found in Trivy's output (``messages.py``), where failures are stored.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from trivyop.errors import TransientError
-from trivyop.scan.trivy_errors import essence, shorten
+from trivyop.trivy.messages import essence, shorten
 
 
 class FailureClass(StrEnum):

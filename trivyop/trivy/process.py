@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
-from trivyop.scan.failures import FailureClass, ScanError, failure
+from trivyop.trivy.failures import FailureClass, ScanError, failure
 
 ERROR_TAIL_BYTES = 4096
 OUTPUT_LIMIT_BYTES = 64 * 1024 * 1024

@@ -11,8 +11,8 @@ from typing import IO
 
 import pytest
 
-from trivyop.scan.failures import FailureClass, ScanError
-from trivyop.scan.process import ERROR_TAIL_BYTES, Completed, run_program
+from trivyop.trivy.failures import FailureClass, ScanError
+from trivyop.trivy.process import ERROR_TAIL_BYTES, Completed, run_program
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 

@@ -1,0 +1,172 @@
+"""A made-up cluster: an API server in this process, filled past its front door, and the operator in another.
+
+What the operator asks comes over TLS, as always; only what stands in for the rest of a cluster (workloads,
+nodes, an earlier life of the operator) is put into the storage, because tens of thousands of requests would
+take longer than the benchmark. Whoever wants to know when something was accepted is told in that moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import sys
+import tempfile
+import time
+from asyncio.subprocess import PIPE, Process
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from trivyop.cli.manifests import crds
+from trivyop.kube.client import Api
+from trivyop.kube.config import ClusterConfig
+from trivyop.kube.resources import CRDS, NAMESPACES, Resource
+from trivyop.sandbox.apiserver.kinds import Served
+from trivyop.sandbox.apiserver.server import ApiServer
+from trivyop.sandbox.apiserver.storage import Change
+
+OPERATOR_NAMESPACE = "trivy-system"
+ENVIRON = {
+    "OPERATOR_NAMESPACE": OPERATOR_NAMESPACE,
+    "OPERATOR_METRICS_BIND_ADDRESS": "127.0.0.1:0",
+    "OPERATOR_HEALTH_PROBE_BIND_ADDRESS": "127.0.0.1:0",
+    "OPERATOR_REMATCH_ENABLED": "false",  # it would fetch a database
+}
+_OPERATOR = ("-m", "trivyop.cli.main", "run")
+_TICKS = os.sysconf("SC_CLK_TCK")
+_QUIET_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class MadeUpCluster:
+    """The server and the way to it."""
+
+    server: ApiServer
+    api: Api
+    kubeconfig: Path
+
+    def served(self, resource: Resource) -> Served:
+        return self.server.dispatch.kinds.get(resource.group, resource.version, resource.plural)
+
+    def put(self, resource: Resource, obj: Mapping[str, Any]) -> None:
+        """Store an object as it is: nobody checks it, and nobody fills in what it lacks."""
+        self.served(resource).put(dict(obj))
+
+    def listen(self, resource: Resource, told: Callable[[Change], None]) -> None:
+        """Have each change of that kind told in the moment that it is stored."""
+        self.served(resource).bucket.watchers.add(told)
+
+
+@asynccontextmanager
+async def made_up_cluster() -> AsyncGenerator[MadeUpCluster]:
+    """A server with our definitions and the operator's namespace, for the block."""
+    with tempfile.TemporaryDirectory(prefix="trivyop-bench-") as directory:
+        async with ApiServer() as server:
+            server.requests = deque()  # all of them count
+            kubeconfig = Path(directory, "kubeconfig")
+            await asyncio.to_thread(kubeconfig.write_text, json.dumps(server.kubeconfig()))
+            async with Api(await ClusterConfig.load(str(kubeconfig)), user_agent="bench") as api:
+                for crd in crds():
+                    await api.apply(CRDS, crd)
+                await api.create(NAMESPACES, {"metadata": {"name": OPERATOR_NAMESPACE}})
+                yield MadeUpCluster(server, api, kubeconfig)
+
+
+def settle() -> None:
+    """Let nobody look through what is there now, so that the server's memory does not slow it down."""
+    gc.collect()
+    gc.freeze()
+
+
+@dataclass(slots=True)
+class OperatorProcess:
+    """The operator, and what it has logged."""
+
+    process: Process
+    began: float  # UNIX time
+    told: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    _new: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def read(self) -> None:
+        """Take in the log until it ends."""
+        assert self.process.stderr is not None
+        async for line in self.process.stderr:
+            if line.startswith(b"{"):
+                self.told.append(json.loads(line))
+            else:
+                print(line.decode(), end="", file=sys.stderr)
+            self._new.set()
+        self.told.append({"event": "ended"})
+        self._new.set()
+
+    async def until_told(self, event: str, *, seconds: float = 300) -> dict[str, Any]:
+        """Wait for a line of that event; returns it."""
+        async with asyncio.timeout(seconds):
+            while True:
+                for line in self.told:
+                    if line["event"] == event:
+                        return line
+                    if line["event"] == "ended":
+                        raise RuntimeError(f"the operator ended: {self.told[-5:]}")
+                self._new.clear()
+                await self._new.wait()
+
+    async def until_quiet(self) -> None:
+        """Wait until it has nothing to do: for a second it used less than a twentieth of a core."""
+        while True:
+            before = self.cpu_seconds()
+            await asyncio.sleep(_QUIET_SECONDS)
+            if self.cpu_seconds() - before < _QUIET_SECONDS / 20:
+                return
+
+    def cpu_seconds(self) -> float:
+        """What it has used so far, user and system."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def memory(self) -> tuple[int, int]:
+        """Resident bytes: now, and at most so far."""
+        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        sizes = {line.split(":")[0]: line.split()[1] for line in lines if line.startswith("Vm")}
+        return int(sizes["VmRSS"]) * 1024, int(sizes["VmHWM"]) * 1024
+
+    async def stop(self) -> None:
+        """End it, and wait for its last words."""
+        self.process.terminate()
+        await self.process.wait()
+
+
+@asynccontextmanager
+async def operator_process(
+    cluster: MadeUpCluster,
+    environ: Mapping[str, str] | None = None,
+    *,
+    program: Sequence[str] = _OPERATOR,
+) -> AsyncGenerator[OperatorProcess]:
+    """`trivyop run` in a process of its own, for the block."""
+    began = time.time()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, *program, "--kubeconfig", str(cluster.kubeconfig)),
+        env={**os.environ, **ENVIRON, **(environ or {})},
+        stderr=PIPE,
+        limit=1 << 20,
+    )
+    operator = OperatorProcess(process, began)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(operator.read())
+        try:
+            yield operator
+        finally:
+            if process.returncode is None:
+                process.terminate()
+
+
+def unix_time(line: Mapping[str, Any]) -> float:
+    """When a line was logged."""
+    return datetime.fromisoformat(str(line["timestamp"])).timestamp()

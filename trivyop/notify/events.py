@@ -1,0 +1,72 @@
+"""Events: what there is to tell an endpoint, as values.
+
+A ``Change`` is the present state of one report, not what happened to it in between: several updates in a row
+may be one change. Of a report that is gone it carries what was last known.
+
+Promises: values are frozen; the documents in them are shared by endpoints, so nobody changes them.
+Not here: whether an endpoint wants it (``notify.filters``), and in which words (``notify.formats``).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import msgspec
+
+from trivyop.kube.resources import ObjectKey, Resource
+
+
+class Verb(StrEnum):
+    """What became of a report; the first writing of one is an update, too."""
+
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+class Subject(NamedTuple):
+    """One object that events are about: what they are ordered, and coalesced, by."""
+
+    resource: Resource
+    key: ObjectKey
+
+    def __str__(self) -> str:
+        return f"{self.resource.kind} {self.key}"
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A report as it is now, or as it was when it was deleted."""
+
+    verb: Verb
+    resource: Resource
+    key: ObjectKey
+    uid: str
+    content_hash: str  # the same for the same content; "" if that is not known, of a deleted report
+    object: dict[str, Any] | None
+    """The whole report; of a deleted one, the last one known. Where only its identity is known it is just that:
+    apiVersion, kind, and metadata with name, namespace and uid. None only where nobody asked for it."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether findings can be read from it."""
+        return self.object is not None and ("report" in self.object or "status" in self.object)
+
+
+class ScanFailed(msgspec.Struct, frozen=True):
+    """An image that could not be scanned, and that will not be for now."""
+
+    scan: ObjectKey  # the ImageScan
+    uid: str
+    image: str
+    digest: str
+    platform: str
+    reason: str  # the class of the failure: "auth", "not-found", ...
+    message: str
+    attempts: int
+    workloads: tuple[str, ...]  # "Deployment/shop/web"; the first ten
+    at: datetime  # of the last attempt; aware, UTC
+    content_hash: str  # the same for the same failure
+
+
+Event = Change | ScanFailed

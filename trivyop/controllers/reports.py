@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -31,7 +32,7 @@ from trivyop.errors import NotFoundError, TerminalError, TooLargeError
 from trivyop.kube.client import FIELD_MANAGER, Api
 from trivyop.kube.objects import Object, ObjectMeta
 from trivyop.kube.ownership import take_over
-from trivyop.kube.resources import CLUSTERSBOMREPORTS, ObjectKey, Resource
+from trivyop.kube.resources import ObjectKey, Resource
 from trivyop.report import keys
 from trivyop.report.budget import size_of
 from trivyop.report.content import seal
@@ -75,20 +76,22 @@ class Reports:
         self._refusals: dict[tuple[Resource, ObjectKey], Refusal] = {}
         self._denials = Denials(clock)
         self._deleting: set[str] = set()  # uids
-        self._lost_handlers: list[Callable[[ObjectKey, StoredReport], None]] = []
-        mirrors = {**view.reports, CLUSTERSBOMREPORTS: view.cluster_sboms}
+        self._lost_handlers: list[Callable[[Resource, ObjectKey, StoredReport], None]] = []
+        self._mirrors = view.all_reports
         self._ahead = {
-            resource: Ahead[StoredReport, StoredReport](mirror, lost=self._lost, catches_up=_is_the_written)
-            for resource, mirror in mirrors.items()
+            resource: Ahead[StoredReport, StoredReport](
+                mirror, lost=partial(self._lost, resource), catches_up=_is_the_written
+            )
+            for resource, mirror in self._mirrors.items()
         }
 
-    def add_lost_handler(self, handler: Callable[[ObjectKey, StoredReport], None]) -> None:
+    def add_lost_handler(self, handler: Callable[[Resource, ObjectKey, StoredReport], None]) -> None:
         """Call `handler` for a report that was gone before the informer ever told of it."""
         self._lost_handlers.append(handler)
 
-    def _lost(self, key: ObjectKey, report: StoredReport) -> None:
+    def _lost(self, resource: Resource, key: ObjectKey, report: StoredReport) -> None:
         for handler in self._lost_handlers:
-            handler(key, report)
+            handler(resource, key, report)
 
     # what there is
 
@@ -97,7 +100,7 @@ class Reports:
         return self._ahead[resource].get(key) or self._mirror(resource).get(key)
 
     def _mirror(self, resource: Resource) -> Mirror[StoredReport]:
-        return self._view.cluster_sboms if resource is CLUSTERSBOMREPORTS else self._view.reports[resource]
+        return self._mirrors[resource]
 
     def find(self, resource: Resource, workload: Workload, container: str) -> StoredReport | None:
         """The report of a container, whether it is current or not."""

@@ -20,11 +20,19 @@ from trivyop.kube.discovery import Discovery
 from trivyop.kube.informer import Informer, InformerMetrics
 from trivyop.kube.objects import Object
 from trivyop.kube.resources import (
+    CLUSTERCOMPLIANCEREPORTS,
+    CLUSTERCONFIGAUDITREPORTS,
+    CLUSTERINFRAASSESSMENTREPORTS,
+    CLUSTERRBACASSESSMENTREPORTS,
     CLUSTERSBOMREPORTS,
+    CLUSTERVULNERABILITYREPORTS,
+    CONFIGAUDITREPORTS,
     EXPOSEDSECRETREPORTS,
     IMAGESCANS,
+    INFRAASSESSMENTREPORTS,
     JOBS,
     NODES,
+    RBACASSESSMENTREPORTS,
     SBOMREPORTS,
     VULNERABILITYREPORTS,
     Resource,
@@ -56,6 +64,16 @@ BY_SCAN = "scan"
 """Index of scan Jobs: from the name of an ImageScan to its Jobs."""
 
 REPORT_KINDS = (VULNERABILITYREPORTS, EXPOSEDSECRETREPORTS, SBOMREPORTS)
+"""What scans of images make for the containers of workloads."""
+AUDIT_REPORT_KINDS = (
+    CONFIGAUDITREPORTS,
+    CLUSTERCONFIGAUDITREPORTS,
+    RBACASSESSMENTREPORTS,
+    CLUSTERRBACASSESSMENTREPORTS,
+    INFRAASSESSMENTREPORTS,
+    CLUSTERINFRAASSESSMENTREPORTS,
+)
+"""What audits make for resources."""
 
 WORKLOAD_STRUCTS: Mapping[WorkloadKind, type[Any]] = {
     WorkloadKind.POD: Pod,
@@ -101,24 +119,14 @@ class View:
         }
         self.nodes: Mirror[Node] = self._mirror(NODES, Node, ("",), transform=slim)
         self.reports: dict[Resource, Mirror[StoredReport]] = {
-            resource: self._mirror(
-                resource,
-                Object,
-                watched,
-                transform=StoredReport.parse,
-                metadata_only=True,
-                indexes={BY_OWNER: lambda report: (report.owner,), BY_DIGEST: _digests},
-            )
-            for resource in REPORT_KINDS
+            resource: self._reports(resource, watched) for resource in REPORT_KINDS
         }
-        self.cluster_sboms: Mirror[StoredReport] = self._mirror(
-            CLUSTERSBOMREPORTS,
-            Object,
-            ("",),
-            transform=StoredReport.parse,
-            metadata_only=True,
-            indexes={BY_DIGEST: _digests},
-        )
+        self.audit_reports: dict[Resource, Mirror[StoredReport]] = {
+            resource: self._reports(resource, watched) for resource in AUDIT_REPORT_KINDS
+        }
+        self.cluster_sboms: Mirror[StoredReport] = self._reports(CLUSTERSBOMREPORTS)
+        self.cluster_vulnerabilities: Mirror[StoredReport] = self._reports(CLUSTERVULNERABILITYREPORTS)
+        self.compliance: Mirror[StoredReport] = self._reports(CLUSTERCOMPLIANCEREPORTS, may_miss=True)
         self.scans: Mirror[ImageScan] = self._mirror(
             IMAGESCANS,
             ImageScan,
@@ -144,6 +152,20 @@ class View:
             nodes=self.nodes,
         )
 
+    def _reports(
+        self, resource: Resource, watched: Iterable[str] = ("",), *, may_miss: bool = False
+    ) -> Mirror[StoredReport]:
+        """The reports of one kind, of which the metadata is enough."""
+        return self._mirror(
+            resource,
+            Object,
+            watched if resource.namespaced else ("",),
+            transform=StoredReport.parse,
+            metadata_only=True,
+            indexes={BY_OWNER: lambda report: (report.owner,), BY_DIGEST: _digests},
+            may_miss=may_miss,
+        )
+
     def _mirror(
         self,
         resource: Resource,
@@ -155,9 +177,11 @@ class View:
         label_selector: str = "",
         indexes: Mapping[str, Callable[[V], Iterable[str]]] | None = None,
         called: str = "",
+        may_miss: bool = False,
     ) -> Mirror[V]:
         if not self._discovery.serves(resource):
-            self.missing.append(resource)
+            if not may_miss:
+                self.missing.append(resource)
             return Mirror(resource, {})
         informers: dict[str, Informer[V]] = {}
         for namespace in namespaces:
@@ -185,6 +209,17 @@ class View:
     def report_kinds(self) -> tuple[Resource, ...]:
         """The report kinds that can be written here."""
         return tuple(kind for kind in REPORT_KINDS if kind not in self.missing)
+
+    @property
+    def all_reports(self) -> dict[Resource, Mirror[StoredReport]]:
+        """The reports of every kind; of a kind that the server does not have, none."""
+        return {
+            **self.reports,
+            **self.audit_reports,
+            CLUSTERSBOMREPORTS: self.cluster_sboms,
+            CLUSTERVULNERABILITYREPORTS: self.cluster_vulnerabilities,
+            CLUSTERCOMPLIANCEREPORTS: self.compliance,
+        }
 
     @property
     def waiting_for(self) -> list[str]:

@@ -30,7 +30,7 @@ from trivyop.controllers.view import View
 from trivyop.errors import ForbiddenError
 from trivyop.kube.client import Api
 from trivyop.kube.objects import Object
-from trivyop.kube.resources import NAMESPACES, ObjectKey
+from trivyop.kube.resources import NAMESPACES, ObjectKey, Resource
 from trivyop.report.stored import StoredReport
 from trivyop.workload.objects import Job, Node, Pod
 from trivyop.workload.owners import (
@@ -103,7 +103,7 @@ class Workloads:
         for mirror in self._view.reports.values():
             mirror.add_handler(self._report_changed)
             mirror.add_recovery_handler(self._look_at_all)
-        self._reports.add_lost_handler(lambda key, report: self._report_changed(key, report, None))
+        self._reports.add_lost_handler(self._report_lost)
         self._started = True
 
     def all(self) -> list[WorkloadRef]:
@@ -177,6 +177,10 @@ class Workloads:
         due = self._clock.monotonic() + _DELETED_PATIENCE_SECONDS
         self._lost.setdefault(ref, {})[old.container] = _Lost(old.owner_uid, self._clock.now(), due)
         self._queue.add_after(ref, _DELETED_PATIENCE_SECONDS, Priority.USER)
+
+    def _report_lost(self, resource: Resource, key: ObjectKey, report: StoredReport) -> None:
+        if resource in self._view.reports:
+            self._report_changed(key, report, None)
 
     def _report_told(self, report: StoredReport) -> None:
         """A report may be told of when its workload is past it: it was on its way when that was looked at."""

@@ -67,6 +67,7 @@ class Resource:
         return "/".join(parts)
 
 
+_RBAC = "rbac.authorization.k8s.io"
 _REPORTS = "aquasecurity.github.io"
 
 PODS = Resource("", "v1", "pods", "Pod")
@@ -83,6 +84,17 @@ STATEFULSETS = Resource("apps", "v1", "statefulsets", "StatefulSet")
 DAEMONSETS = Resource("apps", "v1", "daemonsets", "DaemonSet")
 JOBS = Resource("batch", "v1", "jobs", "Job")
 CRONJOBS = Resource("batch", "v1", "cronjobs", "CronJob")
+SERVICES = Resource("", "v1", "services", "Service")
+LIMITRANGES = Resource("", "v1", "limitranges", "LimitRange")
+RESOURCEQUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota")
+PERSISTENTVOLUMES = Resource("", "v1", "persistentvolumes", "PersistentVolume", namespaced=False)
+PERSISTENTVOLUMECLAIMS = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
+INGRESSES = Resource("networking.k8s.io", "v1", "ingresses", "Ingress")
+NETWORKPOLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
+ROLES = Resource(_RBAC, "v1", "roles", "Role")
+CLUSTERROLES = Resource(_RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False)
+ROLEBINDINGS = Resource(_RBAC, "v1", "rolebindings", "RoleBinding")
+CLUSTERROLEBINDINGS = Resource(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False)
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 CRDS = Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
@@ -95,5 +107,20 @@ CLUSTERSBOMREPORTS = Resource(
 )
 CLUSTERVULNERABILITYREPORTS = Resource(
     _REPORTS, "v1alpha1", "clustervulnerabilityreports", "ClusterVulnerabilityReport", namespaced=False
+)
+CONFIGAUDITREPORTS = Resource(_REPORTS, "v1alpha1", "configauditreports", "ConfigAuditReport")
+CLUSTERCONFIGAUDITREPORTS = Resource(
+    _REPORTS, "v1alpha1", "clusterconfigauditreports", "ClusterConfigAuditReport", namespaced=False
+)
+RBACASSESSMENTREPORTS = Resource(_REPORTS, "v1alpha1", "rbacassessmentreports", "RbacAssessmentReport")
+CLUSTERRBACASSESSMENTREPORTS = Resource(
+    _REPORTS, "v1alpha1", "clusterrbacassessmentreports", "ClusterRbacAssessmentReport", namespaced=False
+)
+INFRAASSESSMENTREPORTS = Resource(_REPORTS, "v1alpha1", "infraassessmentreports", "InfraAssessmentReport")
+CLUSTERINFRAASSESSMENTREPORTS = Resource(
+    _REPORTS, "v1alpha1", "clusterinfraassessmentreports", "ClusterInfraAssessmentReport", namespaced=False
+)
+CLUSTERCOMPLIANCEREPORTS = Resource(
+    _REPORTS, "v1alpha1", "clustercompliancereports", "ClusterComplianceReport", namespaced=False
 )
 IMAGESCANS = Resource("trivyop.dev", "v1alpha1", "imagescans", "ImageScan")

@@ -20,6 +20,7 @@ RESOURCE_NAME_HASH: Final = "trivy-operator.resource.name-hash"  # the label in 
 RESOURCE_NAMESPACE: Final = "trivy-operator.resource.namespace"
 CONTAINER_NAME: Final = "trivy-operator.container.name"
 SPEC_HASH: Final = "resource-spec-hash"
+POLICIES_HASH: Final = "plugin-config-hash"  # on reports of audits: which checks applied
 IMAGE_ID: Final = "resource-image-id"  # on ClusterSbomReports
 SBOM_TYPE: Final = "trivy-operator.aquasecurity.github.io/sbom-type"
 REPORT_TTL: Final = "trivy-operator.aquasecurity.github.io/report-ttl"  # a Go duration: "24h0m0s"

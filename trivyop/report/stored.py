@@ -25,6 +25,7 @@ class StoredReport(msgspec.Struct, frozen=True, gc=False):
     owner_uid: str
     container: str
     spec_hash: str
+    policies_hash: str  # of an audit: the checks that applied
     digest: str
     platform: str
     settings_hash: str
@@ -49,6 +50,7 @@ class StoredReport(msgspec.Struct, frozen=True, gc=False):
             owner_uid=owner.uid if owner else "",
             container=sys.intern(labels.get(keys.CONTAINER_NAME, "")),
             spec_hash=sys.intern(labels.get(keys.SPEC_HASH, "")),
+            policies_hash=sys.intern(labels.get(keys.POLICIES_HASH, "")),
             digest=sys.intern(annotations.get(keys.IMAGE_DIGEST, "")),
             platform=sys.intern(annotations.get(keys.PLATFORM, "")),
             settings_hash=sys.intern(annotations.get(keys.SETTINGS_HASH, "")),

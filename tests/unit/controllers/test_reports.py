@@ -18,13 +18,21 @@ from trivyop.errors import TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.informer import Informer
 from trivyop.kube.objects import Object, ObjectMeta
-from trivyop.kube.resources import CLUSTERSBOMREPORTS, VULNERABILITYREPORTS, ObjectKey, Resource
+from trivyop.kube.resources import (
+    CLUSTERCOMPLIANCEREPORTS,
+    CLUSTERSBOMREPORTS,
+    CLUSTERVULNERABILITYREPORTS,
+    VULNERABILITYREPORTS,
+    ObjectKey,
+    Resource,
+)
 from trivyop.kube.store import Store
 from trivyop.report import keys
 from trivyop.report.stored import StoredReport
 from trivyop.workload.images import ImageKey
 
 KEY = ObjectKey("shop", "pod-web-web")
+KINDS = (*REPORT_KINDS, CLUSTERSBOMREPORTS, CLUSTERVULNERABILITYREPORTS, CLUSTERCOMPLIANCEREPORTS)
 
 
 class Told:
@@ -89,13 +97,15 @@ class World:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.server = Server()
-        self.told = {kind: Told() for kind in (*REPORT_KINDS, CLUSTERSBOMREPORTS)}
+        self.told = {kind: Told() for kind in KINDS}
         mirrors = {
             kind: Mirror(kind, {"": cast("Informer[StoredReport]", told)}) for kind, told in self.told.items()
         }
         view = View.__new__(View)
-        view.cluster_sboms = mirrors.pop(CLUSTERSBOMREPORTS)
-        view.reports = mirrors
+        view.reports, view.audit_reports = mirrors, {}
+        view.cluster_sboms = mirrors[CLUSTERSBOMREPORTS]
+        view.cluster_vulnerabilities = mirrors[CLUSTERVULNERABILITYREPORTS]
+        view.compliance = mirrors[CLUSTERCOMPLIANCEREPORTS]
         self.reports = Reports(
             cast("Api", self.server),
             view,
@@ -185,7 +195,7 @@ async def test_report_that_somebody_changes_after_us_is_as_they_left_it(world: W
 async def test_report_that_a_list_comes_without_was_lost(world: World) -> None:
     """It came and went while the informer was cut off: no event will ever tell."""
     lost: list[ObjectKey] = []
-    world.reports.add_lost_handler(lambda key, _report: lost.append(key))
+    world.reports.add_lost_handler(lambda _kind, key, _report: lost.append(key))
     await world.write("a")
 
     world.informer.begin_list()

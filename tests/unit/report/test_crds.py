@@ -16,10 +16,26 @@ KINDS = {
     "ExposedSecretReport": ("exposedsecretreports", ["exposedsecret", "exposedsecrets"], "Namespaced"),
     "SbomReport": ("sbomreports", ["sbom", "sboms"], "Namespaced"),
     "ClusterSbomReport": ("clustersbomreports", ["clustersbom"], "Cluster"),
+    "ConfigAuditReport": ("configauditreports", ["configaudit", "configaudits"], "Namespaced"),
+    "ClusterConfigAuditReport": ("clusterconfigauditreports", ["clusterconfigaudit"], "Cluster"),
+    "RbacAssessmentReport": ("rbacassessmentreports", ["rbacassessment", "rbacassessments"], "Namespaced"),
+    "ClusterRbacAssessmentReport": (
+        "clusterrbacassessmentreports",
+        ["clusterrbacassessmentreport"],
+        "Cluster",
+    ),
+    "InfraAssessmentReport": (
+        "infraassessmentreports",
+        ["infraassessment", "infraassessments"],
+        "Namespaced",
+    ),
+    "ClusterInfraAssessmentReport": ("clusterinfraassessmentreports", ["clusterinfraassessment"], "Cluster"),
     "ImageScan": ("imagescans", ["imgscan", "imgscans"], "Namespaced"),
 }
 IMAGE_COLUMNS = ["Repository", "Tag", "Scanner", "Age"]
+AUDIT_KINDS = {kind for kind in KINDS if "Audit" in kind or "Assessment" in kind}
 COLUMNS = {
+    **dict.fromkeys(AUDIT_KINDS, (["Scanner", "Age"], ["Critical", "High", "Medium", "Low"])),
     "VulnerabilityReport": (IMAGE_COLUMNS, ["Critical", "High", "Medium", "Low", "Unknown"]),
     "ClusterVulnerabilityReport": (IMAGE_COLUMNS, ["Critical", "High", "Medium", "Low", "Unknown"]),
     "ExposedSecretReport": (IMAGE_COLUMNS, ["Critical", "High", "Medium", "Low"]),
@@ -81,7 +97,7 @@ def test_only_image_scans_have_a_status(kind: str) -> None:
 def test_unknown_root_fields_are_kept_where_they_always_were(kind: str) -> None:
     kept = version_of(kind)["schema"]["openAPIV3Schema"].get("x-kubernetes-preserve-unknown-fields", False)
 
-    assert kept == (kind not in {"ClusterSbomReport", "ImageScan"})
+    assert kept == (kind not in {"ClusterSbomReport", "InfraAssessmentReport", "ImageScan"})
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,34 +1,116 @@
-"""Listing: the findings that a report of any kind shows.
+"""Listing: the findings that a report of any kind shows, and the number by which each is remembered.
+
+A finding is one vulnerability in one package, one secret rule in one file, one failed check, one failed
+control. Versions are not part of what it is: an update of the package that leaves the vulnerability in is no
+news. Its number has 48 bits: 44 of a hash that says which finding, 3 of its severity, 1 whether it can be
+fixed. So one that grew worse is still the same, and one that is gone is still known by its severity.
 
 Reports are read as they are stored, whoever wrote them: what is not as the schema says is passed over, never
 an error. Rows that are the same finding (a package that is there twice) are one, as bad as the worst of them.
 
-Not here: bills of materials, which have no findings.
+Not here: bills of materials, which have no findings; what is new (``findings.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import StrEnum
+from typing import Any, cast
 
+import msgspec
 from msgspec.structs import replace
 
-from trivyop.notify.findings import FindingKind, FindingRef, finding_id, order
+from trivyop.report import keys
 from trivyop.report.budget import Omitted
 from trivyop.report.findings import Severity
+
+ID_BYTES = 6
+
+_STATE_BITS = 4
+_STATE_MASK = (1 << _STATE_BITS) - 1
+_HASH_BITS = 8 * ID_BYTES - _STATE_BITS
+_SEVERITIES = tuple(Severity)
+_POD_TEMPLATE_HASH = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{5,10}")
 
 Row = Mapping[str, Any]
 
 
+class FindingKind(StrEnum):
+    """What kind of thing was found."""
+
+    VULNERABILITY = "vulnerability"
+    SECRET = "secret"  # noqa: S105  (a word, not one)
+    CHECK = "check"
+    CONTROL = "control"  # of a compliance report
+
+
+class FindingRef(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One finding, as far as messages tell of it; texts are "" where nothing is known."""
+
+    id: int  # what is remembered of it
+    kind: FindingKind | None = None  # None: only the id is known any more
+    name: str = ""  # "CVE-2023-5363", "aws-access-key-id", "AVD-KSV-0014"
+    severity: Severity
+    fixable: bool = True  # only of a vulnerability it can be false
+    package: str = ""
+    installed_version: str = ""
+    fixed_version: str = ""
+    place: str = ""  # the file, of a secret or of a package in a language's archive
+    title: str = ""
+    link: str = ""
+
+    @property
+    def which(self) -> int:
+        """What stays the same as long as it is the same finding."""
+        return which(self.id)
+
+    @property
+    def identity(self) -> str:
+        """``which`` as text: the same when it is added and when it is resolved."""
+        return f"{self.which:011x}"
+
+    @classmethod
+    def of_id(cls, number: int) -> FindingRef:
+        """What an id alone tells."""
+        rank = (number & _STATE_MASK) >> 1
+        severity = _SEVERITIES[rank] if rank < len(_SEVERITIES) else Severity.UNKNOWN
+        return cls(id=number, severity=severity, fixable=bool(number & 1))
+
+
+def finding_id(identity: Iterable[str], severity: Severity, *, fixable: bool) -> int:
+    """The number for a finding; ``identity`` are the texts that make it the same finding next time."""
+    digest = hashlib.blake2b("\0".join(identity).encode(errors="surrogatepass"), digest_size=8).digest()
+    number = int.from_bytes(digest) >> (64 - _HASH_BITS)
+    return number << _STATE_BITS | severity.rank << 1 | fixable
+
+
+def which(number: int) -> int:
+    """The part of an id that says which finding it is."""
+    return number >> _STATE_BITS
+
+
+def grew(old: int, new: int) -> bool:
+    """Of two ids of one finding: whether it is worse now, or has a fix that it had not."""
+    worse = (new & _STATE_MASK) >> 1 < (old & _STATE_MASK) >> 1
+    return worse or bool(new & 1 and not old & 1)
+
+
+def order(found: FindingRef) -> tuple[int, bool, str, str, int]:
+    """Sorts findings: worst first, those with a fix before those without, then by name."""
+    return found.severity.rank, not found.fixable, found.name, found.package, found.id
+
+
 def list_findings(report: Row) -> tuple[FindingRef, ...]:
     """Every finding once, worst first."""
-    found: dict[str, FindingRef] = {}
+    found: dict[int, FindingRef] = {}
     for one in _all(report):
-        known = found.get(one.identity)
+        known = found.get(one.which)
         if known is None:
-            found[one.identity] = one
+            found[one.which] = one
         elif one.id != known.id:
-            found[one.identity] = _together(known, one)
+            found[one.which] = _together(known, one)
     return tuple(sorted(found.values(), key=order))
 
 
@@ -36,6 +118,24 @@ def shows_everything(report: Row) -> bool:
     """Whether no finding was left out of the report for its size."""
     annotations = _mapping(_mapping(report, "metadata"), "annotations")
     return not Omitted.of({key: text for key, text in annotations.items() if isinstance(text, str)}).findings
+
+
+def lineage(report: Row) -> str:
+    """What a report is about, whatever revision of it: two ReplicaSets of one Deployment are the same.
+
+    Findings are worth comparing along it: a rollout that changes nothing in an image is no news.
+    """
+    labels = _mapping(_mapping(report, "metadata"), "labels")
+    kind, name = _text(labels, keys.RESOURCE_KIND), _text(labels, keys.RESOURCE_NAME)
+    if not kind or not name:
+        meta = _mapping(report, "metadata")
+        return f"{_text(report, 'kind')}//{_text(meta, 'namespace')}/{_text(meta, 'name')}/"
+    if kind == "ReplicaSet":
+        stem, dash, suffix = name.rpartition("-")
+        if stem and _POD_TEMPLATE_HASH.fullmatch(dash + suffix):
+            name = stem
+    place = (_text(labels, keys.RESOURCE_NAMESPACE), name, _text(labels, keys.CONTAINER_NAME))
+    return "/".join((_text(report, "kind"), kind, *place))
 
 
 def _all(report: Row) -> Iterator[FindingRef]:
@@ -85,27 +185,18 @@ def _secret(row: Row) -> Iterator[FindingRef]:
 
 
 def _check(row: Row) -> Iterator[FindingRef]:
-    if row.get("success") is not False:
-        return
-    name, severity = _text(row, "checkID"), Severity.parse(_text(row, "severity"))
-    yield FindingRef(
-        id=finding_id((name,), severity, fixable=True),
-        kind=FindingKind.CHECK,
-        name=name,
-        severity=severity,
-        title=_text(row, "title"),
-    )
+    if row.get("success") is False:
+        yield _named(FindingKind.CHECK, _text(row, "checkID"), row, _text(row, "title"))
 
 
 def _control(row: Row) -> FindingRef:
-    name, severity = _text(row, "id"), Severity.parse(_text(row, "severity"))
-    return FindingRef(
-        id=finding_id((name,), severity, fixable=True),
-        kind=FindingKind.CONTROL,
-        name=name,
-        severity=severity,
-        title=_text(row, "name"),
-    )
+    return _named(FindingKind.CONTROL, _text(row, "id"), row, _text(row, "name"))
+
+
+def _named(kind: FindingKind, name: str, row: Row, title: str) -> FindingRef:
+    severity = Severity.parse(_text(row, "severity"))
+    number = finding_id((name,), severity, fixable=True)
+    return FindingRef(id=number, kind=kind, name=name, severity=severity, title=title)
 
 
 _READERS: Mapping[str, Callable[[Row], Iterator[FindingRef]]] = {
@@ -119,23 +210,21 @@ def _together(one: FindingRef, other: FindingRef) -> FindingRef:
     """One finding out of two rows for it: the worse severity, and a fix if either has one."""
     first, second = sorted((one, other), key=order)
     fixable = first.fixable or second.fixable
-    number = first.id | 1 if fixable else first.id
-    return replace(
-        first, id=number, fixable=fixable, fixed_version=first.fixed_version or second.fixed_version
-    )
+    fixed_version = first.fixed_version or second.fixed_version
+    return replace(first, id=first.id | fixable, fixable=fixable, fixed_version=fixed_version)
 
 
 def _mapping(row: Row, field: str) -> Row:
     value = row.get(field)
-    return value if isinstance(value, dict) else {}
+    return cast(Row, value) if isinstance(value, dict) else {}
 
 
 def _rows(row: Row, field: str) -> Iterator[Row]:
     value = row.get(field)
     if isinstance(value, list):
-        for one in value:  # pyright: ignore[reportUnknownVariableType]
+        for one in cast(list[Any], value):
             if isinstance(one, dict):
-                yield one
+                yield cast(Row, one)
 
 
 def _text(row: Row, field: str) -> str:

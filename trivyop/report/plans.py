@@ -19,6 +19,7 @@ Body = dict[str, Any]
 """The ``report`` part of a report."""
 
 TEXT_LIMIT = 80  # characters of a title or a match that tell which one it is
+MESSAGE_LIMIT = 500  # characters that say what a check found
 _LAYER_PROPERTIES = frozenset({"aquasecurity:trivy:LayerDigest", "aquasecurity:trivy:LayerDiffID"})
 
 
@@ -111,6 +112,26 @@ def _drop_dependencies(report: Body) -> bool:
     return bool(report["components"].pop("dependencies", None))
 
 
+def _checks(report: Body) -> list[Row]:
+    return report["checks"]
+
+
+def _drop_passed(report: Body) -> bool:
+    failed = [row for row in report["checks"] if not row["success"]]
+    if len(failed) == len(report["checks"]):
+        return False
+    report["checks"] = failed
+    return True
+
+
+def _shorten_messages(row: Row) -> bool:
+    before = row.get("messages")
+    if not before:
+        return False
+    row["messages"] = [text[:MESSAGE_LIMIT] for text in before]
+    return row["messages"] != before
+
+
 def _copy_rows(field: str) -> Callable[[Body], Body]:
     return lambda report: {**report, field: [dict(row) for row in report[field]]}
 
@@ -156,10 +177,27 @@ SBOM_PLAN = Plan(
     importance=lambda row: (row.get("type") != "operating-system",),
     copy=_copy_bom,
 )
+_CHECKS = Plan(
+    steps=(
+        Step("passed", _drop_passed),
+        Step("descriptions", _in_each(_checks, _without("description"))),
+        Step("remediations", _in_each(_checks, _without("remediation"))),
+        Step("messages", _in_each(_checks, _shorten_messages)),
+    ),
+    rows=_checks,
+    importance=lambda row: (row["success"], _severity_rank(row)),
+    copy=_copy_rows("checks"),
+)
 PLANS = {
     "VulnerabilityReport": _VULNERABILITIES,
     "ClusterVulnerabilityReport": _VULNERABILITIES,
     "ExposedSecretReport": _SECRETS,
     "SbomReport": SBOM_PLAN,
     "ClusterSbomReport": SBOM_PLAN,
+    "ConfigAuditReport": _CHECKS,
+    "ClusterConfigAuditReport": _CHECKS,
+    "RbacAssessmentReport": _CHECKS,
+    "ClusterRbacAssessmentReport": _CHECKS,
+    "InfraAssessmentReport": _CHECKS,
+    "ClusterInfraAssessmentReport": _CHECKS,
 }

@@ -1,12 +1,12 @@
 """Delivery: one message, sent once, and what became of it.
 
-What may work later is a ``TransientError``: a broken network, 408, 429, 5xx, and redirects, which are a proxy's
-or a login page's more often than the receiver's word; 429 and 503 say when (``Retry-After``, in seconds or as
-a date). Any other answer that is not 2xx is a ``RefusedError``.
+What may work later is a ``TransientError``: a broken network, 408, 429, 5xx, and redirects, which are the
+word of a proxy or a login page more often than the receiver's. An answer may say when (``Retry-After``, in
+seconds or as a date). Any other answer that is not 2xx is a ``RefusedError``.
 
-Promises: one request takes no longer than the endpoint's timeout; of an answer no more than a few kilobytes are
-read, and its compression is left alone; a redirect is never followed, so headers and body reach nobody but the
-configured host; messages name the endpoint, and show no secret, not even one that the answer repeats.
+Promises: an answer begins within the endpoint's timeout, and no more than two seconds and a few kilobytes are
+spent on the rest of it, compressed or not; a redirect is never followed, so headers and body reach nobody but
+the configured host; messages name the endpoint, and show no secret, not even one that the answer repeats.
 Not here: whether and when to try again (``notify.channel``).
 """
 
@@ -18,6 +18,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from io import BytesIO
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -31,7 +32,7 @@ _CONNECT_SECONDS = 10.0
 _KEEP_ALIVE_SECONDS = 30.0  # shorter than what receivers and load balancers keep, as a rule
 _MAX_READ_BYTES = 64 * 1024  # of an answer; a connection with more to come is closed
 _MAX_SHOWN = 200
-_DRAIN_SECONDS = 2.0  # for the rest of a good answer, so that its connection can be used again
+_REST_SECONDS = 2.0  # for the rest of an answer; if it comes, its connection can be used again
 _MAX_RETRY_AFTER_SECONDS = 3600.0
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
 
@@ -86,7 +87,7 @@ class Courier:
         name = f"endpoint {access.endpoint!r}"
         try:
             async with deadline(self._clock, access.timeout_seconds):
-                await self._exchange(message, name)
+                response = await self._post(message)
         except TimeoutError as error:
             raise TransientError(f"{name}: no answer within {access.timeout_seconds:g} s") from error
         except ssl.SSLError as error:
@@ -95,78 +96,67 @@ class Courier:
             reason = _tls_reason(error.certificate_error)
             raise TransientError(f"{name}: TLS: the certificate of {error.host}: {reason}") from error
         except aiohttp.ClientConnectorSSLError as error:
-            raise TransientError(f"{name}: TLS: {_tls_reason(error.os_error)}") from error
+            raise TransientError(f"{name}: TLS: {_tls_reason(error.__cause__ or error)}") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # what aiohttp says of a URL or a header may quote it
             raise TransientError(f"{name}: {self._redacted(str(error)) or type(error).__name__}") from error
 
-    async def _exchange(self, message: Message, name: str) -> None:
+        try:
+            rest = await self._rest(response)
+        finally:
+            response.close()  # a connection that was read to its end has gone back by now
+        self._judge(response, rest, name)
+
+    async def _post(self, message: Message) -> aiohttp.ClientResponse:
         access = self.access
         headers = {**access.headers, **message.headers, "Content-Type": message.content_type}
         if access.signing_keys:
-            signed = signed_headers(access.signing_keys, message.id, message.body, self._clock.now())
-            headers |= signed
-        response = await self._session.post(
+            headers |= signed_headers(access.signing_keys, message.id, message.body, self._clock.now())
+        return await self._session.post(
             access.url,
-            data=message.body,
+            data=BytesIO(message.body),  # sent in pieces, as bytes are not
             headers=headers,
             allow_redirects=False,
             proxy=access.proxy,
             server_hostname=access.server_name or None,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
         )
+
+    async def _rest(self, response: aiohttp.ClientResponse) -> bytes:
+        """What comes of the body at once; the status has said what matters."""
+        pieces: list[bytes] = []
+        room = _MAX_READ_BYTES
         try:
-            if response.status < 300:
-                await self._drain(response)
-                return
-            said = await self._said(response)
-        finally:
-            response.close()  # a connection that was read to its end has gone back by now
-        answer = f"{name} answers {response.status}{f': {said}' if said else ''}"
-        if response.status < 400:
+            async with deadline(self._clock, _REST_SECONDS):
+                while room > 0 and (piece := await response.content.readany()):
+                    pieces.append(piece)
+                    room -= len(piece)
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            pass
+        return b"".join(pieces)
+
+    def _judge(self, response: aiohttp.ClientResponse, rest: bytes, name: str) -> None:
+        """Raise what an answer means, unless it is a good one."""
+        status = response.status
+        if status < 300:
+            return
+        if status < 400:
             where = urlsplit(response.headers.get("Location", "")).hostname
             other = f" to {self._redacted(where)}" if where else ""
-            raise TransientError(
-                f"{name} answers {response.status}, a redirect{other}, which is not followed"
-            )
-        if response.status in (408, 425, 429) or response.status >= 500:
+            raise TransientError(f"{name} answers {status}, a redirect{other}, which is not followed")
+        text = self._redacted(rest[: 4 * _MAX_SHOWN].decode(errors="replace"))
+        said = _UNPRINTABLE.sub(" ", text).strip()[:_MAX_SHOWN]
+        answer = f"{name} answers {status}{f': {said}' if said else ''}"
+        if status in (408, 425, 429) or status >= 500:
             wish = retry_after_seconds(response.headers.get("Retry-After"), self._clock.now())
             raise TransientError(answer, wish)
-        raise RefusedError(answer, response.status)
-
-    async def _drain(self, response: aiohttp.ClientResponse) -> None:
-        """Read the rest of a good answer, if it is small and comes at once; whatever it is, the message is in."""
-        try:
-            async with deadline(self._clock, min(_DRAIN_SECONDS, self.access.timeout_seconds / 2)):
-                await _read(response, _MAX_READ_BYTES)
-        except (TimeoutError, aiohttp.ClientError, OSError):
-            return
-
-    async def _said(self, response: aiohttp.ClientResponse) -> str:
-        """The beginning of an answer, for people."""
-        try:
-            async with deadline(self._clock, min(_DRAIN_SECONDS, self.access.timeout_seconds / 2)):
-                data = await _read(response, _MAX_READ_BYTES)
-        except (TimeoutError, aiohttp.ClientError, OSError):
-            return ""
-        text = self._redacted(data[: 4 * _MAX_SHOWN].decode(errors="replace"))
-        return _UNPRINTABLE.sub(" ", text).strip()[:_MAX_SHOWN]
+        raise RefusedError(answer, status)
 
     def _redacted(self, text: str) -> str:
         for secret in self.access.secrets:
             if secret:
                 text = text.replace(secret, "***")
         return text
-
-
-async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """What comes, up to about ``limit`` bytes."""
-    pieces: list[bytes] = []
-    size = 0
-    while size < limit and (piece := await response.content.readany()):
-        pieces.append(piece)
-        size += len(piece)
-    return b"".join(pieces)
 
 
 def retry_after_seconds(text: str | None, now: datetime) -> float | None:

@@ -1,8 +1,8 @@
 """Signature: proof that a request is from us, as the Standard Webhooks specification has it.
 
-``webhook-signature`` is the HMAC-SHA256 of "id.timestamp.body"; the receiver refuses what is older than a few
-minutes by ``webhook-timestamp``, which is signed, and knows what it got twice by ``webhook-id``. Each try has a
-timestamp of its own, and the id of the first.
+``webhook-signature`` is the HMAC-SHA256 of "id.timestamp.body"; the receiver refuses what is older than a
+few minutes by ``webhook-timestamp``, which is signed, and knows what it got twice by ``webhook-id``. Each try
+has a timestamp of its own, and the id of the first.
 
 Promises: pure. A text of several keys, one a line, signs with each of them, so that keys can be exchanged
 without a request that somebody cannot verify.
@@ -21,7 +21,7 @@ _PREFIX = "whsec_"  # how the specification marks a key that is written in base6
 
 
 def signing_keys(text: str) -> tuple[bytes, ...]:
-    """The keys in a text: one a line, ``whsec_<base64>`` or the bytes as they are; ``ValueError`` if unusable."""
+    """The keys in a text: one a line, ``whsec_<base64>`` or the bytes as they are; else ``ValueError``."""
     keys = tuple(_key(line.strip()) for line in text.splitlines() if line.strip())
     if not keys:
         raise ValueError("has no key")

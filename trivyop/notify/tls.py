@@ -28,7 +28,7 @@ class TlsError(Exception):
 def build_context(
     ca: str | None, certificate: str | None, key: str | None, *, now: datetime
 ) -> ssl.SSLContext | None:
-    """A context that verifies, with ``ca`` in the place of the usual authorities; None if the usual will do."""
+    """A context that verifies, with ``ca`` in the place of the usual authorities; None: nothing unusual."""
     if ca is None and certificate is None:
         return None
     if ca is not None:
@@ -46,11 +46,7 @@ def build_context(
 def _load(context: ssl.SSLContext, certificate: str, key: str) -> None:
     # The standard library reads keys from files only: one in memory where the system has such, else one that
     # only we can read, for as long as it takes.
-    descriptor = _memory_file()
-    path = f"/proc/self/fd/{descriptor}" if descriptor is not None else None
-    if descriptor is None:
-        descriptor, path = tempfile.mkstemp()
-    assert path is not None
+    descriptor, path = _private_file()
     try:
         os.write(descriptor, f"{certificate}\n{key}\n".encode())
         context.load_cert_chain(path, password=_no_password)
@@ -66,11 +62,12 @@ def _load(context: ssl.SSLContext, certificate: str, key: str) -> None:
             os.unlink(path)
 
 
-def _memory_file() -> int | None:
+def _private_file() -> tuple[int, str]:
     try:
-        return os.memfd_create("tls", os.MFD_CLOEXEC)
+        descriptor = os.memfd_create("tls", os.MFD_CLOEXEC)
     except (AttributeError, OSError):
-        return None
+        return tempfile.mkstemp()
+    return descriptor, f"/proc/self/fd/{descriptor}"
 
 
 def _no_password() -> str:

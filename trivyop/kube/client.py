@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from enum import StrEnum
 from typing import Any, Self, TypeVar, cast
 
@@ -27,7 +27,7 @@ from trivyop.kube.objects import Object, key_of
 from trivyop.kube.pages import Listing, OnMalformed, decode_one, decode_page, warn_malformed
 from trivyop.kube.resources import PODS, ObjectKey, Resource
 from trivyop.kube.transport import Call, RequestObserver, Transport
-from trivyop.kube.watch import WatchEvent, decoder, lines
+from trivyop.kube.watch import WatchEvent, batches, decoder
 
 T = TypeVar("T")
 
@@ -206,7 +206,45 @@ class Api:
         on_open: Callable[[], None] | None = None,
         on_malformed: OnMalformed = warn_malformed,
     ) -> AsyncGenerator[WatchEvent[T], None]:
+        """Hand out what changes, one by one; else as ``watch_batches``."""
+        events = self.watch_batches(
+            resource,
+            resource_version=resource_version,
+            type=type,
+            namespace=namespace,
+            label_selector=label_selector,
+            field_selector=field_selector,
+            metadata_only=metadata_only,
+            send_initial_events=send_initial_events,
+            timeout_seconds=timeout_seconds,
+            silence_seconds=silence_seconds,
+            on_open=on_open,
+            on_malformed=on_malformed,
+        )
+        async with aclosing(events):
+            async for batch in events:
+                for event in batch:
+                    yield event
+
+    async def watch_batches(
+        self,
+        resource: Resource,
+        *,
+        resource_version: str,
+        type: type[T],  # noqa: A002 - the field's word
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        metadata_only: bool = False,
+        send_initial_events: bool = False,
+        timeout_seconds: float | None = None,
+        silence_seconds: Callable[[], float] | None = None,
+        on_open: Callable[[], None] | None = None,
+        on_malformed: OnMalformed = warn_malformed,
+    ) -> AsyncGenerator[list[WatchEvent[T]], None]:
         """Hand out what changes, until the server ends the watch after ``timeout_seconds`` (5 to 10 minutes).
+
+        A batch is what came in one piece: many events while the network is the slower side, else one.
 
         ``send_initial_events`` asks for all objects first, then a bookmark with ``initial_events_end``. A
         connection that stays silent for ``silence_seconds``, asked anew each time, is taken for dead; by
@@ -239,10 +277,8 @@ class Api:
         async with self._transport.stream(call) as stream:
             if on_open is not None:
                 on_open()
-            async for line in lines(stream.chunks(silence_seconds or (lambda: last))):
-                event = event_of(line)
-                if event is not None:
-                    yield event
+            async for batch in batches(stream.chunks(silence_seconds or (lambda: last)), event_of):
+                yield batch
 
     @asynccontextmanager
     async def logs(

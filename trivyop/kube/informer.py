@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from trivyop.control.clock import Clock
 from trivyop.kube.client import Api
-from trivyop.kube.objects import ObjectMeta, intern_meta, key_of
+from trivyop.kube.objects import ObjectMeta, intern_meta, intern_namespace, key_of
 from trivyop.kube.reflector import REASONS, Reflector, Selection
 from trivyop.kube.resources import ObjectKey, Resource
 from trivyop.kube.store import IndexOf, Store
@@ -249,6 +249,7 @@ class _Mirror(Generic[V]):
         self.recovery_handlers: list[Callable[[], None]] = []
         self._store = store
         self._transform = transform
+        self._intern = intern_meta if transform is None else intern_namespace  # else it sees to the rest
         self._resource = resource
         self._metrics = metrics
         self._settled = settled
@@ -268,14 +269,15 @@ class _Mirror(Generic[V]):
     def take(self, item: Any) -> None:
         meta = getattr(item, "metadata", None)
         if isinstance(meta, ObjectMeta):
-            intern_meta(meta)
+            self._intern(meta)
         key = key_of(item)
         try:
             value = cast("V | None", item) if self._transform is None else self._transform(item)
         except Exception as error:  # noqa: BLE001 - what one object does to a transform costs that object
             self.leave_out(key, f"{type(error).__name__}: {error}")
             return
-        self._malformed.discard(key)
+        if self._malformed:
+            self._malformed.discard(key)
         if value is None:
             self.let_go(key)
         elif self._incoming is not None:

@@ -88,18 +88,24 @@ def _metadata_of(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def key_of(value: object) -> ObjectKey:
     """Key of a decoded object: a struct with ``metadata``, or a plain dict."""
-    if isinstance(value, Mapping):
-        meta = _metadata_of(cast("Mapping[str, Any]", value))
-        return ObjectKey(meta.get("namespace", ""), meta.get("name", ""))
-    return cast("HasMetadata", value).metadata.key
+    meta: ObjectMeta | None = getattr(value, "metadata", None)
+    if meta is not None:
+        return ObjectKey(meta.namespace, meta.name)
+    plain = _metadata_of(cast("Mapping[str, Any]", value))
+    return ObjectKey(plain.get("namespace", ""), plain.get("name", ""))
 
 
 def version_of(value: object) -> str:
     """Resource version of a decoded object: a struct with ``metadata``, or a plain dict."""
-    if isinstance(value, Mapping):
-        meta = _metadata_of(cast("Mapping[str, Any]", value))
-        return meta.get("resourceVersion", "")
-    return cast("HasMetadata", value).metadata.resource_version
+    meta: ObjectMeta | None = getattr(value, "metadata", None)
+    if meta is not None:
+        return meta.resource_version
+    return _metadata_of(cast("Mapping[str, Any]", value)).get("resourceVersion", "")
+
+
+def intern_namespace(meta: ObjectMeta) -> None:
+    """Let the namespace share memory with that of all other objects in it."""
+    msgspec.structs.force_setattr(meta, "namespace", sys.intern(meta.namespace))
 
 
 def intern_meta(meta: ObjectMeta) -> None:
@@ -109,7 +115,7 @@ def intern_meta(meta: ObjectMeta) -> None:
     Annotations stay as they are: long, and seldom alike.
     """
     set_field = msgspec.structs.force_setattr  # frozen is for readers; nobody has seen this value yet
-    set_field(meta, "namespace", sys.intern(meta.namespace))
+    intern_namespace(meta)
     if meta.labels:
         set_field(meta, "labels", {sys.intern(k): sys.intern(v) for k, v in meta.labels.items()})
     for owner in meta.owner_references:

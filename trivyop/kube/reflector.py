@@ -12,6 +12,7 @@ Not here: what the objects are kept for (``kube.informer``).
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -41,6 +42,7 @@ _WATCH_SECONDS = (300.0, 600.0)  # asked of the server, at random, so that watch
 _WATCH_SLACK_SECONDS = 30.0  # how much later than asked a server may end a watch
 _BOOKMARK_SILENCE_SECONDS = 150.0  # two bookmarks missed, which come each minute, and some slack
 _FIRST_EVENT_SECONDS = 30.0  # silence in a streamed list after which the server is taken not to know it
+_BREATH = 500  # objects after which others get their turn; some milliseconds
 _SHORT_WATCH_SECONDS = 1.0  # a watch that ends sooner, and brought nothing, counts as a failure
 
 
@@ -162,8 +164,7 @@ class Reflector:
             try:
                 async with aclosing(pages):
                     async for page in pages:
-                        for item in page.items:
-                            self._sink.take(item)
+                        await self._take_all(page.items)
                         version = page.resource_version
             except ExpiredError:
                 if not limit:
@@ -171,6 +172,12 @@ class Reflector:
             else:
                 self._complete(version)
                 return
+
+    async def _take_all(self, items: list[Any]) -> None:
+        for done, item in enumerate(items):
+            self._sink.take(item)
+            if done % _BREATH == _BREATH - 1:  # a server may know no pages, and its list be endless
+                await asyncio.sleep(0)
 
     async def _stream(self) -> None:
         """List and watch in one request, or find out that the server cannot do that."""
@@ -199,7 +206,7 @@ class Reflector:
                 return _FIRST_EVENT_SECONDS
             return _BOOKMARK_SILENCE_SECONDS if self._bookmarks else seconds + _WATCH_SLACK_SECONDS
 
-        events: AsyncGenerator[WatchEvent[Any], None] = self._api.watch(
+        events: AsyncGenerator[list[WatchEvent[Any]], None] = self._api.watch_batches(
             self._resource,
             resource_version=version,
             type=self._kind,
@@ -212,23 +219,25 @@ class Reflector:
         )
         try:
             async with aclosing(events):
-                async for event in events:
-                    self._follow(event)
+                async for batch in events:
+                    for event in batch:
+                        self._follow(event)
         finally:
             if self._clock.monotonic() - began >= _SHORT_WATCH_SECONDS:
                 self._made_progress()
 
     def _follow(self, event: WatchEvent[Any]) -> None:
-        if event.initial_events_end:
+        change = event.type
+        if change is EventType.DELETED:
+            self._sink.let_go(key_of(event.object))
+        elif change is not EventType.BOOKMARK:
+            self._sink.take(event.object)
+        elif event.initial_events_end:
             if self._listing:
                 self._complete(event.resource_version)
             return
-        if event.type is EventType.BOOKMARK:
-            self._bookmarks = True
-        elif event.type is EventType.DELETED:
-            self._sink.let_go(key_of(event.object))
         else:
-            self._sink.take(event.object)
+            self._bookmarks = True
         if not self._listing:
             self._version = event.resource_version or self._version
             self._made_progress()

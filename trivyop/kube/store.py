@@ -114,11 +114,13 @@ class Store(Generic[V]):
     def _reindex(self, key: ObjectKey, old: V | None, new: V | None) -> None:
         for name, index_of in self._index_of.items():
             index = self._indexes[name]
-            before = set(index_of(old)) if old is not None else set[str]()
-            after = dict.fromkeys(index_of(new)) if new is not None else dict[str, None]()
-            for value in before - after.keys():
+            before = () if old is None else tuple(index_of(old))
+            after = () if new is None else tuple(index_of(new))
+            if before == after:
+                continue
+            for value in set(before).difference(after) if before else ():
                 _drop(index, value, key)
-            for value in after:
+            for value in dict.fromkeys(after):
                 if value not in before:
                     _add(index, value, key)
 

@@ -9,9 +9,9 @@ Not here: where the bytes come from, resuming, back-off (``kube.informer``).
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
@@ -77,6 +77,11 @@ class _Envelope(msgspec.Struct, frozen=True, gc=False):
     type: str = ""
 
 
+_CHANGES: dict[type, EventType] = {
+    _Added: EventType.ADDED,
+    _Modified: EventType.MODIFIED,
+    _Deleted: EventType.DELETED,
+}
 _envelopes = msgspec.json.Decoder(_Envelope)
 
 
@@ -99,15 +104,14 @@ def decoder(
             return None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise TransientError(f"{request}: a line of the watch is not JSON: {error}") from error
-        match event:
-            case _Bookmark(object=_BookmarkObject(metadata=meta)):
-                ends = bool(meta.annotations) and meta.annotations.get(_INITIAL_EVENTS_END) == "true"
-                return WatchEvent(EventType.BOOKMARK, None, meta.resource_version, ends)
-            case _Error(object=status):
-                raise error_for(status.code or 500, status, request=request)
-            case _:
-                kind_of_change = EventType(event.__struct_config__.tag)
-                return WatchEvent(kind_of_change, event.object, version_of(event.object))
+        change = _CHANGES.get(event.__class__)
+        if change is not None:
+            return WatchEvent(change, event.object, version_of(event.object))
+        if isinstance(event, _Error):
+            raise error_for(event.object.code or 500, event.object, request=request)
+        meta = cast("_Bookmark", event).object.metadata
+        ends = bool(meta.annotations) and meta.annotations.get(_INITIAL_EVENTS_END) == "true"
+        return WatchEvent(EventType.BOOKMARK, None, meta.resource_version, ends)
 
     return event_of
 
@@ -122,16 +126,38 @@ def _tell_malformed(line: bytes, reason: str, on_malformed: OnMalformed) -> None
         on_malformed(name_of(envelope.object), reason)
 
 
-async def lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    """Cut a stream at its newlines; empty lines, and a last one without a newline, are dropped."""
-    pending: list[bytes] = []  # the pieces of a line that has not ended; joined once, when it does
+class Lines:
+    """Cuts a stream at its newlines; empty lines, and a last one without a newline, are dropped."""
+
+    def __init__(self) -> None:
+        self._pending: list[bytes] = []  # the pieces of a line that has not ended; joined once, when it does
+
+    def cut(self, chunk: bytes) -> list[bytes]:
+        """The lines that end in ``chunk``, which is what comes next of the stream."""
+        lines = chunk.split(b"\n")
+        self._pending.append(lines[0])
+        if len(lines) == 1:
+            return []
+        lines[0] = b"".join(self._pending)
+        self._pending = [lines.pop()]
+        return [line for line in lines if line]
+
+
+async def batches(
+    chunks: AsyncIterable[bytes], event_of: Callable[[bytes], WatchEvent[T] | None]
+) -> AsyncGenerator[list[WatchEvent[T]], None]:
+    """The events of each chunk at once. What ``event_of`` raises is raised after the events before it."""
+    lines = Lines()
     async for chunk in chunks:
-        first, *rest = chunk.split(b"\n")
-        pending.append(first)
-        if not rest:
-            continue
-        *whole, last = [b"".join(pending), *rest]
-        pending = [last]
-        for line in whole:
-            if line:
-                yield line
+        events: list[WatchEvent[T]] = []
+        try:
+            for line in lines.cut(chunk):
+                event = event_of(line)
+                if event is not None:
+                    events.append(event)
+        except Exception:
+            if events:
+                yield events
+            raise
+        if events:
+            yield events

@@ -10,8 +10,9 @@ Not here: what follows from them (``resolve.py``, ``owners.py``).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -19,6 +20,7 @@ from trivyop.kube.objects import Object, ObjectMeta
 
 T = TypeVar("T", bound=Object)
 H = TypeVar("H", bound=Hashable)
+V = TypeVar("V")
 
 
 class Container(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -136,60 +138,84 @@ _KEPT_PREFIXES = ("trivyop.dev/", "trivy-operator.aquasecurity.github.io/")
 
 
 class Slim:
-    """Transform of an informer: what a store keeps of an object. One for all informers shares the most."""
+    """Transform of an informer: makes what was just decoded small, in place.
+
+    What two objects have in common, the later one takes from the earlier one. Objects of one owner are alike,
+    so each is first compared with the first of its owner, its twin, which is cheap; what differs from there
+    is looked up by its value. One ``Slim`` for all informers shares the most.
+    """
 
     def __init__(self, capacity: int = 8192) -> None:
         self._capacity = capacity
-        self._shared: dict[Hashable, object] = {}
+        self._known: dict[Hashable, Any] = {}  # twins by the uid of their owner, shared values by themselves
 
     def __call__(self, obj: T) -> T:
-        changes: dict[str, object] = {"metadata": self._meta(obj.metadata)}
+        meta = obj.metadata
+        owners = meta.owner_references
+        twin: T | None = self._known.get(owners[0].uid) if owners else None
+        if type(twin) is not type(obj):
+            twin = None
+        its = _NO_META if twin is None else twin.metadata
+        if meta.labels:
+            _set(meta, "labels", its.labels if meta.labels == its.labels else self._labels(meta.labels))
+        if meta.annotations:
+            _set(meta, "annotations", _worth_keeping(meta.annotations))
+        if owners:
+            theirs = its.owner_references
+            _set(meta, "owner_references", theirs if owners == theirs else self._shared(owners))
         if isinstance(obj, Pod):
-            changes["status"] = self._share(obj.status)
-            changes["spec"] = msgspec.structs.replace(
-                obj.spec,
-                containers=self._share(obj.spec.containers),
-                init_containers=self._share(obj.spec.init_containers),
-                ephemeral_containers=self._share(obj.spec.ephemeral_containers),
-                image_pull_secrets=self._share(obj.spec.image_pull_secrets),
-                node_name=self._share(obj.spec.node_name),
-                service_account_name=self._share(obj.spec.service_account_name),
-            )
+            self._slim_pod(obj, _NO_POD if twin is None else cast("Pod", twin))
         elif isinstance(obj, (ReplicaSet, StatefulSet, DaemonSet, ReplicationController, Job, CronJob)):
-            changes["spec"] = self._share(obj.spec)
-        return msgspec.structs.replace(obj, **changes)
+            _set(obj, "spec", self._shared(obj.spec))
+        if owners and twin is None:
+            self._remember(owners[0].uid, obj)
+        return obj
 
     @property
     def remembered(self) -> int:
         """How many values are held for sharing."""
-        return len(self._shared)
+        return len(self._known)
 
-    def _meta(self, meta: ObjectMeta) -> ObjectMeta:
-        annotations = {
-            key: value
-            for key, value in (meta.annotations or {}).items()
-            if key in _KEPT_ANNOTATIONS or key.startswith(_KEPT_PREFIXES)
-        }
-        labels = meta.labels
-        if labels:
-            labels = cast("dict[str, str]", self._remember(tuple(labels.items()), labels))
-        return msgspec.structs.replace(
-            meta,
-            namespace=self._share(meta.namespace),
-            labels=labels,
-            annotations=annotations or None,
-            owner_references=self._share(meta.owner_references),
-        )
+    def _slim_pod(self, pod: Pod, twin: Pod) -> None:
+        spec, its = pod.spec, twin.spec
+        if spec.containers != its.containers:
+            _set(spec, "containers", self._shared(spec.containers))
+        else:
+            _set(spec, "containers", its.containers)
+        if spec.init_containers:
+            _set(spec, "init_containers", self._shared(spec.init_containers))
+        if spec.image_pull_secrets:
+            _set(spec, "image_pull_secrets", self._shared(spec.image_pull_secrets))
+        _set(spec, "node_name", sys.intern(spec.node_name))
+        _set(spec, "service_account_name", sys.intern(spec.service_account_name))
+        _set(pod, "status", twin.status if pod.status == twin.status else self._shared(pod.status))
 
-    def _share(self, value: H) -> H:
-        """Return the equal value that was seen first, so that this one can go."""
-        return cast("H", self._remember(value, value))
+    def _labels(self, labels: dict[str, str]) -> dict[str, str]:
+        pairs = tuple(labels.items())
+        known = self._known.get(pairs)
+        return self._remember(pairs, labels) if known is None else known
 
-    def _remember(self, key: Hashable, value: object) -> object:
-        seen = self._shared.get(key)
-        if seen is not None:
-            return seen
-        if len(self._shared) >= self._capacity:  # the oldest may be of objects long gone
-            del self._shared[next(iter(self._shared))]
-        self._shared[key] = value
+    def _shared(self, value: H) -> H:
+        """The equal value that was seen first, so that this one can go."""
+        known = self._known.get(value)
+        return self._remember(value, value) if known is None else known
+
+    def _remember(self, key: Hashable, value: V) -> V:
+        if len(self._known) >= self._capacity:  # the oldest may be of objects long gone
+            del self._known[next(iter(self._known))]
+        self._known[key] = value
         return value
+
+
+_set = msgspec.structs.force_setattr  # frozen is for readers, and nobody has seen what was just decoded
+_NO_META = ObjectMeta()
+_NO_POD = Pod(metadata=_NO_META, spec=PodSpec())
+
+
+def _worth_keeping(annotations: dict[str, str]) -> dict[str, str] | None:
+    kept: dict[str, str] | None = None
+    for key in annotations:
+        if key in _KEPT_ANNOTATIONS or key.startswith(_KEPT_PREFIXES):
+            kept = kept or {}
+            kept[key] = annotations[key]
+    return kept

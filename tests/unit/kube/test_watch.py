@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -15,15 +14,12 @@ from hypothesis import strategies as st
 from trivyop.errors import ExpiredError, TransientError
 from trivyop.kube.objects import Object
 from trivyop.kube.resources import ObjectKey
-from trivyop.kube.watch import EventType, WatchEvent, decoder, lines
+from trivyop.kube.watch import EventType, Lines, WatchEvent, batches, decoder
 
 
-async def gather(chunks: list[bytes]) -> list[bytes]:
-    async def stream() -> AsyncIterator[bytes]:
-        for chunk in chunks:
-            yield chunk
-
-    return [line async for line in lines(stream())]
+def gather(chunks: Iterable[bytes]) -> list[bytes]:
+    lines = Lines()
+    return [line for chunk in chunks for line in lines.cut(chunk)]
 
 
 @given(st.lists(st.binary(max_size=8)), st.lists(st.integers(0, 60)))
@@ -33,14 +29,14 @@ def test_lines_do_not_depend_on_where_the_bytes_are_cut(parts: list[bytes], cuts
     chunks = [stream[a:b] for a, b in pairwise(edges)]
 
     *whole, _ = stream.split(b"\n")
-    assert asyncio.run(gather(chunks)) == [line for line in whole if line]
+    assert gather(chunks) == [line for line in whole if line]
 
 
-async def test_line_of_many_megabytes_comes_in_one_piece() -> None:
+def test_line_of_many_megabytes_comes_in_one_piece() -> None:
     line = b"x" * 8_000_000
     chunks = [line[i : i + 65_536] for i in range(0, len(line), 65_536)]
 
-    assert await gather([*chunks, b"\nshort\n"]) == [line, b"short"]
+    assert gather([*chunks, b"\nshort\n"]) == [line, b"short"]
 
 
 def event(kind: str, **metadata: Any) -> bytes:
@@ -120,3 +116,21 @@ def test_dicts_can_be_watched_too() -> None:
     assert found is not None
     assert found.object == {"kind": "Pod", "metadata": {"name": "web", "resourceVersion": "3"}}
     assert found.resource_version == "3"
+
+
+async def test_events_that_came_at_once_are_handed_out_at_once_and_those_before_an_error_first() -> None:
+    async def stream() -> AsyncIterator[bytes]:
+        yield event("ADDED", name="a") + b"\n" + event("ADDED", name="b") + b"\n" + event("ADD")[:9]
+        yield event("ADD")[9:] + b"\n"
+        yield event("DELETED", name="a") + b"\n" + b'{"type": "ERROR", "object": {"code": 410}}\n'
+
+    told: list[list[tuple[str, str]]] = []
+
+    async def listen() -> None:
+        async for batch in batches(stream(), decode):
+            told.append([(one.type, one.object.metadata.name) for one in batch if one.object])  # noqa: PERF401
+
+    with pytest.raises(ExpiredError):
+        await listen()
+
+    assert told == [[("ADDED", "a"), ("ADDED", "b")], [("DELETED", "a")]]

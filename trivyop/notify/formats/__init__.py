@@ -6,51 +6,14 @@ can tell. ``FORMATS`` has all of them by the name that configurations use.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Final
 
-from trivyop.notify.endpoint import Endpoint
-from trivyop.notify.events import Event
-from trivyop.notify.findings import FindingsDiff
+from trivyop.notify.formats.message import DigestFormat, Format, Message
+from trivyop.notify.formats.trivyoperator import TrivyOperatorFormat
 
+__all__ = ["FORMATS", "DigestFormat", "Format", "Message"]
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One request to an endpoint."""
-
-    body: bytes
-    content_type: str
-    id: str  # of the event it tells of: the same when it is sent again
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
-
-
-class Format(Protocol):
-    """Tells of each event on its own."""
-
-    needs_diff: bool  # whether ``render`` wants to know which findings are new
-
-    def render(
-        self, event: Event, diff: FindingsDiff | None, endpoint: Endpoint, now: datetime
-    ) -> Sequence[Message]:
-        """The messages that tell of it, in order; none if there is nothing to tell."""
-        ...
-
-
-@runtime_checkable
-class DigestFormat(Protocol):
-    """Tells of many events at once, every so often."""
-
-    needs_diff: bool
-
-    def note(self, event: Event, diff: FindingsDiff | None, endpoint: Endpoint) -> Any | None:
-        """What a digest needs of an event, small; None if there is nothing to tell."""
-        ...
-
-    def digest(self, notes: Sequence[Any], endpoint: Endpoint, now: datetime) -> Sequence[Message]:
-        """The messages that tell of all of them."""
-        ...
-
-
-FORMATS: Mapping[str, Format | DigestFormat] = {}
+FORMATS: Final[Mapping[str, Format | DigestFormat]] = {
+    "trivy-operator": TrivyOperatorFormat(),
+}

@@ -1,0 +1,49 @@
+"""Message: what formats make, and the two kinds of formats there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol, runtime_checkable
+
+from trivyop.notify.endpoint import Endpoint
+from trivyop.notify.events import Event
+from trivyop.notify.findings import FindingsDiff
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One request to an endpoint."""
+
+    body: bytes
+    content_type: str
+    id: str  # of the event it tells of: the same when it is sent again
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class Format(Protocol):
+    """Tells of each event on its own."""
+
+    needs_diff: bool  # whether ``render`` wants to know which findings are new
+
+    def render(
+        self, event: Event, diff: FindingsDiff | None, endpoint: Endpoint, now: datetime
+    ) -> Sequence[Message]:
+        """The messages that tell of it, in order; none if there is nothing to tell."""
+        ...
+
+
+@runtime_checkable
+class DigestFormat(Protocol):
+    """Tells of many events at once, every so often."""
+
+    needs_diff: bool
+
+    def note(self, event: Event, diff: FindingsDiff | None, endpoint: Endpoint) -> Any | None:
+        """What a digest needs of an event, small; None if there is nothing to tell."""
+        ...
+
+    def digest(self, notes: Sequence[Any], endpoint: Endpoint, now: datetime) -> Sequence[Message]:
+        """The messages that tell of all of them."""
+        ...

@@ -96,7 +96,7 @@ class Courier:
             reason = _tls_reason(error.certificate_error)
             raise TransientError(f"{name}: TLS: the certificate of {error.host}: {reason}") from error
         except aiohttp.ClientConnectorSSLError as error:
-            raise TransientError(f"{name}: TLS: {_tls_reason(error.__cause__ or error)}") from error
+            raise TransientError(f"{name}: TLS: {_tls_reason(error)}") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # what aiohttp says of a URL or a header may quote it
             raise TransientError(f"{name}: {self._redacted(str(error)) or type(error).__name__}") from error
@@ -174,7 +174,9 @@ def retry_after_seconds(text: str | None, now: datetime) -> float | None:
     return min(max(0.0, seconds.total_seconds()), _MAX_RETRY_AFTER_SECONDS)
 
 
-def _tls_reason(error: BaseException | None) -> str:
+def _tls_reason(error: BaseException) -> str:
+    if isinstance(error.__cause__, ssl.SSLError):
+        error = error.__cause__
     if isinstance(error, ssl.SSLCertVerificationError):
         return str(error.verify_message)
     if isinstance(error, ssl.SSLError) and error.reason:

@@ -22,6 +22,7 @@ from trivyop.scan.podconfig import PodConfig
 from trivyop.scan.request import ScanRequest, scan_id
 from trivyop.scan.script import build_scan_script
 from trivyop.settings import Settings, TrivyMode
+from trivyop.settings.pods import pod_resources
 from trivyop.settings.trivy import TrivySettings
 
 CONTAINER_NAME: Final = "scan"
@@ -158,7 +159,7 @@ class Containers:
             "command": command[:1],
             "args": command[1:],
             "env": [{"name": variable, **value} for variable, value in env.items()],
-            "resources": _resources(self._trivy),
+            "resources": pod_resources(self._trivy),
             "volumeMounts": [*self._common_mounts, *mounts, *job_settings.custom_volume_mounts],
             "terminationMessagePolicy": "FallbackToLogsOnError",
         }
@@ -196,20 +197,3 @@ def _registry_environment(registry: str, trivy: TrivySettings) -> dict[str, Any]
 
 def _hosts(registries: dict[str, str]) -> frozenset[str]:
     return frozenset("index.docker.io" if host == "docker.io" else host for host in registries.values())
-
-
-def _resources(trivy: TrivySettings) -> dict[str, Any]:
-    found = {
-        "requests": {
-            "cpu": trivy.requests_cpu,
-            "memory": trivy.requests_memory,
-            "ephemeral-storage": trivy.requests_ephemeral_storage,
-        },
-        "limits": {
-            "cpu": trivy.limits_cpu,
-            "memory": trivy.limits_memory,
-            "ephemeral-storage": trivy.limits_ephemeral_storage,
-        },
-    }
-    sized = {kind: {name: size for name, size in sizes.items() if size} for kind, sizes in found.items()}
-    return {kind: sizes for kind, sizes in sized.items() if sizes}

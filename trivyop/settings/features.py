@@ -156,7 +156,21 @@ class NodeCollectorSettings:
         kinds.integer(0),
         1,
         "How many node collector Jobs run at the same time.",
-        feature="node collector",
+    )
+    namespace: str = setting(
+        "OPERATOR_NODE_COLLECTOR_NAMESPACE",
+        kinds.OBJECT_NAME,
+        "",
+        "Namespace of those Jobs, whose pods need hostPID and hostPath; empty is the operator's own.",
+        ours=True,
+    )
+    service_account: str = setting(
+        "OPERATOR_NODE_COLLECTOR_SERVICE_ACCOUNT",
+        kinds.OBJECT_NAME,
+        "",
+        "Service account of their pods; may get `nodes/proxy`, to read how kubelets are configured. "
+        "Empty is that of scan pods.",
+        ours=True,
     )
     image: str = setting(
         "node.collector.imageRef",
@@ -164,7 +178,6 @@ class NodeCollectorSettings:
         "ghcr.io/aquasecurity/node-collector:0.3.1",
         "Image of the node collector.",
         sources=IN_CONFIG,
-        feature="node collector",
     )
     image_pull_secret: str = setting(
         "node.collector.imagePullSecret",
@@ -172,7 +185,6 @@ class NodeCollectorSettings:
         "",
         "Secret with which nodes pull it.",
         sources=IN_CONFIG,
-        feature="node collector",
     )
     use_node_selector: bool = setting(
         "node.collector.nodeSelector",
@@ -180,7 +192,6 @@ class NodeCollectorSettings:
         True,
         "Pin each of those Jobs to its node by a node selector.",
         sources=IN_CONFIG,
-        feature="node collector",
     )
     tolerations: tuple[Json, ...] = setting(
         "nodeCollector.tolerations",
@@ -188,7 +199,6 @@ class NodeCollectorSettings:
         (),
         "Tolerations of those Jobs.",
         sources=IN_CONFIG,
-        feature="node collector",
     )
     volumes: tuple[Json, ...] = setting(
         "nodeCollector.volumes",
@@ -196,7 +206,6 @@ class NodeCollectorSettings:
         (),
         "Volumes of those Jobs, instead of the built-in ones.",
         sources=IN_CONFIG,
-        feature="node collector",
     )
     volume_mounts: tuple[Json, ...] = setting(
         "nodeCollector.volumeMounts",
@@ -204,7 +213,6 @@ class NodeCollectorSettings:
         (),
         "Mounts of those Jobs, instead of the built-in ones.",
         sources=IN_CONFIG,
-        feature="node collector",
     )
     exclude_nodes: dict[str, str] = setting(
         "nodeCollector.excludeNodes",
@@ -212,7 +220,6 @@ class NodeCollectorSettings:
         {},
         "A node that has all of these labels is left out.",
         sources=IN_CONFIG,
-        feature="node collector",
     )
 
 

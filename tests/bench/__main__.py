@@ -27,7 +27,7 @@ def main(wanted: list[str]) -> int:
         print(f"{name} ...", file=sys.stderr, flush=True)
         figures += asyncio.run(importlib.import_module(f"tests.bench.bench_{name}").measure())
     print(show(figures))
-    save(figures, _RESULTS)
+    save(figures, wanted or known, _RESULTS)
     print(f"\nAlso in {_RESULTS}.")
     return 1 if any(figure.met is False for figure in figures) else 0
 

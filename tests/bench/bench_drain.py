@@ -1,9 +1,9 @@
 """Drain: how much longer the operator takes for 500 scans than its slots alone would take.
 
 Scans are a stub's (`stub_node`): each takes the same time and no CPU, so what is measured is the operator,
-and with it the API server. 20 slots and 2 seconds are ten scans a second, of which two loaded cores are capable.
-The clock starts when the operator has found all workloads, as on the day it is installed, and stops with the
-last report. All times are the server's.
+and with it the API server. 20 slots and 2 seconds are ten scans a second, of which two loaded cores are
+capable. The clock starts when the operator has found all workloads, as on the day it is installed, and stops
+with the last report. All times are the server's.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import os
 import sys
 import tempfile
 import time
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import PIPE, STDOUT, Process
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -86,36 +86,34 @@ def settle() -> None:
 
 @dataclass(slots=True)
 class OperatorProcess:
-    """The operator, and what it has logged."""
+    """The operator, and what it has logged: of each event the last line."""
 
     process: Process
     began: float  # UNIX time
-    told: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    told: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     _new: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def read(self) -> None:
-        """Take in the log until it ends."""
-        assert self.process.stderr is not None
-        async for line in self.process.stderr:
-            if line.startswith(b"{"):
-                self.told.append(json.loads(line))
-            else:
+        """Take in the log until it ends; troubles are shown."""
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            told = json.loads(line) if line.startswith(b"{") else {"event": "", "level": "error"}
+            if told.get("level") in ("warning", "error") and told["event"] not in (*self.told, "rematch_off"):
                 print(line.decode(), end="", file=sys.stderr)
+            self.told[told["event"]] = told
             self._new.set()
-        self.told.append({"event": "ended"})
+        self.told["ended"] = {}
         self._new.set()
 
     async def until_told(self, event: str, *, seconds: float = 300) -> dict[str, Any]:
         """Wait for a line of that event; returns it."""
         async with asyncio.timeout(seconds):
-            while True:
-                for line in self.told:
-                    if line["event"] == event:
-                        return line
-                    if line["event"] == "ended":
-                        raise RuntimeError(f"the operator ended: {self.told[-5:]}")
+            while event not in self.told:
+                if "ended" in self.told:
+                    raise RuntimeError("the operator ended by itself")
                 self._new.clear()
                 await self._new.wait()
+        return self.told[event]
 
     async def until_quiet(self) -> None:
         """Wait until it has nothing to do: for a second it used less than a twentieth of a core."""
@@ -154,7 +152,8 @@ async def operator_process(
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *program, "--kubeconfig", str(cluster.kubeconfig)),
         env={**os.environ, **ENVIRON, **(environ or {})},
-        stderr=PIPE,
+        stdout=PIPE,
+        stderr=STDOUT,
         limit=1 << 20,
     )
     operator = OperatorProcess(process, began)

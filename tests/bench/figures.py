@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -54,7 +54,15 @@ def show(figures: Iterable[Figure]) -> str:
     )
 
 
-def save(figures: Iterable[Figure], path: Path) -> None:
-    """Write them as JSON, for programs."""
-    documents = [{**asdict(figure), "met": figure.met} for figure in figures]
+def save(figures: Iterable[Figure], benches: Collection[str], path: Path) -> None:
+    """Write them as JSON, for programs; what the file has of other benches stays."""
+    kept = [one for one in (load(path) if path.exists() else ()) if one.bench not in benches]
+    ordered = sorted([*kept, *figures], key=lambda figure: figure.bench)
+    documents = [{**asdict(figure), "met": figure.met} for figure in ordered]
     path.write_bytes(orjson.dumps(documents, option=orjson.OPT_INDENT_2))
+
+
+def load(path: Path) -> list[Figure]:
+    """Read what `save` wrote."""
+    documents = orjson.loads(path.read_bytes())
+    return [Figure(**{name: value for name, value in one.items() if name != "met"}) for one in documents]

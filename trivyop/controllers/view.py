@@ -8,7 +8,7 @@ Not here: what follows from a change; see the reconcilers.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import structlog
@@ -99,6 +99,7 @@ class View:
         operator_namespace: str,
         watched_namespaces: Iterable[str],
         jobs_everywhere: bool = False,
+        report_labels: Sequence[str] = (),
         clock: Clock,
         metrics: InformerMetrics | None = None,
     ) -> None:
@@ -106,6 +107,7 @@ class View:
         self._discovery = discovery
         self._clock = clock
         self._metrics = metrics
+        self._report_labels = tuple(report_labels)
         self._informers: dict[str, Informer[Any]] = {}
         self.missing: list[Resource] = []
         watched = tuple(watched_namespaces)
@@ -160,7 +162,7 @@ class View:
             resource,
             Object,
             watched if resource.namespaced else ("",),
-            transform=StoredReport.parse,
+            transform=lambda report: StoredReport.parse(report, self._report_labels),
             metadata_only=True,
             indexes={BY_OWNER: lambda report: (report.owner,), BY_DIGEST: _digests},
             may_miss=may_miss,

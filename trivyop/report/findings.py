@@ -88,6 +88,7 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
     """What was found, but is too much for any report."""
 
     counts: Mapping[Severity, int] = msgspec.field(default_factory=dict[Severity, int])
+    fixable: Mapping[Severity, int] = msgspec.field(default_factory=dict[Severity, int])  # of those
     texts: tuple[str, ...] = ()  # that the findings lack, or have only in part; named as plans name them
 
     @property

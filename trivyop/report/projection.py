@@ -9,12 +9,13 @@ A projection shares the findings with what it was made from; neither may be chan
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from trivyop.report import keys
 from trivyop.report.artifact import image_annotations, image_fields, os_annotation
 from trivyop.report.content import seal
+from trivyop.report.findings import Severity
 from trivyop.report.frame import frame
 from trivyop.report.options import ReportOptions
 from trivyop.report.sbom import sbom_summary
@@ -60,6 +61,7 @@ def reproject(
         case _:
             annotations[keys.SUMMARY] = str(_counts(body["summary"]))
     if kind == "VulnerabilityReport":
+        annotations[keys.FIXABLE] = source.get(keys.FIXABLE) or _fixable(body["vulnerabilities"])
         annotations |= ttl_annotation(options)
         _retarget(body, container)
         system = body["os"]
@@ -78,6 +80,10 @@ def _counts(summary: Mapping[str, int]) -> SeverityCounts:
         low=summary["lowCount"],
         unknown=summary.get("unknownCount", 0),
     )
+
+
+def _fixable(rows: Iterable[Mapping[str, str]]) -> str:
+    return str(SeverityCounts.of(Severity.parse(row["severity"]) for row in rows if row.get("fixedVersion")))
 
 
 def _retarget(body: dict[str, Any], container: ContainerImage) -> None:

@@ -41,6 +41,12 @@ class SeverityCounts:
         return cls.of(kept, findings.vulnerabilities_left_out)
 
     @classmethod
+    def of_fixable(cls, findings: Findings) -> Self:
+        """Count the vulnerabilities that have a fix, also those that no report has room for."""
+        kept = (found.severity for found in findings.vulnerabilities if found.fixed_version)
+        return cls.of(kept, LeftOut(counts=findings.vulnerabilities_left_out.fixable))
+
+    @classmethod
     def parse(cls, text: str) -> Self | None:
         """Read an annotation; None if it is not one of ours."""
         numbers = parse_numbers(text)

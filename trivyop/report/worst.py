@@ -41,6 +41,7 @@ class Shape(Generic[T]):
     importance: Callable[[T], tuple[Any, ...]]  # a total order; smaller is kept longer
     least_size: Callable[[T], int]  # bytes, at least, of its row in a report, without the texts
     texts: tuple[Text[T], ...]
+    fixable: Callable[[T], bool] = lambda _found: False
 
 
 class Worst(Generic[T]):
@@ -56,10 +57,13 @@ class Worst(Generic[T]):
         self._missed: set[str] = set()  # those of the dropped that some finding had
         self._last: tuple[Any, ...] | None = None  # beyond this nothing is kept any more
         self._counts: Counter[Severity] = Counter()  # of all
+        self._fixable: Counter[Severity] = Counter()  # of those with a fix
 
     def add(self, found: T) -> None:
         """Count a finding, and keep it if it may matter."""
         self._counts[self._shape.severity(found)] += 1
+        if self._shape.fixable(found):
+            self._fixable[self._shape.severity(found)] += 1
         if self._budget is None:
             self._kept.append(found)
             return
@@ -87,8 +91,12 @@ class Worst(Generic[T]):
         if self._budget is not None and self._size > self._budget:
             self._cut(self._budget)
         kept = Counter(map(self._shape.severity, self._kept))
+        fixable = Counter(map(self._shape.severity, filter(self._shape.fixable, self._kept)))
         left_out = LeftOut(
             counts={severity: n for severity in Severity if (n := self._counts[severity] - kept[severity])},
+            fixable={
+                severity: n for severity in Severity if (n := self._fixable[severity] - fixable[severity])
+            },
             texts=tuple(text.field for text in self._shape.texts if text.field in self._missed),
         )
         return tuple(self._kept), left_out

@@ -77,6 +77,7 @@ def test_vulnerability_report_has_every_field() -> None:
                 "trivyop.dev/scanned-at": "2026-01-02T12:00:00Z",
                 "trivyop.dev/settings-hash": "s1",
                 "trivyop.dev/summary": "c=1,h=1,m=0,l=0,u=0",
+                "trivyop.dev/fixable": "c=0,h=1,m=0,l=0,u=0",
             },
             "ownerReferences": [
                 {

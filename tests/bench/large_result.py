@@ -24,9 +24,10 @@ from prometheus_client import CollectorRegistry
 from tests.bench.large_log import DIGEST, IMAGE
 from trivyop.control.clock import SystemClock
 from trivyop.controllers.delivery import Delivery
+from trivyop.controllers.jobpods import JobPod
 from trivyop.controllers.metrics import ReportMetrics
 from trivyop.controllers.reports import Reports
-from trivyop.controllers.results import Results, ScanPod, ScanResult
+from trivyop.controllers.results import Results, ScanResult
 from trivyop.controllers.selecting import build_options
 from trivyop.controllers.targets import Target
 from trivyop.controllers.view import View
@@ -63,7 +64,7 @@ class _Pods(Api):
     async def list(self, *_: Any, **__: Any) -> Listing[Any]:
         ended = {"terminated": {"exitCode": 0, "reason": "Completed"}}
         status = {"containerStatuses": [{"name": "scan", "state": ended}]}
-        pod = msgspec.convert({"metadata": {"name": "scan-pod"}, "status": status}, ScanPod)
+        pod = msgspec.convert({"metadata": {"name": "scan-pod"}, "status": status}, JobPod)
         return Listing([pod], "1")
 
     @asynccontextmanager

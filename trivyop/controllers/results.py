@@ -16,13 +16,12 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import IO
 
-import msgspec
 import structlog
 
+from trivyop.controllers.jobpods import JobPod, Terminated, pod_of, told, why_it_waits
 from trivyop.errors import TransientError
 from trivyop.kube.client import Api
-from trivyop.kube.objects import Object
-from trivyop.kube.resources import PODS, ObjectKey
+from trivyop.kube.resources import ObjectKey
 from trivyop.report.findings import BomLeftOut, Findings, Sbom
 from trivyop.scan.command import image_reference
 from trivyop.scan.cyclonedx import read_bom
@@ -65,7 +64,6 @@ log = structlog.get_logger(__name__)
 _POD_FAILED = "BackoffLimitExceeded"  # Jobs have one pod; why that failed, only it could tell
 _READS = 3  # of a log that ends too early
 _FED_AT_ONCE = 8 * 1024  # bytes of the log; as many as 6 MB when unpacked, which still is no long work
-_JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,40 +74,6 @@ class ScanResult:
     sbom: Sbom | None = None
     bom_left_out: BomLeftOut = field(default_factory=BomLeftOut)
     database: DatabaseVersion | None = None
-
-
-class _Terminated(msgspec.Struct, frozen=True, rename="camel"):
-    exit_code: int = 0
-    reason: str = ""
-    message: str = ""
-
-
-class _Waiting(msgspec.Struct, frozen=True):
-    reason: str = ""
-    message: str = ""
-
-
-class _State(msgspec.Struct, frozen=True):
-    terminated: _Terminated | None = None
-    waiting: _Waiting | None = None
-
-
-class _ContainerStatus(msgspec.Struct, frozen=True, rename="camel"):
-    name: str
-    state: _State = _State()
-
-
-class _PodStatus(msgspec.Struct, frozen=True, rename="camel"):
-    reason: str = ""
-    message: str = ""
-    init_container_statuses: tuple[_ContainerStatus, ...] = ()
-    container_statuses: tuple[_ContainerStatus, ...] = ()
-
-
-class ScanPod(Object, frozen=True, rename="camel", kw_only=True):
-    """The pod of a scan Job."""
-
-    status: _PodStatus = _PodStatus()
 
 
 class Results:
@@ -132,7 +96,7 @@ class Results:
             raise TransientError(f"no room for the result of {job.metadata.name}: {error}") from error
 
     async def _read(self, scan: ImageScan, job: ScanJob) -> ScanResult | Failure:
-        pod = await self._pod_of(job)
+        pod = await pod_of(self._api, job.key)
         condition = job.failed
         if pod is None:
             if condition is not None and condition.reason != _POD_FAILED:
@@ -141,27 +105,15 @@ class Results:
         explained = _explain_start(pod)
         if explained is not None:
             return explained
-        ended = _terminated(pod.status.container_statuses, CONTAINER_NAME)
+        ended = pod.ended(CONTAINER_NAME)
         if ended is None:
             return self._never_ended(pod, job)
         return await self._read_log(scan, job, pod, ended)
 
-    async def _pod_of(self, job: ScanJob) -> ScanPod | None:
-        listing = await self._api.list(
-            PODS,
-            type=ScanPod,
-            namespace=job.metadata.namespace,
-            label_selector=f"{_JOB_NAME_LABEL}={job.metadata.name}",
-        )
-        newest = sorted(listing.items, key=lambda pod: pod.metadata.creation_timestamp)
-        return newest[-1] if newest else None
-
     @staticmethod
-    def _never_ended(pod: ScanPod, job: ScanJob) -> Failure:
-        waiting = next(
-            (one.state.waiting for one in pod.status.container_statuses if one.state.waiting), None
-        )
-        if waiting is not None and waiting.reason not in ("", "PodInitializing", "ContainerCreating"):
+    def _never_ended(pod: JobPod, job: ScanJob) -> Failure:
+        waiting = next(filter(None, map(why_it_waits, pod.status.container_statuses)), None)
+        if waiting is not None:
             return classify(reason=waiting.reason, message=waiting.message)
         if pod.status.reason:
             return classify(reason=pod.status.reason, message=pod.status.message)
@@ -171,7 +123,7 @@ class Results:
         return failure(FailureClass.INTERRUPTED, "the scan pod ended without running its container")
 
     async def _read_log(
-        self, scan: ImageScan, job: ScanJob, pod: ScanPod, ended: _Terminated
+        self, scan: ImageScan, job: ScanJob, pod: JobPod, ended: Terminated
     ) -> ScanResult | Failure:
         """Read it, and once more where it seems to end too early: a connection that breaks looks the same."""
         for left in reversed(range(_READS)):
@@ -184,7 +136,7 @@ class Results:
         raise AssertionError("unreachable")
 
     async def _read_log_once(
-        self, scan: ImageScan, job: ScanJob, pod: ScanPod, ended: _Terminated, *, last: bool
+        self, scan: ImageScan, job: ScanJob, pod: JobPod, ended: Terminated, *, last: bool
     ) -> ScanResult | Failure:
         attempt = int((job.metadata.annotations or {}).get(ATTEMPT_ANNOTATION, "0"))
         with ExitStack() as stack:
@@ -208,7 +160,7 @@ class Results:
                     return failure(FailureClass.INTERRUPTED, "the log of the scan pod is gone from its node")
                 if ended.exit_code == 0:
                     raise
-                reason = _told(ended)
+                reason = told(ended)
                 return classify(
                     exit_code=ended.exit_code,
                     reason=reason,
@@ -218,7 +170,7 @@ class Results:
             if transmission.exit_code != 0:
                 return classify(
                     exit_code=transmission.exit_code,
-                    reason=_told(ended),
+                    reason=told(ended),
                     stderr=_content(sinks[FAILURE_PART]).decode("utf-8", "replace"),
                 )
             is_large = any(part.size > WHOLE_BYTES for part in transmission.parts.values())
@@ -267,7 +219,7 @@ def _content(sink: IO[bytes]) -> bytes:
     return sink.read()
 
 
-def _explain_start(pod: ScanPod) -> Failure | None:
+def _explain_start(pod: JobPod) -> Failure | None:
     """Why the scan itself never began: an init container that failed or cannot start."""
     for status in pod.status.init_container_statuses:
         database_step = status.name in (DATABASE_CONTAINER_NAME, LOGIN_CONTAINER_NAME)
@@ -275,25 +227,16 @@ def _explain_start(pod: ScanPod) -> Failure | None:
         if ended is not None and ended.exit_code != 0:
             return classify(
                 exit_code=ended.exit_code,
-                reason=_told(ended),
+                reason=told(ended),
                 stderr=ended.message,
                 database_step=database_step,
             )
-        waiting = status.state.waiting
-        if waiting is not None and waiting.reason not in ("", "PodInitializing", "ContainerCreating"):
+        waiting = why_it_waits(status)
+        if waiting is not None:
             return classify(reason=waiting.reason, message=waiting.message)
     return None
-
-
-def _terminated(statuses: tuple[_ContainerStatus, ...], name: str) -> _Terminated | None:
-    return next((one.state.terminated for one in statuses if one.name == name), None)
 
 
 def _without_frames(message: str) -> str:
     """A termination message, unless it is nothing but the end of a transmission."""
     return "" if PROTOCOL in message else message
-
-
-def _told(ended: _Terminated) -> str:
-    """The reason of a termination where it says more than that there was one."""
-    return "" if ended.reason in ("Error", "Completed") else ended.reason

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import structlog
 
+from trivyop.audit.nodes.job import COLLECTOR_SELECTOR, CollectorJob
+from trivyop.audit.nodes.nodescan import NODESCANS, NodeScan
 from trivyop.control.clock import Clock
 from trivyop.controllers.mirror import Mirror
 from trivyop.kube.client import Api
@@ -40,11 +42,11 @@ from trivyop.kube.resources import (
 from trivyop.report.stored import StoredReport
 from trivyop.scan.imagescan import ImageScan
 from trivyop.scan.jobs import SCAN_JOB_SELECTOR, ScanJob
+from trivyop.workload.nodes import ClusterNode
 from trivyop.workload.objects import (
     CronJob,
     DaemonSet,
     Job,
-    Node,
     Pod,
     ReplicaSet,
     ReplicationController,
@@ -99,6 +101,7 @@ class View:
         operator_namespace: str,
         watched_namespaces: Iterable[str],
         jobs_everywhere: bool = False,
+        collector_namespace: str | None = None,
         report_labels: Sequence[str] = (),
         clock: Clock,
         metrics: InformerMetrics | None = None,
@@ -119,7 +122,7 @@ class View:
             )
             for kind, struct in WORKLOAD_STRUCTS.items()
         }
-        self.nodes: Mirror[Node] = self._mirror(NODES, Node, ("",), transform=slim)
+        self.nodes: Mirror[ClusterNode] = self._mirror(NODES, ClusterNode, ("",), transform=slim)
         self.reports: dict[Resource, Mirror[StoredReport]] = {
             resource: self._reports(resource, watched) for resource in REPORT_KINDS
         }
@@ -142,6 +145,15 @@ class View:
             label_selector=SCAN_JOB_SELECTOR,
             indexes={BY_SCAN: lambda job: (job.scan,)},
             called="scan-jobs",
+        )
+        collects = collector_namespace is not None
+        self.node_scans: Mirror[NodeScan] = self._mirror(NODESCANS, NodeScan, ("",) if collects else ())
+        self.node_jobs: Mirror[CollectorJob] = self._mirror(
+            JOBS,
+            CollectorJob,
+            () if collector_namespace is None else (collector_namespace,),
+            label_selector=COLLECTOR_SELECTOR,
+            called="node-jobs",
         )
         self.listers = Listers(
             pods=self.workloads[WorkloadKind.POD],

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from trivyop.notify.formats.cloudevents import CloudEventsFormat
 from trivyop.notify.formats.message import DigestFormat, Format, Message
 from trivyop.notify.formats.trivyoperator import TrivyOperatorFormat
 
@@ -16,4 +17,6 @@ __all__ = ["FORMATS", "DigestFormat", "Format", "Message"]
 
 FORMATS: Final[Mapping[str, Format | DigestFormat]] = {
     "trivy-operator": TrivyOperatorFormat(),
+    "cloudevents": CloudEventsFormat(),
+    "cloudevents-binary": CloudEventsFormat(binary=True),
 }

@@ -12,7 +12,7 @@ Not here: which events lead to which workload (``owners.py``), and which images 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -42,7 +42,7 @@ from trivyop.workload.owners import (
     workload_of_job,
     workload_of_pod,
 )
-from trivyop.workload.running import containers_of, newest_first, running_images
+from trivyop.workload.running import containers_of, running_images
 from trivyop.workload.selection import MANAGED_BY, MANAGED_BY_VALUE, Selection
 
 T_co = TypeVar("T_co", covariant=True)
@@ -85,7 +85,7 @@ class Workload:
     spec_hash: str  # of the template's containers; a valid label value
     service_account: str = ""
     pull_secrets: tuple[str, ...] = ()
-    node_name: str = ""  # where its newest pod runs
+    node_name: str = ""  # where one of its pods runs
 
 
 class NoLister(Generic[T_co]):
@@ -140,7 +140,7 @@ def resolve(
     obj = listers.of(kind).get(key)
     if obj is None:
         return None
-    pods = newest_first(_pods_of(obj, listers))
+    pods = _pods_of(obj, listers)
     reason = _unwanted(kind, obj, selection) or _not_the_one(obj, pods, listers, selection)
     if reason is not None:
         return Skipped(reason)
@@ -249,7 +249,7 @@ def _revision(obj: Object, annotation: str) -> int:
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
-def _pods_of(obj: Scannable, listers: Listers) -> Iterable[Pod]:
+def _pods_of(obj: Scannable, listers: Listers) -> Sequence[Pod]:
     match obj:
         case Pod():
             return (obj,)

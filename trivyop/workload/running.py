@@ -51,7 +51,7 @@ def running_images(
     ``template_is_fixed``: all of the pods were made from this template.
     """
     seen: dict[str, list[Seen]] = {}
-    for pod in newest_first(pods):
+    for pod in _telling(newest_first(pods)):
         statuses = {status.name: status for status in _statuses(pod)}
         for kind, container in containers_of(pod.spec):
             sight = Seen(kind, container, statuses.get(container.name), pod)
@@ -67,6 +67,22 @@ def running_images(
     for _, sights in sorted(seen.items()):
         images.append(_running_image(sights[0].kind, sights[0].container, sights, nodes))
     return images
+
+
+def _telling(pods: Iterable[Pod]) -> Iterator[Pod]:
+    """The pods that tell more than those before them.
+
+    Of a thousand replicas nearly all say the same, and informers keep that once (``objects.Slim``), so that
+    it is enough to see whether it is the same object.
+    """
+    told: set[tuple[int | bool, ...]] = set()
+    for pod in pods:
+        spec = pod.spec
+        parts = (spec.containers, spec.init_containers, spec.ephemeral_containers, pod.status)
+        words = (*map(id, parts), bool(spec.node_name))
+        if words not in told:
+            told.add(words)
+            yield pod
 
 
 def _running_image(

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from trivyop.audit.nodes.nodescan import Phase as NodePhase
 from trivyop.controllers.usage import Usage
 from trivyop.controllers.view import REPORT_KINDS, View
 from trivyop.kube.resources import CLUSTERSBOMREPORTS
@@ -90,6 +91,53 @@ class ScanMetrics:
             self.results.labels(source.value)
         for failure_class in FailureClass:
             self.failures.labels(failure_class.value)
+
+
+class NodeMetrics:
+    """What happens to nodes that are read."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.jobs = Counter(
+            "trivyop_node_collector_jobs_total", "Jobs created to read nodes.", registry=registry
+        )
+        self.collections = Counter(
+            "trivyop_node_collections_total",
+            "Nodes read, by what came of it: succeeded, failed.",
+            ["result"],
+            registry=registry,
+        )
+        self.failures = Counter(
+            "trivyop_node_scan_failures_total",
+            "Nodes that could not be read, by class of the failure.",
+            ["class"],
+            registry=registry,
+        )
+        for result in ("succeeded", "failed"):
+            self.collections.labels(result)
+        for failure_class in FailureClass:
+            self.failures.labels(failure_class.value)
+
+
+class NodeScanCollector(Collector):
+    """How the scans of nodes stand, read from the store at each scrape."""
+
+    def __init__(self, registry: CollectorRegistry, view: View) -> None:
+        self._view = view
+        registry.register(self)
+
+    def describe(self) -> Iterable[Metric]:
+        return (self._family(),)
+
+    def collect(self) -> Iterator[Metric]:
+        family = self._family()
+        tally = Tally(scan.status.phase for scan in self._view.node_scans.values())
+        for phase in NodePhase:
+            family.add_metric([phase.value], tally[phase])
+        yield family
+
+    @staticmethod
+    def _family() -> GaugeMetricFamily:
+        return GaugeMetricFamily("trivyop_node_scans", "NodeScans by phase.", labels=["phase"])
 
 
 class ScanCollector(Collector):

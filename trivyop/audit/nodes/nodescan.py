@@ -98,6 +98,11 @@ def time_of(text: str) -> datetime | None:
     return moment if moment.tzinfo is not None else None
 
 
+def show(moment: datetime | None) -> str:
+    """A time as a status has it."""
+    return "" if moment is None else timestamp(moment)
+
+
 def queued(status: NodeScanStatus) -> NodeScanStatus:
     """It waits for a slot."""
     return replace(status, phase=Phase.QUEUED)
@@ -134,15 +139,12 @@ def started(status: NodeScanStatus, job: str, *, now: datetime) -> NodeScanStatu
     return replace(attempted(status, now=now), phase=Phase.RUNNING, job=job, next_retry="")
 
 
-def collected(
-    status: NodeScanStatus, info: NodeInfo, *, refresh: datetime | None, now: datetime
-) -> NodeScanStatus:
-    """The node was read; what it says is good until ``refresh``."""
+def collected(status: NodeScanStatus, info: NodeInfo, *, now: datetime) -> NodeScanStatus:
+    """The node was read."""
     packed = pack(info)
     return replace(
         settled(replace(status, consecutive_failures=0, last_success=timestamp(now))),
         next_retry="",
-        next_refresh=timestamp(refresh) if refresh else "",
         node_type=info.type,
         node_info=packed,
         info_hash=compute_hash(packed),
@@ -179,5 +181,5 @@ def _failed(
         message=message,
         consecutive_failures=status.consecutive_failures + 1,
         last_attempt=status.last_attempt or timestamp(now),
-        next_retry=timestamp(retry_at) if retry_at else "",
+        next_retry=show(retry_at),
     )

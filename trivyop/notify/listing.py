@@ -130,12 +130,16 @@ def lineage(report: Row) -> str:
     if not kind or not name:
         meta = _mapping(report, "metadata")
         return f"{_text(report, 'kind')}//{_text(meta, 'namespace')}/{_text(meta, 'name')}/"
-    if kind == "ReplicaSet":
-        stem, dash, suffix = name.rpartition("-")
-        if stem and _POD_TEMPLATE_HASH.fullmatch(dash + suffix):
-            name = stem
-    place = (_text(labels, keys.RESOURCE_NAMESPACE), name, _text(labels, keys.CONTAINER_NAME))
-    return "/".join((_text(report, "kind"), kind, *place))
+    namespace, container = _text(labels, keys.RESOURCE_NAMESPACE), _text(labels, keys.CONTAINER_NAME)
+    return "/".join((_text(report, "kind"), kind, namespace, stem(kind, name), container))
+
+
+def stem(kind: str, name: str) -> str:
+    """The name of a resource without what changes with each revision: a Deployment's, for its ReplicaSet."""
+    if kind != "ReplicaSet":
+        return name
+    before, dash, suffix = name.rpartition("-")
+    return before if before and _POD_TEMPLATE_HASH.fullmatch(dash + suffix) else name
 
 
 def _all(report: Row) -> Iterator[FindingRef]:

@@ -11,6 +11,8 @@ from typing import Final
 
 from trivyop.notify.formats.cloudevents import CloudEventsFormat
 from trivyop.notify.formats.message import DigestFormat, Format, Message
+from trivyop.notify.formats.slack import SlackFormat
+from trivyop.notify.formats.teams import TeamsFormat
 from trivyop.notify.formats.trivyoperator import TrivyOperatorFormat
 
 __all__ = ["FORMATS", "DigestFormat", "Format", "Message"]
@@ -19,4 +21,6 @@ FORMATS: Final[Mapping[str, Format | DigestFormat]] = {
     "trivy-operator": TrivyOperatorFormat(),
     "cloudevents": CloudEventsFormat(),
     "cloudevents-binary": CloudEventsFormat(binary=True),
+    "slack": SlackFormat(),
+    "teams": TeamsFormat(),
 }

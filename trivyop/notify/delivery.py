@@ -15,7 +15,8 @@ from __future__ import annotations
 import email.utils
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import BytesIO
@@ -58,6 +59,7 @@ class Access:
     proxy: str | None = field(default=None, repr=False)
     timeout_seconds: float = 30.0
     secrets: tuple[str, ...] = field(default=(), repr=False)  # what must not be shown
+    fingerprint: str = ""  # of the configuration, and of the versions of its secrets
 
 
 class Courier:
@@ -66,6 +68,8 @@ class Courier:
     def __init__(self, access: Access, *, clock: Clock, concurrency: int = 4) -> None:
         self.access = access
         self._clock = clock
+        self._users = 0
+        self._retired = False
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 ssl=access.tls or True, limit=concurrency, keepalive_timeout=_KEEP_ALIVE_SECONDS
@@ -80,6 +84,25 @@ class Courier:
 
     async def close(self) -> None:
         await self._session.close()
+
+    @asynccontextmanager
+    async def in_use(self) -> AsyncGenerator[None, None]:
+        """Keep connections open for the block, even if the courier is retired meanwhile."""
+        self._users += 1
+        try:
+            yield
+        finally:
+            self._users -= 1
+            await self._close_if_idle()
+
+    async def retire(self) -> None:
+        """Close as soon as nobody uses it any more."""
+        self._retired = True
+        await self._close_if_idle()
+
+    async def _close_if_idle(self) -> None:
+        if self._retired and not self._users:
+            await self.close()
 
     async def send(self, message: Message) -> None:
         """Send it; returns once the receiver has taken it."""

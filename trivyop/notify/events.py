@@ -70,3 +70,8 @@ class ScanFailed(msgspec.Struct, frozen=True):
 
 
 Event = Change | ScanFailed
+
+
+def slimmed(event: Event) -> Event:
+    """The event without the report that it is about."""
+    return msgspec.structs.replace(event, object=None) if isinstance(event, Change) else event

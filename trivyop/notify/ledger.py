@@ -141,6 +141,10 @@ class Ledger:
 
     # how it is kept
 
+    def deny(self, problem: str) -> None:
+        """Take it that nothing can be read or written, for that reason, until a write succeeds."""
+        self.problem = problem
+
     async def load(self) -> None:
         """Read what was remembered; raises ``TransientError``, or ``TerminalError`` if it may not be read."""
         selector = f"{ENDPOINT_LABEL}={self._endpoint}"

@@ -1,0 +1,376 @@
+"""Channel: all that is done for one endpoint; nothing in it waits for another one.
+
+Subjects come in by name. A few workers take them out, read what is to be told, send it, and write down that
+it was told; a format that makes digests gets all that waits at once, every so often. What fails for now is
+tried again for as long as it takes, the endpoint's pace slowing down; what is refused is not, until the
+subject, or the endpoint's configuration, changes.
+
+Promises: at least once, in order per subject, the latest state wins; what did not fit into the outbox, or
+was missed, comes to light when all subjects are compared with the ledger: at the start, after an overflow,
+when the configuration changed, and when asked. ``run`` ends with its cancellation only, and writes the ledger then.
+Not here: where the configuration comes from, and what a report is (``controllers.notifications``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+import structlog
+
+from trivyop.control.backoff import full_jitter
+from trivyop.control.clock import Clock
+from trivyop.errors import TerminalError, TransientError
+from trivyop.notify.delivery import Access, Courier, RefusedError
+from trivyop.notify.endpoint import Endpoint
+from trivyop.notify.events import Subject, slimmed
+from trivyop.notify.formats import DigestFormat, Format, Message
+from trivyop.notify.ledger import Ledger
+from trivyop.notify.metrics import WebhookMetrics
+from trivyop.notify.outbox import Outbox
+from trivyop.notify.pace import Pace
+from trivyop.notify.source import Source
+from trivyop.notify.telling import Prepared, Telling
+
+log = structlog.get_logger(__name__)
+
+DEFAULT_DIGEST_SECONDS = 900.0
+_CAPACITY = 10_000
+_BODY_SECONDS = 2.0  # how much later than the news of a deletion its content may come in
+_MANY = 200  # compared without letting others run
+_MAX_NOTES = 10_000  # in one digest
+_LAST_WORDS_SECONDS = 5.0
+_LOAD_SECONDS = (1.0, 60.0)
+
+Refused = Callable[[Subject, RefusedError], None]
+
+
+class Channel:
+    """One endpoint; ``use`` gives it access, ``run`` does the work."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        format: Format | DigestFormat,  # noqa: A002 - the field's word
+        ledger: Ledger,
+        source: Source,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        metrics: WebhookMetrics,
+        on_refused: Refused | None = None,
+        on_denied: Callable[[], None] | None = None,
+        capacity: int = _CAPACITY,
+    ) -> None:
+        self.endpoint = endpoint
+        self._format = format
+        self._ledger = ledger
+        self._source = source
+        self._clock = clock
+        self._rng = rng
+        self._metrics = metrics
+        self._on_refused = on_refused
+        self._on_denied = on_denied
+        self._telling = Telling(endpoint, ledger, source, needs_diff=format.needs_diff)
+        self._outbox = Outbox(clock, rng, capacity=capacity)
+        self._pace = Pace(clock, rng)
+        self._courier: Courier | None = None
+        self._usable = asyncio.Event()
+        self._compare_wanted = asyncio.Event()
+        self._pending = asyncio.Event()  # for digests
+        self._loaded = False
+        self._comparing = False
+        self._unusable: str | None = "not configured yet"
+        self._failing: str | None = None
+        self._refusing: str | None = None
+        metrics.start(endpoint.name, lambda: len(self._outbox), lambda: self.problem)
+
+    @property
+    def problem(self) -> str | None:
+        """What keeps the endpoint from being told, or what it does not take; None if all is well."""
+        return self._unusable or self._failing or self._refusing or self._ledger.problem
+
+    @property
+    def idle(self) -> bool:
+        """Whether everybody has been told of everything, and that is remembered."""
+        if not self._loaded or self._comparing or self._compare_wanted.is_set():
+            return False
+        return not len(self._outbox) and not self._outbox.overflowed and self._ledger.clean
+
+    # what others say
+
+    async def use(self, access: Access | None, problem: str | None = None) -> None:
+        """Send by that from now on; without it nothing is sent, and ``problem`` says why."""
+        old, self._courier = self._courier, None
+        if old is not None:
+            await old.retire()
+        self._unusable = problem
+        if access is None:
+            self._usable.clear()
+            return
+        self._courier = Courier(access, clock=self._clock, concurrency=self.endpoint.concurrency)
+        self._telling.fingerprint = access.fingerprint
+        self._refusing = None
+        self._pace.hurry()
+        self._usable.set()
+        self.compare()
+
+    def changed(self, subject: Subject, *, body_to_come: bool = False) -> None:
+        """Something happened to it. With ``body_to_come``, who knows more of it will tell soon."""
+        if not self._loaded or not self._telling.wants(subject) or not self._telling.is_due(subject):
+            return
+        self._telling.announce(subject)
+        if not self._outbox.add(subject, after=_BODY_SECONDS if body_to_come else 0.0):
+            self._metrics.dropped(self.endpoint.name, "backlog")
+        self._pending.set()
+
+    def compare(self) -> None:
+        """Have all subjects compared with the ledger."""
+        self._compare_wanted.set()
+
+    # the work
+
+    async def run(self) -> None:
+        """Tell the endpoint, until cancelled."""
+        try:
+            await self._load()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._ledger.run(), name=f"webhook/{self.endpoint.name}/ledger")
+                group.create_task(self._compare(), name=f"webhook/{self.endpoint.name}/compare")
+                if isinstance(self._format, DigestFormat):
+                    group.create_task(self._digest(self._format), name=f"webhook/{self.endpoint.name}")
+                    return
+                for n in range(self.endpoint.concurrency):
+                    group.create_task(self._work(self._format), name=f"webhook/{self.endpoint.name}/{n}")
+        finally:
+            await self._end()
+
+    async def _end(self) -> None:
+        self._metrics.stop(self.endpoint.name)
+        if self._courier is not None:
+            await self._courier.close()
+        if self._loaded:
+            try:
+                async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                    await self._ledger.flush()
+            except TimeoutError:
+                log.warning("webhook_ledger_cut_short", endpoint=self.endpoint.name)
+
+    async def _load(self) -> None:
+        failures = 0
+        base, most = _LOAD_SECONDS
+        while True:
+            try:
+                await self._ledger.load()
+            except TransientError as error:
+                self._failing = f"what was delivered cannot be read: {error}"
+            except TerminalError as error:
+                self._failing = None
+                self._ledger.deny(f"what was delivered cannot be remembered: {error}")
+                log.warning("webhook_ledger_not_readable", endpoint=self.endpoint.name, error=str(error))
+                break
+            else:
+                self._failing = None
+                break
+            await self._clock.sleep(full_jitter(failures, self._rng, base_seconds=base, max_seconds=most))
+            failures += 1
+        self._loaded = True
+        self.compare()
+
+    async def _compare(self) -> None:
+        while True:
+            await self._compare_wanted.wait()
+            await self._usable.wait()  # what was refused is due depends on the configuration
+            self._compare_wanted.clear()
+            self._comparing = True
+            self._outbox.overflowed = False
+            for batch in self._source.batches():
+                await self._compare_these(batch)
+            await self._compare_these(list(self._ledger.subjects()))
+            self._comparing = False
+            log.debug("webhook_compared", endpoint=self.endpoint.name, backlog=len(self._outbox))
+
+    async def _compare_these(self, subjects: Sequence[Subject]) -> None:
+        for n, subject in enumerate(subjects):
+            if self._telling.wants(subject) and self._telling.is_due(subject):
+                if not self._outbox.add(subject):
+                    return
+                self._telling.announce(subject)
+                self._pending.set()
+            if n % _MANY == 0:
+                await asyncio.sleep(0)
+
+    async def _work(self, format_: Format) -> None:
+        while True:
+            subject = await self._outbox.take()
+            await self._usable.wait()
+            async with self._pace.turn():
+                if await self._attempt(self._tell(subject, format_), subject):
+                    self._outbox.done(subject)
+                else:
+                    self._outbox.retry(subject)
+            self._make_good()
+            await asyncio.sleep(0)
+
+    async def _attempt(self, doing: Awaitable[None], subject: Subject) -> bool:
+        """Whether it is done with, one way or the other."""
+        try:
+            await doing
+        except TransientError as error:
+            log.debug("webhook_deferred", endpoint=self.endpoint.name, subject=str(subject), error=str(error))
+            return False
+        except TerminalError as error:  # of the API server; the next comparison comes back to it
+            log.warning(
+                "webhook_not_read", endpoint=self.endpoint.name, subject=str(subject), error=str(error)
+            )
+        except Exception:  # a bug of ours: loud, slow to come back, and no harm to others
+            log.exception("webhook_crashed", endpoint=self.endpoint.name, subject=str(subject))
+            return False
+        return True
+
+    def _make_good(self) -> None:
+        if self._outbox.overflowed and self._outbox.roomy:
+            self.compare()
+
+    async def _tell(self, subject: Subject, format_: Format) -> None:
+        prepared = await self._telling.prepare(subject)
+        if prepared is None:
+            return
+        messages = format_.render(prepared.event, prepared.diff, self.endpoint, self._clock.now())
+        if not messages:
+            self._telling.held_back(prepared)
+            return
+        await self._telling.wait_announced(subject)
+        refusal = await self._send(messages)
+        if refusal is None:
+            self._telling.told(prepared)
+        else:
+            self._refuse(prepared, refusal)
+
+    def _refuse(self, prepared: Prepared, refusal: RefusedError) -> None:
+        self._telling.refused(prepared)
+        self._metrics.dropped(self.endpoint.name, "refused")
+        if self._on_refused is not None:
+            self._on_refused(prepared.subject, refusal)
+
+    async def _send(self, messages: Iterable[Message]) -> RefusedError | None:
+        """Send them in order; a refused one does not keep back the others."""
+        refusal: RefusedError | None = None
+        for message in messages:
+            try:
+                await self._send_one(message)
+            except RefusedError as error:
+                refusal = error
+        return refusal
+
+    async def _send_one(self, message: Message) -> None:
+        courier = self._courier
+        if courier is None:
+            raise TransientError(f"endpoint {self.endpoint.name!r} cannot be used: {self._unusable}")
+        began, result = self._clock.monotonic(), "failed"
+        try:
+            async with courier.in_use():
+                await courier.send(message)
+        except TransientError as error:
+            self._pace.fails(error.retry_after)
+            if self._failing is None:
+                log.warning("webhook_failing", endpoint=self.endpoint.name, error=str(error))
+            self._failing = str(error)
+            raise
+        except RefusedError as error:
+            result = "refused"
+            self._works()
+            if self._refusing is None:
+                log.warning("webhook_refused", endpoint=self.endpoint.name, error=str(error))
+            self._refusing = str(error)
+            if error.status in (401, 403) and self._on_denied is not None:
+                self._on_denied()
+            raise
+        else:
+            result = "delivered"
+            self._works()
+            self._refusing = None
+        finally:
+            now = self._clock.monotonic()
+            at = self._clock.now().timestamp()
+            self._metrics.tried(self.endpoint.name, result, now - began, at)
+
+    def _works(self) -> None:
+        self._pace.works()
+        if self._failing is not None:
+            log.info("webhook_recovered", endpoint=self.endpoint.name)
+        self._failing = None
+
+    # digests
+
+    async def _digest(self, format_: DigestFormat) -> None:
+        every = self.endpoint.digest_seconds or DEFAULT_DIGEST_SECONDS
+        while True:
+            await self._pending.wait()
+            await self._clock.sleep(every)  # from the first news on, so that a lone one waits no longer
+            await self._usable.wait()
+            self._pending.clear()
+            await self._tell_all(format_)
+            self._make_good()
+
+    async def _tell_all(self, format_: DigestFormat) -> None:
+        """Tell of all that waits, at once."""
+        held: list[Subject] = []
+        prepared: list[tuple[Prepared, Any]] = []
+        try:
+            while (subject := await self._outbox.take_ready()) is not None and len(held) < _MAX_NOTES:
+                held.append(subject)
+                if not await self._attempt(self._note(subject, format_, prepared), subject):
+                    held.pop()
+                    self._outbox.retry(subject)
+                    self._pending.set()
+            if not prepared:
+                return
+            notes = [note for _, note in prepared]
+            refusal = await self._send_patiently(format_.digest(notes, self.endpoint, self._clock.now()))
+            for one, _ in prepared:
+                if refusal is None:
+                    self._telling.told(one)
+                else:
+                    self._telling.refused(one)
+            if refusal is not None:
+                self._metrics.dropped(self.endpoint.name, "refused")
+                if self._on_refused is not None:
+                    self._on_refused(prepared[0][0].subject, refusal)
+        finally:
+            for subject in held:
+                self._outbox.done(subject)
+            if len(self._outbox):
+                self._pending.set()
+
+    async def _note(
+        self, subject: Subject, format_: DigestFormat, prepared: list[tuple[Prepared, Any]]
+    ) -> None:
+        one = await self._telling.prepare(subject)
+        if one is None:
+            return
+        note = format_.note(one.event, one.diff, self.endpoint)
+        if note is None:
+            self._telling.held_back(one)
+            return
+        await self._telling.wait_announced(subject)
+        slim = Prepared(one.subject, slimmed(one.event), None, one.ids)
+        prepared.append((slim, note))
+
+    async def _send_patiently(self, messages: Iterable[Message]) -> RefusedError | None:
+        """Send a digest, for as long as it takes: its notes are small, and the next one waits for it."""
+        refusal: RefusedError | None = None
+        for message in messages:
+            while True:
+                await self._usable.wait()
+                try:
+                    async with self._pace.turn():
+                        await self._send_one(message)
+                except TransientError:
+                    continue
+                except RefusedError as error:
+                    refusal = error
+                break
+        return refusal

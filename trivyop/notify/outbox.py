@@ -1,0 +1,76 @@
+"""Outbox: the subjects that one endpoint is still to be told of; names only, never bodies.
+
+A subject waits at most once, whatever happens to it meanwhile, and is in one hand at a time: so what is told
+of one object is told in order, and only the latest of it. What does not fit is not taken in; ``overflowed``
+then says that a comparison with the ledger is due, which finds it again.
+
+Promises: bounded; a subject that fails comes back, with full jitter, after the others.
+Not here: what is told.
+"""
+
+from __future__ import annotations
+
+import random
+
+from trivyop.control.backoff import full_jitter
+from trivyop.control.clock import Clock
+from trivyop.control.queue import Priority, WorkQueue
+from trivyop.notify.events import Subject
+from trivyop.notify.pace import BASE_SECONDS, MAX_SECONDS
+
+
+class Outbox:
+    """What waits for one endpoint."""
+
+    def __init__(self, clock: Clock, rng: random.Random, *, capacity: int) -> None:
+        self.overflowed = False
+        self._capacity = capacity
+        self._rng = rng
+        self._queue = WorkQueue[Subject](clock, rng=rng)
+        self._waiting: dict[Subject, None] = {}
+        self._failures: dict[Subject, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting) + self._queue.in_hand
+
+    @property
+    def roomy(self) -> bool:
+        """Whether it is worth looking for what did not fit."""
+        return len(self._waiting) <= self._capacity // 2
+
+    def add(self, subject: Subject, *, after: float = 0.0) -> bool:
+        """Take it in; False if there is no room."""
+        if subject not in self._waiting:
+            if len(self._waiting) >= self._capacity:
+                self.overflowed = True
+                return False
+            self._waiting[subject] = None
+        if after:
+            self._queue.add_after(subject, after)
+        else:
+            self._queue.add(subject)
+        return True
+
+    async def take(self) -> Subject:
+        """The next one; give it back with ``done`` or ``retry``."""
+        subject = await self._queue.get()
+        self._waiting.pop(subject, None)
+        return subject
+
+    async def take_ready(self) -> Subject | None:
+        """The next one that need not be waited for; None if there is none."""
+        return await self.take() if len(self._queue) else None
+
+    def done(self, subject: Subject) -> None:
+        self._failures.pop(subject, None)
+        self._queue.done(subject)
+
+    def retry(self, subject: Subject) -> float:
+        """Give it back to be tried again; returns in how many seconds."""
+        failures = self._failures.get(subject, 0)
+        self._failures[subject] = failures + 1
+        delay = full_jitter(failures, self._rng, base_seconds=BASE_SECONDS, max_seconds=MAX_SECONDS)
+        self._waiting[subject] = None
+        self._queue.add_after(subject, delay, Priority.RETRY)
+        self._queue.done(subject)
+        return delay

@@ -1,0 +1,173 @@
+"""Telling: what one endpoint is to hear of one subject, and what is remembered once it has.
+
+``prepare`` compares what there is with what the ledger says was told; the answer is an event with what is new
+in it, or nothing. ``told`` writes down that the endpoint has it, ``refused`` that it does not want it.
+
+Promises: the same state is prepared once, also after a restart; what an endpoint's filter holds back is
+remembered, so it is not looked at again; a deletion is prepared for what was told before, or may have been.
+Not here: words (``notify.formats``), sending (``notify.channel``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trivyop.notify.endpoint import Endpoint
+from trivyop.notify.events import Change, Event, Subject, Verb
+from trivyop.notify.findings import FindingsDiff, diff, pack, unpack
+from trivyop.notify.ledger import Ledger
+from trivyop.notify.records import NO_CONTENT, Mark, Record, content_of
+from trivyop.notify.source import Marker, Source, deletion
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Something to tell."""
+
+    subject: Subject
+    event: Event
+    diff: FindingsDiff | None
+    ids: bytes | None  # of the findings, to be remembered
+
+
+class Telling:
+    """What one endpoint hears; ``fingerprint`` stands for how it is configured now."""
+
+    def __init__(self, endpoint: Endpoint, ledger: Ledger, source: Source, *, needs_diff: bool) -> None:
+        self.fingerprint = ""
+        self._endpoint = endpoint
+        self._ledger = ledger
+        self._source = source
+        self._needs_diff = needs_diff or endpoint.filter.needs_diff
+        self._announced: set[Subject] = set()  # nothing of them was sent since
+
+    def wants(self, subject: Subject) -> bool:
+        """Whether the endpoint can want to hear of it at all."""
+        kinds = self._endpoint.filter.kinds
+        return not kinds or subject.resource.kind in kinds
+
+    def is_due(self, subject: Subject) -> bool:
+        """Whether there seems to be something to tell, as far as can be said without reading it."""
+        marker = self._source.marker(subject)
+        record = self._ledger.get(subject)
+        if marker is None:
+            gone = self._source.departed(subject, self._endpoint.name) is not None
+            return (gone or record is not None) and self._source.certain(subject)
+        return record is None or not self._is_told(record, marker)
+
+    def announce(self, subject: Subject) -> None:
+        """Remember that an endpoint may be told of it, before it is: else its deletion could go unnoticed."""
+        if not self._endpoint.deletes or self._ledger.get(subject) is not None:
+            return
+        marker = self._source.marker(subject)
+        if marker is not None:
+            self._announced.add(subject)
+            self._ledger.put(subject, Record(marker.uid, NO_CONTENT, Mark.TOLD))
+
+    async def prepare(self, subject: Subject) -> Prepared | None:
+        """What to tell now; None if there is nothing. Raises what reading it raises."""
+        record = self._ledger.get(subject)
+        marker = self._source.marker(subject)
+        if marker is None:
+            return self._prepare_deletion(subject, record) if self._source.certain(subject) else None
+        self._source.settled(subject, self._endpoint.name)  # it is back: that deletion is no news any more
+        if record is not None and self._is_told(record, marker):
+            return None
+        event = await self._source.read(subject)
+        if event is None:
+            return None
+        if record is not None and self._is_told(record, Marker(event.uid, event.content_hash)):
+            if record.uid != event.uid:
+                self._ledger.put(subject, Record(event.uid, record.content, record.marks, record.findings))
+            return None
+        found = self._diff(record, event)
+        prepared = Prepared(subject, event, found, pack(found.ids) if found is not None else None)
+        if not self._endpoint.filter.accepts(event, found):
+            self.held_back(prepared)
+            return None
+        return prepared
+
+    def _prepare_deletion(self, subject: Subject, record: Record | None) -> Prepared | None:
+        change = self._source.departed(subject, self._endpoint.name)
+        if change is None and record is not None and self._endpoint.deletes:
+            change = deletion(subject, record.uid)
+        unheard = record is not None and Mark.TOLD not in record.marks
+        if change is None or unheard or not self._endpoint.deletes or not self._reports(subject):
+            self._forget(subject)
+            return None
+        found = self._diff(record, change)
+        if not self._endpoint.filter.accepts(change, found):
+            self._forget(subject)
+            return None
+        return Prepared(subject, change, found, None)
+
+    async def wait_announced(self, subject: Subject) -> None:
+        """Wait until a crash could no longer make us forget that the endpoint may have heard of it."""
+        if self._endpoint.deletes:
+            await self._ledger.written(subject)
+
+    def told(self, prepared: Prepared) -> None:
+        """Remember that the endpoint has it."""
+        event = prepared.event
+        if _is_deletion(event):
+            self._forget(prepared.subject)
+            return
+        self._announced.discard(prepared.subject)
+        record = Record(event.uid, content_of(event.content_hash), Mark.TOLD)
+        self._ledger.put(prepared.subject, record, prepared.ids)
+
+    def refused(self, prepared: Prepared) -> None:
+        """Remember that the endpoint does not want it, as it is configured now."""
+        event = prepared.event
+        if _is_deletion(event):
+            self._forget(prepared.subject)
+            return
+        self._announced.discard(prepared.subject)
+        before = self._ledger.get(prepared.subject)
+        content = content_of(self._refusal(event.content_hash))
+        findings = b"" if before is None else before.findings  # a later try tells of the same news
+        record = Record(event.uid, content, Mark.TOLD | Mark.REFUSED, findings)
+        self._ledger.put(prepared.subject, record)
+
+    def held_back(self, prepared: Prepared) -> None:
+        """Remember that there is nothing in it that the endpoint wants to hear."""
+        event, subject = prepared.event, prepared.subject
+        if _is_deletion(event):
+            self._forget(subject)
+            return
+        before = self._ledger.get(subject)
+        heard = before is not None and Mark.TOLD in before.marks and subject not in self._announced
+        self._announced.discard(subject)
+        marks = Mark.TOLD if heard else Mark.NONE
+        self._ledger.put(subject, Record(event.uid, content_of(event.content_hash), marks), prepared.ids)
+
+    def _forget(self, subject: Subject) -> None:
+        self._announced.discard(subject)
+        self._source.settled(subject, self._endpoint.name)
+        self._ledger.remove(subject)
+
+    def _is_told(self, record: Record, marker: Marker) -> bool:
+        if not marker.content_hash:
+            return False
+        known = marker.content_hash
+        if Mark.REFUSED in record.marks:
+            known = self._refusal(known)
+        return record.content == content_of(known)
+
+    def _refusal(self, content_hash: str) -> str:
+        return f"{content_hash} refused by {self.fingerprint}"
+
+    def _diff(self, record: Record | None, event: Event) -> FindingsDiff | None:
+        if not self._needs_diff or not isinstance(event, Change):
+            return None
+        known = None if record is None else self._ledger.findings(record)
+        document = event.object or {}
+        return diff(None if known is None else unpack(known), document, deleted=event.verb is Verb.DELETE)
+
+    @staticmethod
+    def _reports(subject: Subject) -> bool:
+        return subject.resource.group == "aquasecurity.github.io"  # of scans, only failures are told
+
+
+def _is_deletion(event: Event) -> bool:
+    return isinstance(event, Change) and event.verb is Verb.DELETE

@@ -27,6 +27,7 @@ class Discovery:
     """The kinds of a server, as it told of them at one moment."""
 
     kinds: dict[tuple[str, str, str], frozenset[str]]  # (group, version, plural) -> verbs
+    resources: tuple[Resource, ...] = ()  # the same, each group's preferred version first
 
     def serves(self, resource: Resource) -> bool:
         """Whether the server has this kind in this version."""
@@ -36,10 +37,31 @@ class Discovery:
         """What can be done with it; nothing if the server does not have it."""
         return self.kinds.get((resource.group, resource.version, resource.plural), frozenset())
 
+    def called(self, kind: str) -> tuple[Resource, ...]:
+        """What can be listed and watched under the name of a kind: one for each group that has it.
 
-class _Kind(msgspec.Struct, frozen=True, gc=False):
+        Groups of Kubernetes itself come first, whatever others call theirs.
+        """
+        found: dict[str, Resource] = {}
+        for resource in self.resources:
+            if resource.kind == kind and {"list", "watch"} <= self.verbs(resource):
+                found.setdefault(resource.group, resource)
+        return tuple(found[group] for group in sorted(found, key=_group_order))
+
+
+def _group_order(group: str) -> tuple[bool, bool, str]:
+    return "." in group, not group.endswith(".k8s.io"), group
+
+
+class _ResponseKind(msgspec.Struct, frozen=True, gc=False):
+    kind: str = ""
+
+
+class _Kind(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     resource: str
     verbs: tuple[str, ...] | None = None
+    response_kind: _ResponseKind | None = None
+    scope: str = ""
 
 
 class _GroupVersionKinds(msgspec.Struct, frozen=True, gc=False):
@@ -76,6 +98,8 @@ class _PlainGroups(msgspec.Struct, frozen=True, gc=False):
 class _PlainKind(msgspec.Struct, frozen=True, gc=False):
     name: str
     verbs: tuple[str, ...] | None = None
+    kind: str = ""
+    namespaced: bool = True
 
 
 class _PlainKinds(msgspec.Struct, frozen=True, gc=False):
@@ -85,6 +109,7 @@ class _PlainKinds(msgspec.Struct, frozen=True, gc=False):
 async def discover(api: Api) -> Discovery:
     """Ask the server what it serves."""
     kinds: dict[tuple[str, str, str], frozenset[str]] = {}
+    resources: list[Resource] = []
     for path in ("/api", "/apis"):
         document = decode_one(await api.get_raw(path, accept=_AGGREGATED), _Aggregated, path)
         if document.kind != "APIGroupDiscoveryList":
@@ -94,13 +119,17 @@ async def discover(api: Api) -> Discovery:
                 for kind in version.resources or ():
                     place = (group.metadata.name, version.version, kind.resource)
                     kinds[place] = frozenset(kind.verbs or ())
-    return Discovery(kinds)
+                    if kind.response_kind is not None:
+                        namespaced = kind.scope != "Cluster"
+                        resources.append(Resource(*place, kind.response_kind.kind, namespaced))
+    return Discovery(kinds, tuple(resources))
 
 
 async def _discover_plainly(api: Api) -> Discovery:
     groups = decode_one(await api.get_raw("/apis"), _PlainGroups, "/apis")
     group_versions = [v.group_version for group in groups.groups for v in group.versions]
     kinds: dict[tuple[str, str, str], frozenset[str]] = {}
+    resources: list[Resource] = []
     for group_version in ["v1", *group_versions]:
         group, _, version = group_version.rpartition("/")
         path = f"/apis/{group_version}" if group else f"/api/{version}"
@@ -113,4 +142,5 @@ async def _discover_plainly(api: Api) -> Discovery:
         for kind in found.resources or ():
             if "/" not in kind.name:  # a subresource
                 kinds[group, version, kind.name] = frozenset(kind.verbs or ())
-    return Discovery(kinds)
+                resources.append(Resource(group, version, kind.name, kind.kind, kind.namespaced))
+    return Discovery(kinds, tuple(resources))

@@ -14,7 +14,9 @@ import msgspec
 import structlog
 
 from trivyop.errors import TerminalError, TransientError
+from trivyop.kube.objects import Object
 from trivyop.kube.resources import ObjectKey
+from trivyop.kube.trimming import trim_all
 
 log = structlog.get_logger(__name__)
 
@@ -72,12 +74,15 @@ def _decoder_of(kind: Any) -> msgspec.json.Decoder[Any]:
 def decode_page(body: bytes, kind: type[T], on_malformed: OnMalformed = warn_malformed) -> Listing[T]:
     """Read one page. A body that is no list is a ``TransientError``: it was cut, or is a proxy's page."""
     try:
-        page: _Page[T] = _pages_of(kind).decode(body)
-    except msgspec.ValidationError:
+        page: _Page[T] = _pages_of(kind).decode(trim_all(body) if trimmable(kind) else body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         page = _decode_one_by_one(body, kind, on_malformed)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise TransientError(f"the server's list is not JSON: {error}") from error
     return Listing(page.items or [], page.metadata.resource_version, page.metadata.continue_token)
+
+
+def trimmable(kind: Any) -> bool:
+    """Whether objects that are decoded as ``kind`` need no managed fields."""
+    return isinstance(kind, type) and issubclass(kind, Object)
 
 
 def _decode_one_by_one(body: bytes, kind: type[T], on_malformed: OnMalformed) -> _Page[T]:

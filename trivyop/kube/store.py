@@ -100,6 +100,8 @@ class Store(Generic[V]):
 
     def replace(self, values: Mapping[ObjectKey, V]) -> list[tuple[ObjectKey, V | None, V | None]]:
         """Hold exactly ``values`` from now on; returns each difference as key, old and new."""
+        if not self._values:
+            return [(key, self.set(key, new), new) for key, new in values.items()]
         changes: list[tuple[ObjectKey, V | None, V | None]] = [
             (key, old, None) for key, old in self._values.items() if key not in values
         ]
@@ -118,11 +120,10 @@ class Store(Generic[V]):
             after = () if new is None else tuple(index_of(new))
             if before == after:
                 continue
-            for value in set(before).difference(after) if before else ():
+            for value in set(before).difference(after):
                 _drop(index, value, key)
-            for value in dict.fromkeys(after):
-                if value not in before:
-                    _add(index, value, key)
+            for value in set(after).difference(before) if before else after:
+                _add(index, value, key)
 
 
 def _add(index: dict[str, ObjectKey | dict[ObjectKey, None]], value: str, key: ObjectKey) -> None:
@@ -130,7 +131,8 @@ def _add(index: dict[str, ObjectKey | dict[ObjectKey, None]], value: str, key: O
     if entry is None:
         index[value] = key
     elif isinstance(entry, ObjectKey):
-        index[value] = {entry: None, key: None}
+        if entry != key:
+            index[value] = {entry: None, key: None}
     else:
         entry[key] = None
 

@@ -17,8 +17,9 @@ import msgspec
 
 from trivyop.errors import TransientError
 from trivyop.kube.objects import version_of
-from trivyop.kube.pages import OnMalformed, name_of
+from trivyop.kube.pages import OnMalformed, name_of, trimmable
 from trivyop.kube.refusals import Status, error_for
+from trivyop.kube.trimming import trim_one
 
 T = TypeVar("T")
 
@@ -95,10 +96,14 @@ def decoder(
 ) -> Callable[[bytes], WatchEvent[T] | None]:
     """A function from a line to its event, or to None for a line that is passed over."""
     decode = _lines_of(kind).decode
+    trim = trim_one if trimmable(kind) else _as_it_is
 
     def event_of(line: bytes) -> WatchEvent[T] | None:
         try:
-            event = decode(line)
+            try:
+                event = decode(trim(line))
+            except msgspec.DecodeError:
+                event = decode(line)
         except msgspec.ValidationError as error:
             _tell_malformed(line, str(error), on_malformed)
             return None
@@ -114,6 +119,10 @@ def decoder(
         return WatchEvent(EventType.BOOKMARK, None, meta.resource_version, ends)
 
     return event_of
+
+
+def _as_it_is(line: bytes) -> bytes:
+    return line
 
 
 def _tell_malformed(line: bytes, reason: str, on_malformed: OnMalformed) -> None:
@@ -134,12 +143,16 @@ class Lines:
 
     def cut(self, chunk: bytes) -> list[bytes]:
         """The lines that end in ``chunk``, which is what comes next of the stream."""
-        lines = chunk.split(b"\n")
-        self._pending.append(lines[0])
-        if len(lines) == 1:
+        newline = chunk.find(b"\n")
+        if newline < 0:
+            self._pending.append(chunk)
             return []
-        lines[0] = b"".join(self._pending)
-        self._pending = [lines.pop()]
+        lines = [b"".join([*self._pending, chunk[:newline]])]
+        start = newline + 1
+        while (newline := chunk.find(b"\n", start)) >= 0:  # with lines this long twice as fast as `split`
+            lines.append(chunk[start:newline])
+            start = newline + 1
+        self._pending = [chunk[start:]]
         return [line for line in lines if line]
 
 

@@ -1,28 +1,15 @@
 """Command lines and environments of the Trivy that the operator runs itself.
 
-Promises: pure. Secrets travel in the environment, never in arguments. The environment is made from nothing:
-of the operator's own, passed in as ``inherited``, only proxies, certificates and the path are kept.
-Not here: Trivy in scan pods (``command.py``).
+Promises: pure. Secrets travel in the environment, never in arguments.
+Not here: what every environment has (``trivy/environment.py``), Trivy in scan pods (``command.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from trivyop.settings import Settings, TrivyMode
-from trivyop.workload.images import ImageName
-
-_INHERITED = (
-    "PATH",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "SSL_CERT_DIR",
-    "SSL_CERT_FILE",
-)
+from trivyop.trivy.environment import base_environment, registry_hosts
 
 
 def build_download_command(settings: Settings, *, cache_dir: str) -> list[str]:
@@ -63,30 +50,18 @@ def build_match_command(
     return [*command, "--", bom]
 
 
-def _base(settings: Settings, home: str, inherited: Mapping[str, str]) -> dict[str, str]:
-    trivy = settings.trivy
-    environment = {name: inherited[name] for name in _INHERITED if name in inherited}
-    environment |= {"HOME": home, "TMPDIR": home, "TRIVY_DISABLE_TELEMETRY": "true"}
-    for name, value in (("HTTP_PROXY", trivy.http_proxy), ("HTTPS_PROXY", trivy.https_proxy)):
-        if value:
-            environment[name] = value.reveal()
-    if trivy.no_proxy:
-        environment["NO_PROXY"] = trivy.no_proxy
-    return environment
-
-
 def download_environment(
     settings: Settings, *, home: str, inherited: Mapping[str, str] | None = None
 ) -> dict[str, str]:
     """Environment to fetch the database with."""
     trivy = settings.trivy
-    environment = _base(settings, home, inherited or {})
+    environment = base_environment(settings, home, inherited or {})
     if trivy.github_token:
         environment["GITHUB_TOKEN"] = trivy.github_token.reveal()
     if trivy.db_repository_username and trivy.db_repository_password:
         environment["TRIVY_USERNAME"] = trivy.db_repository_username.reveal()
         environment["TRIVY_PASSWORD"] = trivy.db_repository_password.reveal()
-    hosts = _hosts(trivy.db_repository)
+    hosts = registry_hosts(trivy.db_repository)
     if trivy.db_repository_insecure or hosts & set(trivy.insecure_registries.values()):
         environment["TRIVY_INSECURE"] = "true"
     if hosts & set(trivy.non_ssl_registries.values()):
@@ -99,7 +74,7 @@ def match_environment(
 ) -> dict[str, str]:
     """Environment to match with; what a Trivy server asks for is in it."""
     trivy = settings.trivy
-    environment = _base(settings, home, inherited or {})
+    environment = base_environment(settings, home, inherited or {})
     if trivy.mode is TrivyMode.CLIENT_SERVER:
         if trivy.server_token_header:
             environment["TRIVY_TOKEN_HEADER"] = trivy.server_token_header
@@ -110,7 +85,3 @@ def match_environment(
         if trivy.server_insecure:
             environment["TRIVY_INSECURE"] = "true"
     return environment
-
-
-def _hosts(repositories: Sequence[str]) -> set[str]:
-    return {ImageName.parse(repository).registry for repository in repositories}

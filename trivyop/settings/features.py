@@ -119,6 +119,27 @@ class AuditSettings:
     bundle_reference: str = setting(
         "policies.bundle.oci.ref", kinds.TEXT, "", "Where that bundle is.", sources=IN_CONFIG, feature="audit"
     )
+    timeout_seconds: float = setting(
+        "OPERATOR_AUDIT_TIMEOUT",
+        kinds.DURATION,
+        60.0,
+        "How long Trivy may take to audit one resource; many at once may take longer.",
+        ours=True,
+    )
+    processes: int = setting(
+        "OPERATOR_AUDIT_PROCESSES",
+        kinds.integer(0),
+        0,
+        "How many Trivy processes audit at once; 0 is one for each CPU that the operator may use.",
+        ours=True,
+    )
+    bundle_refresh_seconds: float = setting(
+        "OPERATOR_CHECKS_BUNDLE_REFRESH",
+        kinds.DURATION,
+        86400.0,
+        "How often the bundle of checks is fetched.",
+        ours=True,
+    )
     bundle_insecure: bool = setting(
         "policies.bundle.insecure",
         kinds.BOOL,

@@ -11,8 +11,8 @@ import asyncio
 import io
 import os
 import signal
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import IO
 
@@ -29,7 +29,61 @@ class Completed:
 
     exit_code: int  # 128 + signal when a signal ended it, as shells count
     output: bytes  # if it was not sent elsewhere
-    errors: str  # the last ``ERROR_TAIL_BYTES``
+    errors: str  # the last of them, up to the limit
+
+
+class Brake:
+    """Makes a program stand still, so that another one has its core, and lets it go on.
+
+    It serves one program at a time; pulled before there is one, the next program starts standing still.
+    """
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+        self._scope: asyncio.Timeout | None = None
+        self._left: float | None = None  # seconds, while it stands still
+        self._pulled = False
+
+    @property
+    def pulled(self) -> bool:
+        return self._pulled
+
+    def pull(self) -> None:
+        """Stop the program where it is."""
+        if not self._pulled:
+            self._pulled = True
+            self._hold()
+
+    def release(self) -> None:
+        """Let it go on."""
+        if not self._pulled:
+            return
+        self._pulled = False
+        if self._process is not None and self._scope is not None and self._left is not None:
+            self._scope.reschedule(asyncio.get_running_loop().time() + self._left)
+            self._left = None
+            _signal_group(self._process, signal.SIGCONT)
+
+    @asynccontextmanager
+    async def on(self, process: asyncio.subprocess.Process, scope: asyncio.Timeout) -> AsyncGenerator[None]:
+        """Serve this program, with this deadline, for the block."""
+        self._process, self._scope, self._left = process, scope, None
+        if self._pulled:
+            self._hold()
+        try:
+            yield
+        finally:
+            self._process = self._scope = self._left = None
+
+    def _hold(self) -> None:
+        if self._process is None or self._scope is None or self._process.returncode is not None:
+            return
+        when = self._scope.when()
+        if when is None or self._scope.expired():
+            return  # it is being killed
+        self._left = when - asyncio.get_running_loop().time()
+        self._scope.reschedule(None)
+        _signal_group(self._process, signal.SIGSTOP)
 
 
 async def run_program(
@@ -40,10 +94,13 @@ async def run_program(
     timeout_seconds: float,
     output_limit_bytes: int = OUTPUT_LIMIT_BYTES,
     output: IO[bytes] | None = None,
+    errors_limit_bytes: int = ERROR_TAIL_BYTES,
+    brake: Brake | None = None,
 ) -> Completed:
     """Run a program to its end in ``directory``, with no more environment than is given.
 
-    What it prints goes to ``output``, or is in the answer if there is none.
+    What it prints goes to ``output``, or is in the answer if there is none. While ``brake`` is pulled the
+    program stands still, and that time does not count.
     ``ScanError`` when it cannot be started, takes too long, or prints more than the limit. An exit code other
     than 0 is the caller's to judge.
     """
@@ -62,13 +119,17 @@ async def run_program(
         why = FailureClass.SCANNER_IMAGE if missing else FailureClass.INTERRUPTED  # files, memory, processes
         raise _error(why, f"cannot run {argv[0]}: {error.strerror}") from error
     try:
-        async with asyncio.timeout(timeout_seconds), asyncio.TaskGroup() as group:
+        async with (
+            asyncio.timeout(timeout_seconds) as scope,
+            (brake or Brake()).on(process, scope),
+            asyncio.TaskGroup() as group,
+        ):
             kept = io.BytesIO()
             printed = group.create_task(
                 _copy_all(process, argv[0], kept if output is None else output, output_limit_bytes),
                 name="output",
             )
-            errors = group.create_task(_read_tail(process.stderr), name="errors")
+            errors = group.create_task(_read_tail(process.stderr, errors_limit_bytes), name="errors")
             code = await process.wait()
     except TimeoutError:
         words = f"{argv[0]} took more than {timeout_seconds:g} s"
@@ -107,15 +168,19 @@ async def _copy_all(
     return None
 
 
-async def _read_tail(stream: asyncio.StreamReader | None) -> str:
+async def _read_tail(stream: asyncio.StreamReader | None, limit: int) -> str:
     tail = b""
     while stream is not None and (chunk := await stream.read(_READ_BYTES)):
-        tail = (tail + chunk)[-ERROR_TAIL_BYTES:]
+        tail = (tail + chunk)[-limit:]
     return tail.decode("utf-8", "replace")
 
 
 def _kill_group(process: asyncio.subprocess.Process) -> None:
     """Kill the process and what it started; Trivy has nothing to save."""
+    _signal_group(process, signal.SIGKILL)
+
+
+def _signal_group(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
     if process.returncode is None:  # else its number may be somebody else's by now
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(process.pid, number)

@@ -1,0 +1,372 @@
+"""Auditing in micro-batches: what is due within a moment is audited together.
+
+Starting Trivy costs as much as a dozen resources, so resources that come in within ``WINDOW_SECONDS`` share a
+run, up to ``MAX_BATCH`` of them. There is at most one run per core, and with a backlog all cores have one.
+Urgent subjects, which a user waits for, never wait for a run of the backlog: if all cores have one, one of them
+stands still meanwhile.
+
+Promises: every ``audit`` ends with an outcome or an ``AuditError``, and one bad resource or policy costs
+itself only. Documents of waiting subjects are not held where the caller gives a ``Request``.
+Not here: what is due (controllers), how a failed batch is taken apart (``splitting.py``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+import structlog
+
+from trivyop.audit.cores import usable_cores
+from trivyop.audit.engine import AuditError, AuditFailure, Crash, Engine, Outcome, Subject
+from trivyop.audit.keeper import ChangedHandler, PolicyKeeper, ProblemsHandler
+from trivyop.audit.metrics import AuditMetrics
+from trivyop.audit.policies import Policies, PolicyProblem
+from trivyop.audit.splitting import Settlement
+from trivyop.control.clock import Clock
+from trivyop.settings import Settings
+from trivyop.trivy.process import Brake
+
+log = structlog.get_logger(__name__)
+
+WINDOW_SECONDS: Final = 0.2
+MAX_BATCH: Final = 500
+MAX_URGENT_BATCH: Final = 50  # two seconds' worth, so that those who come next do not wait long either
+MAX_BATCH_BYTES: Final = 16 * 1024 * 1024
+_WORTH_A_PROCESS: Final = 50  # a backlog is not cut into smaller pieces than this to occupy all cores
+_FETCHES: Final = 16
+_REMEMBERED: Final = 1000
+
+Fetch: TypeAlias = Callable[[], Awaitable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A subject whose document is fetched when its turn comes; what ``fetch`` raises, ``audit`` raises."""
+
+    name: str
+    kind: str
+    fetch: Fetch
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    subject: Subject | Request
+    since: float
+    answer: asyncio.Future[Outcome]
+
+    @property
+    def name(self) -> str:
+        return self.subject.name
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """A batch under way."""
+
+    urgent: bool
+    brake: Brake = field(default_factory=Brake)
+
+
+class Auditor:
+    """Audits. ``run`` has to run beside it."""
+
+    def __init__(self, engine: Engine, *, settings: Settings, clock: Clock, metrics: AuditMetrics) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._metrics = metrics
+        self._processes = settings.audit.processes or usable_cores()
+        self._keeper = PolicyKeeper(engine, clock=clock, metrics=metrics)
+        self._lanes: dict[bool, deque[_Waiting]] = {True: deque(), False: deque()}  # by urgency
+        self._runs: list[_Run] = []
+        self._wake = asyncio.Event()
+        self._culprits: OrderedDict[str, None] = OrderedDict()
+        self._failed: dict[str, AuditFailure] = {}
+
+    @property
+    def policies(self) -> Policies:
+        """What is evaluated now."""
+        return self._keeper.policies
+
+    @property
+    def problems(self) -> tuple[PolicyProblem, ...]:
+        """Everything wrong with policies, sorted by policy."""
+        return self._keeper.problems
+
+    @property
+    def version(self) -> str:
+        """Version of Trivy; "" until ``wait_ready``."""
+        return self._keeper.version
+
+    async def wait_ready(self) -> None:
+        """Return once it is known which policies count; needs ``set_policies`` first, if only with None."""
+        await self._keeper.wait_ready()
+
+    def policies_hash(self, kind: str) -> str:
+        """What the outcome for a resource of this kind depends on, beside the resource, in one word."""
+        return self._keeper.hash_for(kind)
+
+    def set_policies(self, data: Mapping[str, str] | None) -> tuple[PolicyProblem, ...]:
+        """Take what the ConfigMap says; comes into force once it was tried. See ``PolicyKeeper``."""
+        return self._keeper.set_policies(data)
+
+    def set_bundle(self, directory: str, digest: str) -> None:
+        """Have Trivy's own checks read from a directory; see ``bundle.py``."""
+        self._keeper.set_bundle(directory, digest)
+
+    def set_cluster_version(self, version: str) -> None:
+        """Version of Kubernetes, like "1.36.0"; "" if unknown."""
+        self._keeper.set_cluster_version(version)
+
+    def add_handler(self, handler: ChangedHandler) -> None:
+        """Have ``handler`` told of kinds to audit anew, None for all."""
+        self._keeper.add_handler(handler)
+
+    def add_problem_handler(self, handler: ProblemsHandler) -> None:
+        """Have ``handler`` told of all problems of policies whenever they change."""
+        self._keeper.add_problem_handler(handler)
+
+    def forget(self, name: str) -> None:
+        """The subject is gone: nothing is to be said of it any more."""
+        self._culprits.pop(name, None)
+        if self._failed.pop(name, None) is not None:
+            self._metrics.count_failed(self._failed.values())
+        self._keeper.recovered(name)
+
+    async def audit(self, subject: Subject | Request, *, urgent: bool) -> Outcome:
+        """Have a subject audited, in its turn. ``AuditError``, or what its fetch raises."""
+        waiting = _Waiting(subject, self._clock.monotonic(), asyncio.get_running_loop().create_future())
+        self._lanes[urgent].append(waiting)
+        self._count_waiting()
+        self._wake.set()
+        try:
+            return await waiting.answer
+        finally:
+            waiting.answer.cancel()  # nobody waits any more; without effect on an answer that was given
+
+    async def run(self) -> None:
+        """Serve until cancelled. Who waits then is told so by an ``AuditError``."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._keeper.run(), name="audit/policies")
+                await self._keeper.wait_ready()
+                await self._serve(group)
+        finally:
+            for lane in self._lanes.values():
+                _refuse(lane)
+                lane.clear()
+
+    async def _serve(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            self._wake.clear()
+            pause = self._start_due(group)
+            timer = self._clock.call_later(pause, self._wake.set) if pause is not None else None
+            try:
+                await self._wake.wait()
+            finally:
+                if timer is not None:
+                    timer.cancel()
+
+    def _start_due(self, group: asyncio.TaskGroup) -> float | None:
+        """Start what is due, as far as there are cores; seconds until more may be due, None for a wake-up."""
+        pauses: list[float] = []
+        for urgent in (True, False):
+            lane = self._lanes[urgent]
+            while True:
+                while lane and lane[0].answer.done():
+                    lane.popleft()
+                if not lane or not self._has_core(urgent=urgent):
+                    break
+                wait = lane[0].since + WINDOW_SECONDS - self._clock.monotonic()
+                limit = self._batch_limit(urgent=urgent)
+                if wait > 0 and len(lane) < limit:
+                    pauses.append(wait)
+                    break
+                self._start(group, self._take(lane, limit), urgent=urgent)
+        self._release_brakes()
+        self._count_waiting()
+        return min(pauses, default=None)
+
+    def _has_core(self, *, urgent: bool) -> bool:
+        if urgent:  # stops runs of the backlog, not other urgent ones
+            return sum(run.urgent for run in self._runs) < self._processes
+        return len(self._runs) < self._processes and not self._lanes[True]
+
+    def _batch_limit(self, *, urgent: bool) -> int:
+        if urgent:
+            return MAX_URGENT_BATCH
+        free = max(1, self._processes - len(self._runs))
+        return min(MAX_BATCH, max(_WORTH_A_PROCESS, math.ceil(len(self._lanes[False]) / free)))
+
+    def _take(self, lane: deque[_Waiting], limit: int) -> list[_Waiting]:
+        """The next batch: no name twice, and a culprit of an earlier batch by itself."""
+        batch: dict[str, _Waiting] = {}
+        later: list[_Waiting] = []
+        while lane and len(batch) < limit:
+            waiting = lane.popleft()
+            if waiting.answer.done():
+                continue
+            if waiting.name in self._culprits:
+                if not batch:
+                    batch[waiting.name] = waiting
+                    break
+                later.append(waiting)
+            elif waiting.name in batch:
+                later.append(waiting)
+            else:
+                batch[waiting.name] = waiting
+        lane.extendleft(reversed(later))
+        return list(batch.values())
+
+    def _start(self, group: asyncio.TaskGroup, batch: list[_Waiting], *, urgent: bool) -> None:
+        if not batch:
+            return
+        run = _Run(urgent)
+        self._runs.append(run)
+        group.create_task(self._work(run, batch), name="audit/batch")
+        for other in self._runs:
+            if sum(not one.brake.pulled for one in self._runs) <= self._processes:
+                break
+            if not other.urgent:
+                other.brake.pull()
+
+    def _release_brakes(self) -> None:
+        for run in self._runs:
+            if sum(not one.brake.pulled for one in self._runs) < self._processes:
+                run.brake.release()
+
+    async def _work(self, run: _Run, batch: list[_Waiting]) -> None:
+        try:
+            subjects, answers = await self._gather(run, batch)
+            if subjects:
+                await self._settle(run, subjects, answers)
+        finally:
+            _refuse(batch)
+            self._runs.remove(run)
+            self._wake.set()
+
+    async def _settle(
+        self, run: _Run, subjects: list[Subject], answers: Mapping[str, asyncio.Future[Outcome]]
+    ) -> None:
+        began = self._clock.monotonic()
+        hearing = _Hearing(self, answers)
+        settlement = Settlement(
+            self._engine,
+            self._keeper.policies,
+            hearing,
+            cluster_version=self._keeper.cluster_version,
+            brake=run.brake,
+        )
+        await settlement.settle(subjects)
+        self._metrics.seconds.observe(self._clock.monotonic() - began)
+        result = "done" if settlement.whole else "split" if hearing.outcomes else "failed"
+        self._metrics.batches.labels(result).inc()
+        self._metrics.count_failed(self._failed.values())
+
+    async def _gather(
+        self, run: _Run, batch: list[_Waiting]
+    ) -> tuple[list[Subject], dict[str, asyncio.Future[Outcome]]]:
+        """Documents of a batch; what would be too much goes back to the front of its lane."""
+        subjects: list[Subject] = []
+        answers: dict[str, asyncio.Future[Outcome]] = {}
+        room = MAX_BATCH_BYTES
+        left = deque(batch)
+        while left and room > 0:
+            some = [left.popleft() for _ in range(min(_FETCHES, len(left)))]
+            async with asyncio.TaskGroup() as group:
+                fetched = [group.create_task(_fetched(waiting), name="audit/fetch") for waiting in some]
+            for waiting, task in zip(some, fetched, strict=True):
+                subject = task.result()
+                if subject is not None:
+                    subjects.append(subject)
+                    answers[waiting.name] = waiting.answer
+                    room -= len(subject.document)
+        batch[:] = [waiting for waiting in batch if waiting.name in answers]
+        self._lanes[run.urgent].extendleft(reversed(left))
+        return subjects, answers
+
+    def note(self, name: str, outcome: Outcome | AuditError, *, spoils: bool) -> None:
+        """Remember how an audit ended; ``spoils``: a batch with this subject has to be taken apart."""
+        if isinstance(outcome, AuditError):
+            self._failed[name] = outcome.reason
+        else:
+            self._failed.pop(name, None)
+        if spoils:
+            self._culprits[name] = None
+            self._culprits.move_to_end(name)
+            while len(self._culprits) > _REMEMBERED:
+                self._culprits.popitem(last=False)
+        elif self._culprits.pop(name, self) is None:
+            self._keeper.recovered(name)
+
+    def crashed(self, name: str, crash: Crash) -> None:
+        self._keeper.crashed(name, crash)
+
+    def unusable(self, policy: str, message: str) -> None:
+        self._keeper.give_up(policy, message)
+
+    def _count_waiting(self) -> None:
+        self._metrics.waiting.set(sum(map(len, self._lanes.values())))
+
+
+class _Hearing:
+    """Gives the outcomes of one batch to those who wait for them."""
+
+    def __init__(self, auditor: Auditor, answers: Mapping[str, asyncio.Future[Outcome]]) -> None:
+        self._auditor = auditor
+        self._answers = answers
+        self._spoilers: set[str] = set()
+        self.outcomes = 0
+
+    def settled(self, name: str, outcome: Outcome | AuditError) -> None:
+        spoils = name in self._spoilers or _spoils(outcome)
+        self._auditor.note(name, outcome, spoils=spoils)
+        answer = self._answers[name]
+        if isinstance(outcome, AuditError):
+            if not answer.done():
+                answer.set_exception(outcome)
+        else:
+            self.outcomes += 1
+            if not answer.done():
+                answer.set_result(outcome)
+
+    def crashed(self, name: str, crash: Crash) -> None:
+        self._spoilers.add(name)
+        self._auditor.crashed(name, crash)
+
+    def unusable(self, policy: str, message: str) -> None:
+        self._auditor.unusable(policy, message)
+
+
+def _spoils(outcome: Outcome | AuditError) -> bool:
+    """Whether it is this subject that makes batches fail; what cannot be parsed only makes itself fail."""
+    if not isinstance(outcome, AuditError) or outcome.everyone:
+        return False
+    return outcome.reason is not AuditFailure.UNPARSABLE
+
+
+async def _fetched(waiting: _Waiting) -> Subject | None:
+    """The subject, if anybody still waits for it; what goes wrong is for who waits."""
+    subject = waiting.subject
+    if waiting.answer.done():
+        return None
+    if isinstance(subject, Subject):
+        return subject
+    try:
+        return Subject(subject.name, subject.kind, await subject.fetch())
+    except Exception as error:  # noqa: BLE001  whatever it is, it is the caller's
+        if not waiting.answer.done():
+            waiting.answer.set_exception(error)
+        return None
+
+
+def _refuse(waiting: Iterable[_Waiting]) -> None:
+    for one in waiting:
+        if not one.answer.done():
+            one.answer.set_exception(
+                AuditError(AuditFailure.SCANNER, "the operator is ending", everyone=True)
+            )

@@ -1,0 +1,48 @@
+"""Documents as Trivy can read them.
+
+Trivy reads numbers in JSON as unsigned integers: one negative, fractional or huge number and it skips the
+whole document. Its YAML reader takes them all, so a document with such a number is handed over as YAML. JSON
+in plain ASCII is YAML, but for characters beyond the basic plane, which are escaped differently.
+
+Promises: pure; the same document, whatever the way it is written.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+import orjson
+
+# A sign, a fraction, an exponent, or more digits than surely fit; a match inside of a string does no harm.
+_AWKWARD = re.compile(rb"[:,\[]\s*(?:-|\d+[.eE]|\d{19})")
+_UNSAFE = re.compile(r"[^\x20-\x7e]")
+_COMMENT = b"#\n"  # what does not begin with a brace is read as YAML
+
+
+class Written(msgspec.Struct, frozen=True):
+    """A file for Trivy."""
+
+    suffix: str  # ".json"
+    data: bytes
+
+
+def write_document(document: bytes) -> Written:
+    """The document as a file; ``ValueError`` if it is not JSON."""
+    if _AWKWARD.search(document) is None:
+        return Written(".json", document)
+    plain = orjson.dumps(_decode(document)).decode()
+    return Written(".yaml", _COMMENT + _UNSAFE.sub(_escaped, plain).encode("ascii"))
+
+
+def _decode(document: bytes) -> Any:
+    try:
+        return orjson.loads(document)
+    except orjson.JSONDecodeError:
+        return msgspec.json.decode(document)  # has room for numbers that orjson finds too large
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -1,0 +1,201 @@
+"""The policies in force: taken from a ConfigMap, tried, and given up when they turn out to be unusable.
+
+A change comes into force in one step once everything in it was tried; until then the former policies count. So
+a policy with a mistake changes no report.
+
+Promises: ``policies`` can be evaluated whole. What is wrong with the rest is in ``problems``, and told to whoever
+asked, as is every change with the kinds that it concerns.
+Not here: reading the ConfigMap from the cluster, Events (controllers).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+import structlog
+
+from trivyop.audit.engine import AuditError, Crash, Engine
+from trivyop.audit.metrics import AuditMetrics
+from trivyop.audit.policies import Policies, PolicyProblem, hash_of, kinds_concerned, parse_policies
+from trivyop.control.backoff import half_jitter
+from trivyop.control.clock import Clock
+
+log = structlog.get_logger(__name__)
+
+_RETRY_BASE_SECONDS: Final = 5.0
+_RETRY_MAX_SECONDS: Final = 300.0
+_MAX_CRASHES: Final = 100  # told of one by one
+
+ChangedHandler = Callable[[frozenset[str] | None], None]
+ProblemsHandler = Callable[[tuple[PolicyProblem, ...]], None]
+
+
+class PolicyKeeper:
+    """Owns the policies. ``run`` has to run beside it."""
+
+    def __init__(self, engine: Engine, *, clock: Clock, metrics: AuditMetrics) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._metrics = metrics
+        self._rng = random.Random()  # noqa: S311 (spreads retries)
+        self._wanted: Policies | None = None  # not yet tried
+        self._parse_problems: tuple[PolicyProblem, ...] = ()
+        self._trial_problems: tuple[PolicyProblem, ...] = ()
+        self._unusable: dict[str, str] = {}
+        self._crashes: dict[tuple[str, str], str] = {}  # by check and subject
+        self._bundle = ("", "")
+        self._work = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._asked = Policies()  # the last that were tried, with what was refused of them
+        self._changed: list[ChangedHandler] = []
+        self._problem_handlers: list[ProblemsHandler] = []
+        self._told: tuple[PolicyProblem, ...] = ()
+        self.policies = Policies()
+        self.version = ""  # of the engine
+        self.cluster_version = ""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is known which policies count."""
+        return self._ready.is_set()
+
+    async def wait_ready(self) -> None:
+        await self._ready.wait()
+
+    @property
+    def problems(self) -> tuple[PolicyProblem, ...]:
+        """Everything wrong with policies, sorted by policy."""
+        found = {*self._parse_problems, *self._trial_problems}
+        found |= {PolicyProblem(policy, message) for policy, message in self._unusable.items()}
+        for (check, subject), message in self._crashes.items():
+            found.add(PolicyProblem(self._policy_of(check), f"crashed on {subject}: {message}"))
+        return tuple(sorted(found))
+
+    def add_handler(self, handler: ChangedHandler) -> None:
+        """Have ``handler`` told of kinds to audit anew, None for all."""
+        self._changed.append(handler)
+
+    def add_problem_handler(self, handler: ProblemsHandler) -> None:
+        """Have ``handler`` told of all problems whenever they change."""
+        self._problem_handlers.append(handler)
+
+    def hash_for(self, kind: str) -> str:
+        """What the outcome for a resource of this kind depends on, beside the resource, in one word."""
+        return hash_of((self.version, self.cluster_version, self.policies.hash_for(kind)))
+
+    def set_policies(self, data: Mapping[str, str] | None) -> tuple[PolicyProblem, ...]:
+        """Take what the ConfigMap says, None without one; what is wrong with it at first sight."""
+        wanted, self._parse_problems = parse_policies(data)
+        self._want(wanted)
+        self._tell_problems()
+        return self._parse_problems
+
+    def set_bundle(self, directory: str, digest: str) -> None:
+        """Have Trivy's own checks read from a directory, "" for those that are part of Trivy."""
+        self._bundle = (directory, digest)
+        self._want(self._wanted if self._wanted is not None else self._asked)
+
+    def set_cluster_version(self, version: str) -> None:
+        """Version of Kubernetes, like "1.36.0": some checks depend on it."""
+        if version != self.cluster_version:
+            self.cluster_version = version
+            self._tell_changed(None)
+
+    def give_up(self, policy: str, message: str) -> None:
+        """Do without a policy from now on, until the ConfigMap changes."""
+        if policy in self._unusable:
+            return
+        self._unusable[policy] = message
+        log.warning("policy_given_up", policy=policy, error=message)
+        before, self.policies = self.policies, self.policies.without({policy})
+        self._tell_problems()
+        self._tell_changed(kinds_concerned(before, self.policies))
+
+    def crashed(self, subject: str, crash: Crash) -> None:
+        """A check crashed on one subject."""
+        key = (crash.check, subject)
+        if key not in self._crashes and len(self._crashes) < _MAX_CRASHES:
+            self._crashes[key] = crash.message
+            log.warning("check_crashed", check=crash.check, key=subject, error=crash.message)
+            self._tell_problems()
+
+    def recovered(self, subject: str) -> None:
+        """No check crashes on this subject any more."""
+        healed = [key for key in self._crashes if key[1] == subject]
+        for key in healed:
+            del self._crashes[key]
+        if healed:
+            self._tell_problems()
+
+    async def run(self) -> None:
+        """Try what is to be tried, until cancelled."""
+        failures = 0
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            try:
+                await self._try()
+                failures = 0
+            except Exception as error:
+                failures += 1
+                if isinstance(error, AuditError):
+                    log.warning("policies_not_tried", error=error.message, failures=failures)
+                else:  # a bug of ours
+                    log.exception("policy_trial_crashed")
+                await self._clock.sleep(
+                    half_jitter(
+                        failures - 1,
+                        self._rng,
+                        base_seconds=_RETRY_BASE_SECONDS,
+                        max_seconds=_RETRY_MAX_SECONDS,
+                    )
+                )
+                self._work.set()
+
+    async def _try(self) -> None:
+        if not self.version:
+            self.version = await self._engine.version()
+        wanted = self._wanted
+        if wanted is None:
+            return
+        accepted, problems = await self._engine.examine(wanted)
+        if self._wanted is not wanted:
+            return  # it changed meanwhile, and the change is waiting to be tried
+        self._wanted, self._asked = None, wanted
+        self._unusable.clear()
+        self._crashes.clear()
+        self._trial_problems = problems
+        for problem in problems:
+            log.warning("policy_refused", policy=problem.policy, error=problem.message)
+        before, self.policies = self.policies, accepted
+        first = not self._ready.is_set()
+        self._ready.set()
+        self._tell_problems()
+        concerned = kinds_concerned(before, accepted)
+        if not first and (concerned is None or concerned):
+            self._tell_changed(concerned)
+
+    def _want(self, wanted: Policies) -> None:
+        directory, digest = self._bundle
+        self._wanted = msgspec.structs.replace(wanted, bundle=directory, bundle_digest=digest)
+        self._work.set()
+
+    def _policy_of(self, check: str) -> str:
+        return next((one.name for one in self.policies.custom if one.module.key == check), check)
+
+    def _tell_problems(self) -> None:
+        problems = self.problems
+        if problems != self._told:
+            self._told = problems
+            self._metrics.name_problems(problems)
+            for handler in self._problem_handlers:
+                handler(problems)
+
+    def _tell_changed(self, kinds: frozenset[str] | None) -> None:
+        if self._ready.is_set():
+            for handler in self._changed:
+                handler(kinds)

@@ -1,0 +1,179 @@
+"""The engine that is Trivy: ``trivy config`` over a directory with one file per resource.
+
+Promises: nothing is left on disk or running, also when cancelled. At the deadline Trivy is killed.
+Not here: how many run at once (``auditor.py``), splitting of batches that fail (``splitting.py``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from trivyop.audit import command
+from trivyop.audit.documents import write_document
+from trivyop.audit.engine import AuditError, AuditFailure, Batch, Subject
+from trivyop.audit.examination import examine
+from trivyop.audit.policies import Policies, PolicyProblem
+from trivyop.audit.results import ResultReader
+from trivyop.settings import Settings
+from trivyop.trivy.failures import FailureClass, ScanError, classify
+from trivyop.trivy.process import Brake, run_program
+
+_ERRORS_BYTES: Final = 512 * 1024
+_VERSION_SECONDS: Final = 30.0
+_SECONDS_PER_SUBJECT: Final = 0.25  # five times what one takes; the deadline for a single one is the setting
+_NOBODYS_FAULT = (FailureClass.SCANNER_IMAGE, FailureClass.DISK, FailureClass.INTERRUPTED)
+_VERSION = re.compile(rb"^Version:\s*v?(\S+)", re.MULTILINE)
+
+
+class TrivyEngine:
+    """Runs Trivy. Its methods may be called at the same time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._program = settings.database.trivy_program
+        self._reader = ResultReader()
+
+    async def audit(
+        self, subjects: Sequence[Subject], policies: Policies, *, cluster_version: str, brake: Brake
+    ) -> Batch:
+        """Audit subjects together; see ``Engine``."""
+        batch, _ = await self.run(subjects, policies, cluster_version=cluster_version, brake=brake)
+        return batch
+
+    async def examine(self, policies: Policies) -> tuple[Policies, tuple[PolicyProblem, ...]]:
+        """Try policies; see ``Engine``."""
+        return await examine(self, policies)
+
+    async def version(self) -> str:
+        """Version of Trivy; ``AuditError`` if it does not say."""
+        async with _private_directory() as directory:
+            try:
+                done = await run_program(
+                    [self._program, "--version"],
+                    environment=self._environment(directory),
+                    directory=str(directory),
+                    timeout_seconds=_VERSION_SECONDS,
+                )
+            except ScanError as error:
+                raise _audit_error(error) from error
+        found = _VERSION.search(done.output)
+        if done.exit_code != 0 or found is None:
+            raise AuditError(AuditFailure.SCANNER, f"{self._program} --version did not tell its version")
+        return found[1].decode("ascii", "replace")
+
+    async def run(
+        self,
+        subjects: Sequence[Subject],
+        policies: Policies,
+        *,
+        cluster_version: str = "",
+        brake: Brake | None = None,
+        debug: bool = False,
+    ) -> tuple[Batch, str]:
+        """Audit subjects together; the answer has Trivy's log as well, all of it for ``debug``."""
+        async with _private_directory() as directory:
+            files, unreadable = await asyncio.to_thread(_write, directory, subjects, policies)
+            try:
+                done = await run_program(
+                    command.build_audit_command(
+                        self._program,
+                        policies,
+                        cache_dir=policies.bundle or str(directory / "cache"),
+                        cluster_version=cluster_version,
+                        debug=debug,
+                    ),
+                    environment=self._environment(directory),
+                    directory=str(directory),
+                    timeout_seconds=self._deadline(len(subjects)),
+                    errors_limit_bytes=_ERRORS_BYTES,
+                    brake=brake,
+                )
+            except ScanError as error:
+                raise _audit_error(error) from error
+            if done.exit_code != 0:
+                failure = classify(exit_code=done.exit_code, stderr=done.errors)
+                raise AuditError(AuditFailure.SCANNER, failure.message)
+            batch = await asyncio.to_thread(
+                self._read, directory / command.RESULT, done.errors, files, policies
+            )
+            return msgspec.structs.replace(batch, outcomes={**batch.outcomes, **unreadable}), done.errors
+
+    def _read(self, result: Path, errors: str, files: Mapping[str, Subject], policies: Policies) -> Batch:
+        try:
+            return self._reader.read(result, errors, files, policies)
+        except (OSError, msgspec.MsgspecError, IndexError) as error:
+            raise AuditError(
+                AuditFailure.SCANNER, f"Trivy printed something else than results: {error}"
+            ) from error
+
+    def _environment(self, directory: Path) -> dict[str, str]:
+        return command.audit_environment(self._settings, home=str(directory), inherited=os.environ)
+
+    def _deadline(self, count: int) -> float:
+        return self._settings.audit.timeout_seconds + _SECONDS_PER_SUBJECT * (count - 1)
+
+
+@asynccontextmanager
+async def _private_directory() -> AsyncGenerator[Path]:
+    try:
+        directory = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="trivyop-audit-"))
+    except OSError as error:
+        raise _no_room(error) from error
+    try:
+        yield directory
+    except OSError as error:
+        raise _no_room(error) from error
+    finally:  # in one step, so that a cancellation cannot leave half of it
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _no_room(error: OSError) -> AuditError:
+    return AuditError(
+        AuditFailure.SCANNER, f"the operator has no room to audit in: {error.strerror}", everyone=True
+    )
+
+
+def _audit_error(error: ScanError) -> AuditError:
+    failure = error.failure
+    timeout = failure.failure_class is FailureClass.TIMEOUT
+    return AuditError(
+        AuditFailure.TIMEOUT if timeout else AuditFailure.SCANNER,
+        failure.message,
+        everyone=failure.failure_class in _NOBODYS_FAULT,
+    )
+
+
+def _write(
+    directory: Path, subjects: Sequence[Subject], policies: Policies
+) -> tuple[dict[str, Subject], dict[str, AuditError]]:
+    """Write all files; which subject is in which, and those that are in none."""
+    (directory / command.TEMPLATE_FILE).write_text(command.TEMPLATE)
+    inputs, checks = directory / command.INPUTS, directory / command.CHECKS
+    inputs.mkdir()
+    checks.mkdir()
+    for module in policies.modules:
+        (checks / module.key).write_text(module.text)
+    files: dict[str, Subject] = {}
+    unreadable: dict[str, AuditError] = {}
+    for number, subject in enumerate(subjects):
+        try:
+            written = write_document(subject.document)
+        except ValueError as error:
+            unreadable[subject.name] = AuditError(
+                AuditFailure.UNPARSABLE, f"not a JSON document: {error}", subject.name
+            )
+            continue
+        name = f"{number}{written.suffix}"
+        (inputs / name).write_bytes(written.data)
+        files[name] = subject
+    return files, unreadable

@@ -1,20 +1,35 @@
 """The HTTP endpoints: `/metrics` on one address, `/healthz` and `/readyz` on another, or all on one.
 
-Promises: a probe is answered as long as the event loop turns; a scrape never fails as a whole because
-one collector does (prometheus-client's registry is rendered in one go, so collectors must not raise).
+Promises: a probe is answered as long as the event loop turns, also during a scrape: what a ``SeriesSource``
+has is sent piece by piece, as it is rendered, so that its size costs neither time at a stretch nor memory.
+Not here: what readiness means (``observe.health``).
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+import zlib
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import chain
+from typing import Protocol
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from trivyop.errors import TerminalError
+from trivyop.observe.exposition import OPEN_METRICS_END
 from trivyop.observe.health import Health
+
+_GZIP_LEVEL = 1  # a tenth of the size for a few milliseconds per megabyte; more effort gains little
+_GZIP_FORMAT = zlib.MAX_WBITS | 16
+
+
+class SeriesSource(Protocol):
+    """Gauges that are many, as lines of text; each piece takes a few milliseconds to render."""
+
+    def chunks(self) -> Iterator[bytes]: ...
 
 
 class AddressError(TerminalError):
@@ -34,14 +49,19 @@ def parse_address(setting: str, text: str) -> tuple[str | None, int] | None:
     return host.strip("[]") or None, int(port)
 
 
-def build_application(registry: CollectorRegistry | None, health: Health | None) -> web.Application:
+def build_application(
+    registry: CollectorRegistry | None, health: Health | None, series: SeriesSource | None = None
+) -> web.Application:
     """Build the application with what is given: metrics, probes, or both."""
     application = web.Application()
 
-    async def metrics(request: web.Request) -> web.Response:
+    async def metrics(request: web.Request) -> web.StreamResponse:
         assert registry is not None  # noqa: S101 - routed only when there is one
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return web.Response(body=encode(registry), headers={"Content-Type": content_type})
+        text = encode(registry)
+        end = OPEN_METRICS_END if text.endswith(OPEN_METRICS_END) else b""
+        pieces = chain((text.removesuffix(end),), series.chunks() if series is not None else (), (end,))
+        return await _stream(request, pieces, content_type)
 
     async def alive(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -60,16 +80,40 @@ def build_application(registry: CollectorRegistry | None, health: Health | None)
         application.router.add_get("/metrics", metrics)
     if health is not None:
         # with and without the slash: both are in use in probes out there
-        for path in ("/healthz", "/healthz/"):
+        for path in ("/healthz", "/healthz/", "/healthz/ping", "/readyz/ping"):
             application.router.add_get(path, alive)
         for path in ("/readyz", "/readyz/"):
             application.router.add_get(path, ready)
     return application
 
 
+async def _stream(request: web.Request, pieces: Iterable[bytes], content_type: str) -> web.StreamResponse:
+    """Send the pieces, compressed if the client takes that; others get their turn after each."""
+    response = web.StreamResponse(headers={"Content-Type": content_type})
+    compress = None
+    if "gzip" in request.headers.get("Accept-Encoding", ""):
+        response.headers["Content-Encoding"] = "gzip"
+        compress = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_FORMAT)
+    await response.prepare(request)
+    for piece in pieces:
+        data = compress.compress(piece) if compress else piece
+        if data:
+            await response.write(data)
+        await asyncio.sleep(0)
+    if compress:
+        await response.write(compress.flush())
+    await response.write_eof()
+    return response
+
+
 @asynccontextmanager
 async def serving(
-    registry: CollectorRegistry, health: Health, *, metrics_address: str, probe_address: str
+    registry: CollectorRegistry,
+    health: Health,
+    series: SeriesSource | None = None,
+    *,
+    metrics_address: str,
+    probe_address: str,
 ) -> AsyncGenerator[dict[str, str]]:
     """Serve for the block; yields the URLs in use, by ``metrics`` and ``probes``.
 
@@ -81,11 +125,13 @@ async def serving(
     urls: dict[str, str] = {}
     async with AsyncExitStack() as stack:
         if metrics is not None and metrics == probes and metrics[1] != 0:
-            url = await stack.enter_async_context(_listening(build_application(registry, health), *metrics))
+            url = await stack.enter_async_context(
+                _listening(build_application(registry, health, series), *metrics)
+            )
             urls = {"metrics": url, "probes": url}
         else:
             if metrics is not None:
-                application = build_application(registry, None)
+                application = build_application(registry, None, series)
                 urls["metrics"] = await stack.enter_async_context(_listening(application, *metrics))
             if probes is not None:
                 application = build_application(None, health)

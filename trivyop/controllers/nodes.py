@@ -72,7 +72,7 @@ class NodeAuditor(Protocol):
     """Evaluates checks, with the policies of the moment."""
 
     @property
-    def scanner_version(self) -> str: ...
+    def version(self) -> str: ...
 
     async def audit(self, subject: Subject, *, urgent: bool) -> Outcome: ...
 
@@ -349,7 +349,7 @@ class Nodes:
             CLUSTERINFRAASSESSMENTREPORTS,
             AuditSubject("Node", NODES.api_version, meta.key, meta.uid, meta.labels or {}),
             checks,
-            AuditBasis(*basis, scanner_version=self._auditor.scanner_version),
+            AuditBasis(*basis, scanner_version=self._auditor.version),
             self._options,
             now=self._clock.now(),
         )

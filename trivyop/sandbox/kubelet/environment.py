@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,10 @@ from trivyop.sandbox.kubelet.sources import CONFIGMAPS, SECRETS, ConfigMissingEr
 
 # What images start if their Pod gives no command: no image is ever opened here.
 ENTRYPOINTS: Mapping[str, Sequence[str]] = {"trivy": ("trivy",), "trivyop": ("trivyop",)}
+# What is not installed here has a stand-in, unless the Pod finds a program of that name.
+STAND_INS: Mapping[str, Sequence[str]] = {
+    "node-collector": (sys.executable, "-m", "trivyop.sandbox.nodecollector")
+}
 
 
 async def build_environment(
@@ -75,6 +80,8 @@ def build_command(container: Json, environment: Mapping[str, str], paths: PathMa
     if not words:
         raise ConfigMissingError(f"no command specified, and none is known of image {container.get('image')}")
     program = words[0]
+    if program in STAND_INS and shutil.which(program, path=environment.get("PATH")) is None:
+        return [*STAND_INS[program], *words[1:]]
     if program.startswith("/") and not os.access(program, os.X_OK):
         # The image has it there; here it may be anywhere.
         words[0] = shutil.which(os.path.basename(program), path=environment.get("PATH")) or program

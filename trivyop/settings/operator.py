@@ -190,57 +190,64 @@ class MetricsSettings:
         "OPERATOR_METRICS_FINDINGS_ENABLED",
         kinds.BOOL,
         True,
-        "Serve metrics that are counted from reports.",
-        feature="metrics",
+        "Serve metrics that are counted from reports. Off: none of them, whatever else is on.",
     )
     vulnerability_id_enabled: bool = setting(
         "OPERATOR_METRICS_VULN_ID_ENABLED",
         kinds.BOOL,
         False,
         "Serve `trivy_vulnerability_id`.",
-        feature="metrics",
     )
     exposed_secret_info_enabled: bool = setting(
         "OPERATOR_METRICS_EXPOSED_SECRET_INFO_ENABLED",
         kinds.BOOL,
         False,
         "Serve `trivy_exposedsecrets_info`.",
-        feature="metrics",
     )
     image_info_enabled: bool = setting(
         "OPERATOR_METRICS_IMAGE_INFO_ENABLED",
         kinds.BOOL,
         False,
         "Serve `trivy_image_info`.",
-        feature="metrics",
     )
     config_audit_info_enabled: bool = setting(
         "OPERATOR_METRICS_CONFIG_AUDIT_INFO_ENABLED",
         kinds.BOOL,
         False,
         "Serve `trivy_configaudits_info`.",
-        feature="audit",
     )
     rbac_assessment_info_enabled: bool = setting(
         "OPERATOR_METRICS_RBAC_ASSESSMENT_INFO_ENABLED",
         kinds.BOOL,
         False,
         "Serve `trivy_rbacassessments_info`.",
-        feature="audit",
     )
     infra_assessment_info_enabled: bool = setting(
         "OPERATOR_METRICS_INFRA_ASSESSMENT_INFO_ENABLED",
         kinds.BOOL,
         False,
         "Serve `trivy_infraassessments_info`.",
-        feature="audit",
     )
     cluster_compliance_info_enabled: bool = setting(
         "OPERATOR_METRICS_CLUSTER_COMPLIANCE_INFO_ENABLED",
         kinds.BOOL,
         False,
         "Serve `trivy_compliance_info`.",
-        feature="compliance",
+    )
+    image_vulnerability_info_enabled: bool = setting(
+        "OPERATOR_METRICS_IMAGE_VULNERABILITY_INFO_ENABLED",
+        kinds.BOOL,
+        False,
+        "Serve `trivyop_image_vulnerability_info` (each vulnerability once per image) and "
+        "`trivyop_image_used_by` (to join it with what runs the image).",
+        ours=True,
+    )
+    series_limit: int = setting(
+        "OPERATOR_METRICS_SERIES_LIMIT",
+        kinds.integer(0),
+        100_000,
+        "How many series a metric with a series per finding may have; the worst severities are served first.",
+        ours=True,
     )
     resource_labels_prefix: str = setting(
         "metrics.resourceLabelsPrefix",
@@ -248,5 +255,4 @@ class MetricsSettings:
         "",
         "Put before the names of metric labels that come from `report.resourceLabels`.",
         sources=IN_CONFIG,
-        feature="metrics",
     )

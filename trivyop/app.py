@@ -221,9 +221,9 @@ class Operator:
 
     async def _work(self, parts: _Parts) -> None:
         """Reconcile until the queues are shut down, then keep the database until cancelled."""
-        await parts.workloads.prime()
         parts.scans.listen()
         parts.workloads.listen()
+        await parts.workloads.prime()
         self._stage = "running"
         log.info("operator_running", workloads=len(parts.usage.workloads()), images=len(parts.usage.scans()))
         async with asyncio.TaskGroup() as group:

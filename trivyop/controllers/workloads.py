@@ -9,15 +9,17 @@ and from what we delete, by looking again after a moment: the workload must stil
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 import structlog
 
 from trivyop.control.clock import Clock
 from trivyop.control.queue import Priority, WorkQueue
 from trivyop.controllers.imagescans import ImageScans
+from trivyop.controllers.mirror import Mirror
 from trivyop.controllers.reports import Reports
 from trivyop.controllers.targets import (
     DIGEST_PATIENCE_SECONDS,
@@ -43,6 +45,8 @@ from trivyop.workload.owners import (
 from trivyop.workload.resolve import Skipped, Workload
 
 log = structlog.get_logger(__name__)
+
+V = TypeVar("V")
 
 _PRIMED_AT_ONCE = 64  # before others have their turn on the event loop
 _DELETED_PATIENCE_SECONDS = 1.0  # time for a workload's own deletion to arrive after that of its report
@@ -86,25 +90,34 @@ class Workloads:
     # events
 
     def listen(self) -> None:
-        """Begin to look at what changes; call it once all stores are filled."""
+        """Begin to look at what changes; call it once all stores are filled. `prime` sees what is there."""
         for kind, mirror in self._view.workloads.items():
             match kind:
                 case WorkloadKind.POD:
-                    mirror.add_handler(self._pod_changed)
+                    self._hear(mirror, self._pod_changed)
                 case WorkloadKind.JOB:
-                    mirror.add_handler(self._job_changed)
+                    self._hear(mirror, self._job_changed)
                 case WorkloadKind.REPLICA_SET | WorkloadKind.REPLICATION_CONTROLLER:
-                    mirror.add_handler(self._revision_changed(kind))
+                    self._hear(mirror, self._revision_changed(kind))
                 case _:
-                    mirror.add_handler(
-                        lambda key, _old, _new, kind=kind: self._look_at(WorkloadRef(kind, key))
+                    self._hear(
+                        mirror, lambda key, _old, _new, kind=kind: self._look_at(WorkloadRef(kind, key))
                     )
-        self._view.nodes.add_handler(self._node_changed)
+        self._hear(self._view.nodes, self._node_changed)
         for mirror in self._view.reports.values():
-            mirror.add_handler(self._report_changed)
+            self._hear(mirror, self._report_changed)
             mirror.add_recovery_handler(self._look_at_all)
         self._reports.add_lost_handler(self._report_lost)
         self._started = True
+
+    def _hear(self, mirror: Mirror[V], handler: Callable[[ObjectKey, V | None, V | None], None]) -> None:
+        """Have changes told, but not what is there already, which would take the event loop long."""
+
+        def told(key: ObjectKey, old: V | None, new: V | None) -> None:
+            if self._started:
+                handler(key, old, new)
+
+        mirror.add_handler(told)
 
     def all(self) -> list[WorkloadRef]:
         """Everything that might be a workload."""
@@ -120,16 +133,32 @@ class Workloads:
             self._queue.add(ref, Priority.BACKLOG)
 
     async def prime(self) -> None:
-        """Find out who uses which scan, for all workloads, before any scan is looked at."""
+        """Find out who uses which scan, for all workloads, before any scan is looked at.
+
+        Only workloads of which something is not as it should be are looked at again; after a restart that is
+        none of thousands.
+        """
         for seen, ref in enumerate(self.all(), start=1):
-            workload = self._targets.resolve(ref)
-            if isinstance(workload, Workload):
-                self._usage.set(ref, self._needs(ref, workload)[0])
+            self._prime(ref)
             if seen % _PRIMED_AT_ONCE == 0:
                 await asyncio.sleep(0)
 
+    def _prime(self, ref: WorkloadRef) -> None:
+        workload = self._targets.resolve(ref)
+        if not isinstance(workload, Workload):
+            if any(self._reports.of_owner(ref)):
+                self._queue.add(ref, Priority.BACKLOG)
+            return
+        needs, wait = self._needs(ref, workload)
+        self._usage.set(ref, needs)
+        if wait is not None or self._superfluous(ref, workload):
+            self._queue.add(ref, Priority.BACKLOG)
+        for scan in set(needs.values()):
+            if not self._scans.serves(scan, ref, workload):
+                self._scans.look_at(scan, urgent=False, asked_by=ref)
+
     def _look_at(self, ref: WorkloadRef) -> None:
-        self._queue.add(ref, Priority.USER if self._started else Priority.BACKLOG)
+        self._queue.add(ref, Priority.USER)
 
     def _node_changed(self, key: ObjectKey, old: Node | None, new: Node | None) -> None:
         """Pods may be told of before the node that runs them, and its platform is that of their images."""
@@ -202,19 +231,20 @@ class Workloads:
             return None
         needs, wait = self._needs(ref, workload)
         touched = self._usage.set(ref, needs)
-        await self._delete_superfluous(ref, workload)
+        for resource, report in self._superfluous(ref, workload):
+            await self._reports.delete(resource, report)
         await self._rescan_lost(ref, workload, needs)
         for scan in touched - set(needs.values()):
-            self._scans.look_at(scan, urgent=self._started)
+            self._scans.look_at(scan, urgent=True)
         for scan in set(needs.values()):
             if scan in touched or not self._scans.serves(scan, ref, workload):
-                self._scans.look_at(scan, urgent=self._started, asked_by=ref)
+                self._scans.look_at(scan, urgent=True, asked_by=ref)
         return wait
 
     async def _not_scanned(self, ref: WorkloadRef, skipped: Skipped | None) -> None:
         self._waits_since.pop(ref, None)
         for scan in self._usage.remove(ref):
-            self._scans.look_at(scan, urgent=self._started)
+            self._scans.look_at(scan, urgent=True)
         if skipped is None or keeps_reports(skipped):
             return  # of an object that is gone, the cluster collects them
         for resource, report in list(self._reports.of_owner(ref)):
@@ -245,15 +275,17 @@ class Workloads:
             needs[container.container] = self._targets.scan_name(workload, container)
         return needs, min(waits, default=None)
 
-    async def _delete_superfluous(self, ref: WorkloadRef, workload: Workload) -> None:
-        """Delete the reports of containers that are gone, and those beside the one a container has."""
+    def _superfluous(self, ref: WorkloadRef, workload: Workload) -> list[tuple[Resource, StoredReport]]:
+        """The reports of containers that are gone, and those beside the one a container has."""
         containers = {container.container for container in workload.containers}
-        for resource, report in list(self._reports.of_owner(ref)):
+        found: list[tuple[Resource, StoredReport]] = []
+        for resource, report in self._reports.of_owner(ref):
             if report.container in containers:
                 kept = self._reports.find(resource, workload, report.container)
                 if kept is None or kept.key == report.key:
                     continue
-            await self._reports.delete(resource, report)
+            found.append((resource, report))
+        return found
 
     async def _rescan_lost(self, ref: WorkloadRef, workload: Workload, needs: Mapping[str, str]) -> None:
         """Ask for scans of lost reports whose workload is certain by now to miss them."""

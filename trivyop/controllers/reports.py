@@ -113,7 +113,7 @@ class Reports:
     def of_owner(self, workload: WorkloadRef) -> Iterator[tuple[Resource, StoredReport]]:
         """All reports that say they are about that workload, also superfluous ones."""
         for resource in self._view.report_kinds:
-            if self._closed(resource, workload.key.namespace):
+            if self.is_closed(resource, workload.key.namespace):
                 continue  # what the store has may be long gone
             for report in self._view.reports[resource].by_index(BY_OWNER, str(workload)):
                 yield resource, report
@@ -151,7 +151,7 @@ class Reports:
         """
         report = self.find(resource, workload, container)
         if report is None:
-            closed = self._closed(resource, workload.key.namespace)
+            closed = self.is_closed(resource, workload.key.namespace)
             return closed or self._refused(resource, workload, container)
         return (
             report.spec_hash == workload.spec_hash
@@ -161,7 +161,7 @@ class Reports:
             and report.settings_hash == settings_hash
         ) or self._refused(resource, workload, container)
 
-    def _closed(self, resource: Resource, namespace: str) -> bool:
+    def is_closed(self, resource: Resource, namespace: str) -> bool:
         """Whether reports of that kind may not be read or written there, or the kind is gone."""
         mirror = self._mirror(resource)
         denied = self._denials.holds(resource, mirror.scope_of(namespace))
@@ -170,7 +170,7 @@ class Reports:
     def is_off(self, resource: Resource) -> bool:
         """Whether there is no place for reports of that kind: it is gone, or we may do nothing with it."""
         mirror = self._mirror(resource)
-        return mirror.missing or all(self._closed(resource, scope) for scope in mirror.scopes)
+        return mirror.missing or all(self.is_closed(resource, scope) for scope in mirror.scopes)
 
     def denials(self) -> str | None:
         """What may not be written, for people; None if all may."""
@@ -203,7 +203,7 @@ class Reports:
         A namespace that is gone counts as written: its workload is gone, too; where reports of a kind may not
         be read none is written, since nobody could say later what became of it. Raises ``TransientError``.
         """
-        if self._closed(resource, workload.key.namespace):
+        if self.is_closed(resource, workload.key.namespace):
             return None
         name = self._free_name(resource, workload, container)
         report = await build(name)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from trivyop.settings import kinds, shapes
 from trivyop.settings.kinds import SecretText
-from trivyop.settings.setting import IN_CONFIG, IN_TRIVY_CONFIG, Affects, Source, setting
+from trivyop.settings.setting import IN_CONFIG, IN_TRIVY_CONFIG, Source, setting
 from trivyop.settings.shapes import Json
 
 DEFAULT_AUDIT_KINDS = (
@@ -28,42 +28,40 @@ class AuditSettings:
     """Checks of how resources are configured."""
 
     config_audit_enabled: bool = setting(
-        "OPERATOR_CONFIG_AUDIT_SCANNER_ENABLED", kinds.BOOL, True, "Make ConfigAuditReports.", feature="audit"
+        "OPERATOR_CONFIG_AUDIT_SCANNER_ENABLED",
+        kinds.BOOL,
+        True,
+        "Audit resources. Off, there are no reports of audits at all, those on roles and nodes included.",
     )
     rbac_assessment_enabled: bool = setting(
         "OPERATOR_RBAC_ASSESSMENT_SCANNER_ENABLED",
         kinds.BOOL,
         True,
-        "Make RbacAssessmentReports.",
-        feature="audit",
+        "Audit Roles and ClusterRoles.",
     )
     infra_assessment_enabled: bool = setting(
         "OPERATOR_INFRA_ASSESSMENT_SCANNER_ENABLED",
         kinds.BOOL,
         True,
-        "Make InfraAssessmentReports.",
-        feature="audit",
+        "Report on the control plane's pods and on nodes.",
     )
     scan_only_current_revisions: bool = setting(
         "OPERATOR_CONFIG_AUDIT_SCANNER_SCAN_ONLY_CURRENT_REVISIONS",
         kinds.BOOL,
         True,
         "Audit the current ReplicaSet or ReplicationController only.",
-        feature="audit",
     )
     merge_rbac_findings: bool = setting(
         "OPERATOR_MERGE_RBAC_FINDING_WITH_CONFIG_AUDIT",
         kinds.BOOL,
         False,
         "Report on Roles and ClusterRoles in ConfigAuditReports.",
-        feature="audit",
     )
     batch_delete_limit: int = setting(
         "OPERATOR_BATCH_DELETE_LIMIT",
         kinds.integer(0),
         10,
         "How many audit reports were deleted at a time after policies changed.",
-        feature="audit",
         ignored="audit reports are replaced, not deleted",
     )
     batch_delete_delay_seconds: float = setting(
@@ -71,7 +69,6 @@ class AuditSettings:
         kinds.DURATION,
         10.0,
         "Pause between those deletions.",
-        feature="audit",
         ignored="audit reports are replaced, not deleted",
     )
     scanner: str = setting(
@@ -80,7 +77,6 @@ class AuditSettings:
         "Trivy",
         "Name of the scanner.",
         sources=IN_CONFIG,
-        feature="audit",
         ignored="there is one scanner: Trivy",
     )
     record_failed_checks_only: bool = setting(
@@ -89,35 +85,37 @@ class AuditSettings:
         False,
         "Leave checks that passed out of reports.",
         sources=IN_CONFIG,
-        feature="audit",
-        affects=Affects.NOTHING,
     )
     use_builtin_policies: bool = setting(
         "trivy.useBuiltinRegoPolicies",
         kinds.BOOL,
         False,
-        "Fetch the bundle of checks that is published for Trivy.",
+        "Use the bundle of checks that is published for Trivy instead of the checks that are part of it. "
+        "Until it is fetched, and if it cannot be, the latter apply.",
         sources=IN_TRIVY_CONFIG,
-        feature="audit",
     )
     use_embedded_policies: bool = setting(
         "trivy.useEmbeddedRegoPolicies",
         kinds.BOOL,
-        False,
+        True,
         "Use the checks that are part of Trivy.",
         sources=IN_TRIVY_CONFIG,
-        feature="audit",
+        ignored="they apply wherever the bundle does not, so that reports are never empty for want of checks",
     )
     supported_kinds: tuple[str, ...] = setting(
         "trivy.supportedConfigAuditKinds",
         kinds.TEXT_LIST,
         DEFAULT_AUDIT_KINDS,
-        "Kinds to audit; `Workload` stands for all kinds of workload.",
+        "Kinds to audit; `Workload` stands for all kinds of workload. Kinds that custom policies name are "
+        "audited as well.",
         sources=IN_TRIVY_CONFIG,
-        feature="audit",
     )
     bundle_reference: str = setting(
-        "policies.bundle.oci.ref", kinds.TEXT, "", "Where that bundle is.", sources=IN_CONFIG, feature="audit"
+        "policies.bundle.oci.ref",
+        kinds.TEXT,
+        "",
+        "Where that bundle is; empty is where Trivy looks for it.",
+        sources=IN_CONFIG,
     )
     timeout_seconds: float = setting(
         "OPERATOR_AUDIT_TIMEOUT",
@@ -146,7 +144,6 @@ class AuditSettings:
         False,
         "Do not check certificates where it comes from.",
         sources=IN_CONFIG,
-        feature="audit",
     )
     bundle_user: SecretText = setting(
         "policies.bundle.oci.user",
@@ -154,7 +151,6 @@ class AuditSettings:
         SecretText(""),
         "User name for its registry; needs the password too.",
         sources=(Source.SECRET,),
-        feature="audit",
         secret=True,
     )
     bundle_password: SecretText = setting(
@@ -163,7 +159,6 @@ class AuditSettings:
         SecretText(""),
         "Password for its registry.",
         sources=(Source.SECRET,),
-        feature="audit",
         secret=True,
     )
 

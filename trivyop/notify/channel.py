@@ -7,7 +7,8 @@ subject, or the endpoint's configuration, changes.
 
 Promises: at least once, in order per subject, the latest state wins; what did not fit into the outbox, or
 was missed, comes to light when all subjects are compared with the ledger: at the start, after an overflow,
-when the configuration changed, and when asked. ``run`` ends with its cancellation only, and writes the ledger then.
+when the configuration changed, and when asked. ``run`` ends with its cancellation only, and then writes the
+ledger.
 Not here: where the configuration comes from, and what a report is (``controllers.notifications``).
 """
 
@@ -85,7 +86,6 @@ class Channel:
         self._unusable: str | None = "not configured yet"
         self._failing: str | None = None
         self._refusing: str | None = None
-        metrics.start(endpoint.name, lambda: len(self._outbox), lambda: self.problem)
 
     @property
     def problem(self) -> str | None:
@@ -134,6 +134,7 @@ class Channel:
 
     async def run(self) -> None:
         """Tell the endpoint, until cancelled."""
+        self._metrics.start(self.endpoint.name, lambda: len(self._outbox), lambda: self.problem)
         try:
             await self._load()
             async with asyncio.TaskGroup() as group:
@@ -149,8 +150,10 @@ class Channel:
 
     async def _end(self) -> None:
         self._metrics.stop(self.endpoint.name)
-        if self._courier is not None:
-            await self._courier.close()
+        courier, self._courier = self._courier, None
+        self._usable.clear()
+        if courier is not None:
+            await courier.close()
         if self._loaded:
             try:
                 async with asyncio.timeout(_LAST_WORDS_SECONDS):

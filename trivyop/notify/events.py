@@ -44,7 +44,7 @@ class Change(msgspec.Struct, frozen=True):
     uid: str
     content_hash: str  # the same for the same content; "" if that is not known, of a deleted report
     object: dict[str, Any] | None
-    """The whole report; of a deleted one, the last one known. Where only its identity is known it is just that:
+    """The whole report; of a deleted one, the last one known. Where only its identity is known it is that:
     apiVersion, kind, and metadata with name, namespace and uid. None only where nobody asked for it."""
 
     @property

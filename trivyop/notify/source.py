@@ -41,6 +41,10 @@ class Source(Protocol):
         """The deletion of it as it was last seen, unless the endpoint has been told, or nobody saw it."""
         ...
 
+    def has_departed(self, subject: Subject, endpoint: str) -> bool:
+        """Whether ``departed`` has an answer."""
+        ...
+
     def settled(self, subject: Subject, endpoint: str) -> None:
         """The endpoint need not be told of that deletion (any more)."""
         ...

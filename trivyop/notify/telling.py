@@ -51,7 +51,7 @@ class Telling:
         marker = self._source.marker(subject)
         record = self._ledger.get(subject)
         if marker is None:
-            gone = self._source.departed(subject, self._endpoint.name) is not None
+            gone = self._endpoint.deletes and self._source.has_departed(subject, self._endpoint.name)
             return (gone or record is not None) and self._source.certain(subject)
         return record is None or not self._is_told(record, marker)
 

@@ -13,7 +13,7 @@ import platform
 import random
 import socket
 import uuid
-from collections.abc import Callable, Coroutine, Hashable, Iterable
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -37,6 +37,10 @@ from trivyop.controllers.reports import Reports
 from trivyop.controllers.results import Results
 from trivyop.controllers.scanjobs import ScanJobs
 from trivyop.controllers.selecting import build_options, build_selection
+from trivyop.controllers.series import ReportSeries
+from trivyop.controllers.series_families import ALL_LABELS, wanted_families
+from trivyop.controllers.series_labels import ResourceLabels
+from trivyop.controllers.series_reader import SeriesReader, Unread
 from trivyop.controllers.targets import Targets
 from trivyop.controllers.usage import Usage
 from trivyop.controllers.view import View
@@ -47,7 +51,10 @@ from trivyop.kube.discovery import Discovery, discover
 from trivyop.kube.events import EventMetrics, EventRecorder
 from trivyop.kube.informer import InformerMetrics
 from trivyop.kube.resources import IMAGESCANS, ObjectKey, Resource
+from trivyop.observe.familiar import FamiliarNames
 from trivyop.observe.health import Health
+from trivyop.observe.looplag import LoopLag
+from trivyop.observe.registry import SteadyRegistry
 from trivyop.settings import Settings, settings_hash
 from trivyop.web.server import serving
 from trivyop.workload.owners import WorkloadRef
@@ -76,7 +83,7 @@ class Operator:
         clock: Clock | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        self.registry = registry or CollectorRegistry()
+        self.registry = registry or SteadyRegistry()
         self.health = Health()
         self.urls: dict[str, str] = {}
         self._api = api
@@ -85,11 +92,14 @@ class Operator:
         self._rng = rng or random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._stage = "starting"
         self._view: View | None = None
+        self._series: ReportSeries | None = None
+        self._election: LeaderElection | None = None
         self.health.require(
             "operator", lambda: None if self._stage in ("running", _STANDING_BY) else self._stage
         )
         self.health.require("informers", self._informer_problems)
         self.health.mention("limits", self._limits)
+        self.health.tell("leader", self._leadership)
         GCCollector(self.registry)
         PlatformCollector(self.registry)
         ProcessCollector(registry=self.registry)
@@ -105,6 +115,32 @@ class Operator:
         self._event_metrics = EventMetrics(self.registry)
         self._report_metrics = ReportMetrics(self.registry)
         self._scan_metrics = ScanMetrics(self.registry)
+        self._lag = LoopLag(self.registry)
+        Gauge(
+            "trivyop_leader", "1 while this replica leads, or leader election is off.", registry=self.registry
+        ).set_function(lambda: float(self._leads()))
+        operator = settings.operator
+        FamiliarNames(
+            self.registry,
+            self._controller_metrics,
+            self._queue_metrics,
+            lease=operator.leader_election_id,
+            leads=self._leads if operator.leader_election_enabled else None,
+        )
+
+    def chunks(self) -> Iterator[bytes]:
+        """The metrics that are counted from reports."""
+        return self._series.chunks() if self._series is not None else iter(())
+
+    def _leads(self) -> bool:
+        if not self._settings.operator.leader_election_enabled:
+            return True
+        return self._election is not None and self._election.leads
+
+    def _leadership(self) -> str:
+        if not self._settings.operator.leader_election_enabled:
+            return "leader election is off"
+        return "this replica leads" if self._leads() else "another replica leads, or none yet"
 
     def _informer_problems(self) -> str | None:
         if self._view is None:
@@ -123,6 +159,7 @@ class Operator:
         async with serving(
             self.registry,
             self.health,
+            self,
             metrics_address=self._settings.metrics.bind_address,
             probe_address=self._settings.operator.health_probe_bind_address,
         ) as urls:
@@ -151,7 +188,7 @@ class Operator:
             await self._clock.sleep(_DISCOVERY_RETRY_SECONDS)
 
     async def _run(self, discovery: Discovery, stop: asyncio.Event) -> None:
-        election = self._election()
+        election = self._election = self._build_election()
         api = self._api if election is None else self._api.gated(election.write_gate)
         parts = self._build(api, discovery)
         self._view = parts.view
@@ -161,7 +198,12 @@ class Operator:
         try:
             async with patience, asyncio.TaskGroup() as group:
                 telling = group.create_task(parts.events.run(), name="events")
-                background = [telling, group.create_task(parts.view.run(), name="view")]
+                background = [
+                    telling,
+                    group.create_task(parts.view.run(), name="view"),
+                    group.create_task(parts.reading.run(), name=parts.reading.name),
+                    group.create_task(self._lag.run(), name="loop-lag"),
+                ]
                 if await self._ready_to_work(parts, election, stop):
                     if election is not None:
                         background.append(group.create_task(election.keep(), name="leader"))
@@ -186,7 +228,7 @@ class Operator:
             if election is not None:
                 await election.release()
 
-    def _election(self) -> LeaderElection | None:
+    def _build_election(self) -> LeaderElection | None:
         operator = self._settings.operator
         if not operator.leader_election_enabled:
             return None
@@ -240,6 +282,7 @@ class Operator:
             operator_namespace=settings.operator.namespace,
             watched_namespaces=selection.namespaces.watched,
             jobs_everywhere=settings.scan_job.in_workload_namespace,
+            report_labels=settings.reports.resource_labels,
             clock=clock,
             metrics=self._informer_metrics,
         )
@@ -277,11 +320,36 @@ class Operator:
         )
         workloads = Workloads(api, view, usage, targets, reports, scans, workload_queue, clock)
         ScanCollector(self.registry, view, usage, scans.slots)
+        reading = self._build_series(api, view)
         controllers = (
             self._controller("workloads", workloads.reconcile, workload_queue, workloads.all),
             self._controller("imagescans", scans.reconcile, scan_queue, scans.names),
         )
-        return _Parts(view, usage, events, matcher, workloads, scans, controllers)
+        return _Parts(view, usage, events, matcher, workloads, scans, controllers, reading)
+
+    def _build_series(self, api: Api, view: View) -> Controller[Unread]:
+        """Have metrics counted from reports; returns what reads the reports that have to be read."""
+        settings = self._settings
+        families = wanted_families(settings.metrics)
+        labels = ResourceLabels(
+            settings.reports.resource_labels, settings.metrics.resource_labels_prefix, ALL_LABELS
+        )
+        for problem in labels.problems:
+            log.warning("setting_odd", problem=problem)
+        name = "report-series"
+        queue = WorkQueue[Unread](self._clock, rng=self._rng, metrics=self._queue_metrics.of(name))
+        reader = SeriesReader(api, view.all_reports, families, queue, self.registry)
+        self._series = ReportSeries(
+            view.all_reports,
+            reader,
+            families,
+            labels=labels,
+            limit=settings.metrics.series_limit,
+            merged_roles=settings.audit.merge_rbac_findings,
+            active=lambda: self._stage in ("running", "stopping"),
+            registry=self.registry,
+        )
+        return self._controller(name, reader.read, queue, reader.keys)
 
     def _controller(
         self,
@@ -314,6 +382,7 @@ class _Parts:
     workloads: Workloads
     scans: ImageScans
     controllers: tuple[Controller[Any], ...]
+    reading: Controller[Unread]
     working: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
 
     async def shut_down(self) -> None:

@@ -8,9 +8,9 @@ import gc
 import os
 import signal
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 import structlog
-from prometheus_client import CollectorRegistry
 
 from trivyop.app import Operator
 from trivyop.cli.cluster import DEFAULT_NAMESPACE, add_cluster_arguments, cluster_config
@@ -18,7 +18,9 @@ from trivyop.controllers.configuration import read_settings
 from trivyop.errors import TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.transport import ApiMetrics
+from trivyop.observe.familiar import FamiliarRequests
 from trivyop.observe.logging import LEVELS, configure_logging
+from trivyop.observe.registry import SteadyRegistry
 from trivyop.settings import Settings, redacted
 
 log = structlog.get_logger(__name__)
@@ -47,9 +49,11 @@ async def run(arguments: argparse.Namespace) -> int:
     )
     config = await cluster_config(arguments)
     environ.setdefault("OPERATOR_NAMESPACE", config.namespace if _in_cluster(environ) else DEFAULT_NAMESPACE)
-    registry = CollectorRegistry()
+    registry = SteadyRegistry()
+    requests = ApiMetrics(registry)
+    FamiliarRequests(registry, requests, urlsplit(config.server).netloc)
     stop = stop_on_signals()
-    async with Api(config, metrics=ApiMetrics(registry)) as api:
+    async with Api(config, metrics=requests) as api:
         settings = await _settings(api, environ, stop)
         if settings is None:
             return 0

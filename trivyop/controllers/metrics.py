@@ -15,13 +15,13 @@ from prometheus_client.registry import Collector
 
 from trivyop.audit.nodes.nodescan import Phase as NodePhase
 from trivyop.controllers.usage import Usage
-from trivyop.controllers.view import REPORT_KINDS, View
+from trivyop.controllers.view import AUDIT_REPORT_KINDS, REPORT_KINDS, View
 from trivyop.kube.resources import CLUSTERSBOMREPORTS
 from trivyop.scan.imagescan import Phase, ResultSource
 from trivyop.scan.slots import Slots
 from trivyop.trivy.failures import FailureClass
 
-_KINDS = tuple(resource.kind for resource in (*REPORT_KINDS, CLUSTERSBOMREPORTS))
+_KINDS = tuple(resource.kind for resource in (*REPORT_KINDS, *AUDIT_REPORT_KINDS, CLUSTERSBOMREPORTS))
 _SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
 _BYTES = tuple(4096 * 4**step for step in range(6))  # 4 KiB to 4 MiB
 
@@ -153,30 +153,42 @@ class ScanCollector(Collector):
         return self._families()
 
     def collect(self) -> Iterator[Metric]:
-        phases, per_phase, per_kind, slots, waiting, used, covered = self._families()
-        tally = Tally(scan.status.phase for scan in self._view.scans.values())
+        phases, per_phase, failed, per_kind, slots, waiting, used, covered, ratio = self._families()
+        statuses = [scan.status for scan in self._view.scans.values()]
+        tally = Tally(status.phase for status in statuses)
+        classes = Tally(status.reason for status in statuses if status.phase is Phase.FAILED)
+        for failure_class in FailureClass:
+            failed.add_metric([failure_class.value], classes[failure_class.value])
         for phase in Phase:
             per_phase.add_metric([phase.value], tally[phase])
-        for resource in REPORT_KINDS:
-            per_kind.add_metric([resource.kind], len(self._view.reports[resource]))
-        per_kind.add_metric([CLUSTERSBOMREPORTS.kind], len(self._view.cluster_sboms))
+        for resource, mirror in self._view.all_reports.items():
+            per_kind.add_metric([resource.kind], len(mirror))
         slots.add_metric([], self._slots.limit)
         waiting.add_metric([], self._slots.waiting)
         phases.add_metric([], len(self._slots))
         names = self._usage.scans()
         scanned = {scan.metadata.name for scan in self._view.scans.values() if scan.status.last_success}
         used.add_metric([], len(names))
-        covered.add_metric([], sum(name in scanned for name in names))
-        return iter((phases, per_phase, per_kind, slots, waiting, used, covered))
+        done = sum(name in scanned for name in names)
+        covered.add_metric([], done)
+        ratio.add_metric([], done / len(names) if names else 1)
+        return iter((phases, per_phase, failed, per_kind, slots, waiting, used, covered, ratio))
 
     @staticmethod
     def _families() -> tuple[GaugeMetricFamily, ...]:
         return (
             GaugeMetricFamily("trivyop_scan_jobs_running", "Slots that scans hold."),
             GaugeMetricFamily("trivyop_scans", "ImageScans by phase.", labels=["phase"]),
+            GaugeMetricFamily(
+                "trivyop_scans_failed", "ImageScans whose last attempt failed, by class.", labels=["class"]
+            ),
             GaugeMetricFamily("trivyop_reports", "Reports in the cluster.", labels=["kind"]),
             GaugeMetricFamily("trivyop_scan_slots", "Scan Jobs that may run at once."),
             GaugeMetricFamily("trivyop_scans_waiting", "Scans that wait for a slot."),
             GaugeMetricFamily("trivyop_images_in_use", "Images that workloads run."),
             GaugeMetricFamily("trivyop_images_scanned", "Images that workloads run and that have a result."),
+            GaugeMetricFamily(
+                "trivyop_scan_coverage_ratio",
+                "Of the images that workloads run, the part that has a result; 1 if none runs.",
+            ),
         )

@@ -19,6 +19,7 @@ class Health:
     def __init__(self) -> None:
         self._conditions: dict[str, Condition] = {}
         self._mentions: dict[str, Condition] = {}
+        self._notes: dict[str, Callable[[], str]] = {}
 
     def require(self, name: str, condition: Condition) -> None:
         """Make readiness depend on `condition`; asked at each probe, so it has to be cheap."""
@@ -27,6 +28,14 @@ class Health:
     def mention(self, name: str, condition: Condition) -> None:
         """Have `condition` told at each probe, though readiness does not depend on it."""
         self._mentions[name] = condition
+
+    def tell(self, name: str, note: Callable[[], str]) -> None:
+        """Have `note` told at each probe, whatever it says."""
+        self._notes[name] = note
+
+    def notes(self) -> dict[str, str]:
+        """What is told in any case, by name."""
+        return {name: note() for name, note in self._notes.items()}
 
     def mentions(self) -> dict[str, str]:
         """Name and reason of each such condition that does not hold now."""

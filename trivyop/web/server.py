@@ -72,6 +72,7 @@ def build_application(
         lines = [
             f"[-] {name}: {problems[name]}" if name in problems else f"[+] {name}" for name in health.names()
         ]
+        lines += [f"[i] {name}: {note}" for name, note in health.notes().items()]
         lines += [f"[!] {name}: {reason}" for name, reason in health.mentions().items()]
         text = "\n".join([*lines, "not ready" if problems else "ready", ""])
         return web.Response(status=503 if problems else 200, text=text)

@@ -5,6 +5,10 @@ version, which bookmarks move on. A watch that ends is resumed where it stood; w
 version expired it lists again. What stands in the way is waited out: an unreachable server with full-jitter
 back-off, a kind that is missing or forbidden at a slow pace. Lasting states are logged on their two edges.
 
+A streamed list is preferred because it costs us what pages do (measured with 5,000 pods of 8 KB: the same CPU
+within 5 %), and others less: the server sends what its cache has, as it goes, where it would read pages from
+etcd, and neither side ever holds a page.
+
 Promises: the sink gets a whole list, or nothing of it; then each change, per key in order. Nothing ends
 ``run`` but its cancellation.
 Not here: what the objects are kept for (``kube.informer``).

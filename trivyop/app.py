@@ -29,6 +29,7 @@ from trivyop.control.clock import Clock, SystemClock, WatchedClock
 from trivyop.control.controller import Controller, ControllerMetrics, Reconcile
 from trivyop.control.leader import LeaderElection, LeadershipLostError
 from trivyop.control.queue import QueueMetrics, WorkQueue
+from trivyop.controllers.auditing import Auditing
 from trivyop.controllers.delivery import Delivery
 from trivyop.controllers.imagescans import ImageScans
 from trivyop.controllers.metrics import ReportMetrics, ScanCollector, ScanMetrics
@@ -204,6 +205,8 @@ class Operator:
                     group.create_task(parts.reading.run(), name=parts.reading.name),
                     group.create_task(self._lag.run(), name="loop-lag"),
                 ]
+                if parts.auditing is not None:
+                    background.append(group.create_task(parts.auditing.watch(), name="audited"))
                 if await self._ready_to_work(parts, election, stop):
                     if election is not None:
                         background.append(group.create_task(election.keep(), name="leader"))
@@ -250,7 +253,7 @@ class Operator:
             lambda: log.warning("still_waiting", first_lists_of=parts.view.waiting_for),
         )
         try:
-            if not await _unless(stop, parts.view.wait_synced()):
+            if not await _unless(stop, parts.wait_synced()):
                 return False
         finally:
             impatient.cancel()
@@ -270,6 +273,8 @@ class Operator:
         log.info("operator_running", workloads=len(parts.usage.workloads()), images=len(parts.usage.scans()))
         async with asyncio.TaskGroup() as group:
             group.create_task(parts.matcher.run(parts.scans.look_at_all), name="database")
+            if parts.auditing is not None:
+                group.create_task(parts.auditing.work(), name="auditing")
             for controller in parts.controllers:
                 parts.working.append(group.create_task(controller.run(), name=controller.name))
 
@@ -325,7 +330,31 @@ class Operator:
             self._controller("workloads", workloads.reconcile, workload_queue, workloads.all),
             self._controller("imagescans", scans.reconcile, scan_queue, scans.names),
         )
-        return _Parts(view, usage, events, matcher, workloads, scans, controllers, reading)
+        auditing = self._build_auditing(api, discovery, view, reports, events)
+        return _Parts(view, usage, events, matcher, workloads, scans, controllers, reading, auditing)
+
+    def _build_auditing(
+        self, api: Api, discovery: Discovery, view: View, reports: Reports, events: EventRecorder
+    ) -> Auditing | None:
+        if not self._settings.audit.config_audit_enabled:
+            return None
+        auditing = Auditing(
+            api,
+            discovery,
+            view,
+            reports,
+            self._settings,
+            events=events,
+            registry=self.registry,
+            informer_metrics=self._informer_metrics,
+            queue_metrics=self._queue_metrics,
+            controller_metrics=self._controller_metrics,
+            clock=self._clock,
+            rng=self._rng,
+        )
+        self.health.require("audits", auditing.waiting_for)
+        self.health.mention("audit limits", auditing.limits)
+        return auditing
 
     def _build_series(self, api: Api, view: View) -> Controller[Unread]:
         """Have metrics counted from reports; returns what reads the reports that have to be read."""
@@ -383,10 +412,19 @@ class _Parts:
     scans: ImageScans
     controllers: tuple[Controller[Any], ...]
     reading: Controller[Unread]
+    auditing: Auditing | None
     working: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
+
+    async def wait_synced(self) -> bool:
+        """Wait until it is known what there is; then True."""
+        if self.auditing is not None:
+            await self.auditing.wait_synced()
+        return await self.view.wait_synced()
 
     async def shut_down(self) -> None:
         """Take in no more keys, and wait until the workers have finished what they hold."""
+        if self.auditing is not None:
+            self.auditing.shut_down()
         for controller in self.controllers:
             controller.queue.shut_down(drain=False)
         if self.working:

@@ -118,6 +118,20 @@ class NodeMetrics:
             self.failures.labels(failure_class.value)
 
 
+class ClusterComponentMetrics:
+    """What happens to the components of the cluster itself."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.matches = Counter(
+            "trivyop_cluster_component_matches_total",
+            "Times the cluster's own components were matched against the database: succeeded, failed.",
+            ["result"],
+            registry=registry,
+        )
+        for result in ("succeeded", "failed"):
+            self.matches.labels(result)
+
+
 class NodeScanCollector(Collector):
     """How the scans of nodes stand, read from the store at each scrape."""
 

@@ -182,13 +182,13 @@ class Informer(Generic[V]):
         """Whether that is because the server does not have the kind (any more)."""
         return self._mirror.missing
 
-    def add_handler(self, handler: Handler[V]) -> None:
+    def add_handler(self, handler: Handler[V], *, replay: bool = True) -> None:
         """Call ``handler(key, old, new)`` after each change of the store; it must not wait, nor raise.
 
         ``old`` is None for a new key, ``new`` is None for one that is gone. What is in the store already is
-        told at once, as new.
+        told at once, as new, unless ``replay`` is off.
         """
-        self._mirror.add_handler(handler)
+        self._mirror.add_handler(handler, replay=replay)
 
     def add_list_handler(self, handler: Callable[[], None]) -> None:
         """Call ``handler`` after each list that came in, once its changes were told; as ``add_handler``'s."""
@@ -257,8 +257,10 @@ class _Mirror(Generic[V]):
         self._incoming: dict[ObjectKey, V] | None = None  # the list that is just coming in
         self._malformed: set[ObjectKey] = set()
 
-    def add_handler(self, handler: Handler[V]) -> None:
+    def add_handler(self, handler: Handler[V], *, replay: bool) -> None:
         self._handlers.append(handler)
+        if not replay:
+            return
         for key, value in self._store.items():
             self._tell(handler, key, None, value)
 

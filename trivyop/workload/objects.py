@@ -179,12 +179,12 @@ class Slim:
 
     def _slim_pod(self, pod: Pod, twin: Pod) -> None:
         spec, its = pod.spec, twin.spec
-        if spec.containers != its.containers:
-            _set(spec, "containers", self._shared(spec.containers))
-        else:
-            _set(spec, "containers", its.containers)
+        same = its.containers
+        _set(spec, "containers", same if spec.containers == same else self._shared(spec.containers))
         if spec.init_containers:
             _set(spec, "init_containers", self._shared(spec.init_containers))
+        if spec.ephemeral_containers:
+            _set(spec, "ephemeral_containers", self._shared(spec.ephemeral_containers))
         if spec.image_pull_secrets:
             _set(spec, "image_pull_secrets", self._shared(spec.image_pull_secrets))
         _set(spec, "node_name", sys.intern(spec.node_name))

@@ -137,6 +137,17 @@ async def test_server_that_cannot_stream_is_read_in_pages(clock: EagerClock, no:
         assert "sendInitialEvents" not in watch
 
 
+async def test_page_that_is_larger_than_asked_for_comes_in_whole(clock: EagerClock) -> None:
+    """Others get their turn amid it, and still the store is filled in one step."""
+    script = Script(NO_STREAMING, page(*(thing(f"t{n}") for n in range(1_234)), version="9"), hold())
+    async with playing(script, clock) as scene:
+        sizes: list[int] = []
+        scene.informer.add_handler(lambda *_: sizes.append(len(scene.informer.store)))
+        await scene.informer.wait_synced()
+
+        assert sizes == [1_234] * 1_234
+
+
 async def test_server_that_ignores_the_wish_to_stream_is_found_out() -> None:
     """It sends what it has, and then nothing that would say it is all."""
     clock = FakeClock()

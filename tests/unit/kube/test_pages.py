@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from trivyop.errors import TerminalError, TransientError
@@ -28,6 +29,26 @@ def test_page_has_its_objects_its_version_and_its_continuation() -> None:
 
     assert [item.metadata.name for item in listing.items] == ["a", "b"]
     assert (listing.resource_version, listing.continue_token) == ("9", "more")
+
+
+@pytest.mark.parametrize("kind", [Object, dict])
+def test_only_who_asks_for_a_struct_is_spared_managed_fields(kind: type[Any]) -> None:
+    body = json.dumps({"metadata": {}, "items": [pod("a", managedFields=[{"manager": "x"}], uid="u")]})
+    body = body.replace(": ", ":").replace(", ", ",")
+
+    [item] = decode_page(body.encode(), kind).items
+
+    assert msgspec.to_builtins(item)["metadata"]["uid"] == "u"
+    if kind is dict:
+        assert item["metadata"]["managedFields"] == [{"manager": "x"}]
+
+
+def test_managed_fields_that_are_not_what_they_should_be_cost_time_only() -> None:
+    """With an array in them, what is left after taking them away is no JSON."""
+    fields = [{"fieldsV1": {"f:a": [{}], "f:b": {}}}]
+    body = json.dumps({"metadata": {}, "items": [pod("a", managedFields=fields)]}, separators=(",", ":"))
+
+    assert [item.metadata.name for item in decode_page(body.encode(), Object).items] == ["a"]
 
 
 def test_null_for_no_items_is_an_empty_list() -> None:

@@ -58,6 +58,15 @@ def test_change_has_its_type_its_object_and_its_version(kind: EventType) -> None
     assert found.object.key == ObjectKey("shop", "web")
 
 
+def test_managed_fields_do_not_matter_even_if_they_are_not_what_they_should_be() -> None:
+    for fields in ({"f:a": {}}, {"f:a": [{}], "f:b": {}}):
+        meta = {"name": "web", "managedFields": [{"fieldsV1": fields}], "resourceVersion": "7"}
+        line = json.dumps({"type": "ADDED", "object": {"metadata": meta}}, separators=(",", ":")).encode()
+
+        assert (found := decode(line)) is not None
+        assert found.resource_version == "7"
+
+
 def test_bookmark_has_no_object() -> None:
     """Its metadata has a version, and of all else nothing, or null."""
     found = decode(event("BOOKMARK", resourceVersion="8", creationTimestamp=None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from tests.unit.workload.world import TYPES, WEB_PODS, pod
 from trivyop.kube.objects import Object
-from trivyop.workload.objects import DEPLOYMENT_REVISION, Node, Pod, ReplicaSet, Slim
+from trivyop.workload.objects import DEPLOYMENT_REVISION, Job, Node, Pod, ReplicaSet, Slim
 
 GOLDEN = Path(__file__).parents[2] / "data/golden/objects"
 FILES = {
@@ -71,6 +72,30 @@ def test_pods_of_one_workload_share_what_they_have_in_common() -> None:
     assert first.metadata.owner_references is second.metadata.owner_references
 
 
+def test_what_differs_among_the_objects_of_an_owner_is_shared_with_whom_it_is_equal_to() -> None:
+    """In the middle of a rollout an owner has pods of two states, and it may own more than one kind."""
+    slim = Slim()
+    old, new = {"web": "nginx:1"}, {"web": "nginx:2"}
+    owner = {"apiVersion": "x/v1", "kind": "Site", "name": "web", "uid": "u1", "controller": True}
+
+    def made(name: str, images: dict[str, str]) -> Pod:
+        document = pod(name, images)
+        document["metadata"] |= {"ownerReferences": [owner], "labels": {"image": images["web"]}}
+        return slim(msgspec.convert(document, Pod))
+
+    first, second, third, fourth = (
+        made(name, images) for name, images in [("a", old), ("b", new), ("c", old), ("d", new)]
+    )
+    meta = {"name": "web", "namespace": "shop", "ownerReferences": [owner], "labels": {"image": "nginx:2"}}
+    job = slim(msgspec.convert({"metadata": meta, "spec": {}}, Job))
+
+    assert first.spec.containers is third.spec.containers
+    assert second.spec.containers is fourth.spec.containers
+    assert first.spec.containers != second.spec.containers
+    assert second.metadata.labels is fourth.metadata.labels is job.metadata.labels
+    assert first.metadata.owner_references is job.metadata.owner_references
+
+
 def test_slim_forgets_what_it_has_not_room_for() -> None:
     """Its memory is bounded, however many different objects pass."""
     slim = Slim(capacity=10)
@@ -78,7 +103,7 @@ def test_slim_forgets_what_it_has_not_room_for() -> None:
         msgspec.convert(pod(f"p{n}", {"web": f"image:{n}"}, namespace=f"ns{n}"), Pod) for n in range(50)
     ]
 
-    kept = [slim(obj) for obj in objects]
+    kept = [slim(copy.deepcopy(obj)) for obj in objects]
 
     assert kept == objects
     assert slim.remembered <= 10

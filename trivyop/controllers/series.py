@@ -43,7 +43,7 @@ from trivyop.kube.resources import (
     VULNERABILITYREPORTS,
     Resource,
 )
-from trivyop.observe.exposition import escape, show_head
+from trivyop.observe.exposition import escape, show_head, show_labels
 from trivyop.report.stored import StoredReport
 
 log = structlog.get_logger(__name__)
@@ -219,10 +219,10 @@ class _Scrape:
                 if not isinstance(reading, Reading):
                     continue
                 counts = reading.counts
-            head = _head(report)
             if containers:
-                head = f'{head},container_name="{_plain(report.container)}",{self._image(report, reading)[0]}'
-            yield report, counts, head
+                yield report, counts, f"{_container_head(report)},{self._image(report, reading)[0]}"
+            else:
+                yield report, counts, _head(report)
 
     def counts(self, name: str, kind: Resource, severities: Sequence[str]) -> Iterator[str]:
         """A series for each severity of each report."""
@@ -246,12 +246,11 @@ class _Scrape:
         kinds = [CLUSTERRBACASSESSMENTREPORTS, CLUSTERCONFIGAUDITREPORTS]
         told: set[str] = set()
         for kind in reversed(kinds) if merged else kinds:
-            for report, counts, _ in self._counted(kind):
+            for report, counts, head in self._counted(kind):
                 if report.key.name not in told and _kind_of(report) == "ClusterRole":
                     told.add(report.key.name)
-                    head = _head(report, namespaced=False)
-                    after = self._extra(report.labels)
-                    yield _severities(name, head, after, counts, with_unknown=False)
+                    labels = head.removeprefix('namespace="",')
+                    yield _severities(name, labels, self._extra(report.labels), counts, with_unknown=False)
 
     def image_info(self, name: str) -> Iterator[str]:
         for report, _, head in self._counted(VULNERABILITYREPORTS):
@@ -342,18 +341,41 @@ def _kind_of(report: StoredReport) -> str:
     return report.owner.partition("/")[0]
 
 
-def _head(report: StoredReport, *, namespaced: bool = True) -> str:
+def _head(report: StoredReport) -> str:
+    """The labels that name a report and its owner."""
     namespace, name = report.key
     head = (
-        f'name="{name}",resource_kind="{_plain(_kind_of(report))}",'
-        f'resource_name="{_plain(report.resource_name)}"'
+        f'namespace="{namespace}",name="{name}",resource_kind="{_kind_of(report)}",'
+        f'resource_name="{report.resource_name}"'
     )
-    return f'namespace="{namespace}",{head}' if namespaced else head
+    return head if _is_plain(head, 4) else _head_with_care(report)
 
 
-def _plain(value: str) -> str:
-    """A label's value; API servers take none that would have to be escaped, but who knows."""
-    return value if value.isalnum() else escape(value)
+def _container_head(report: StoredReport) -> str:
+    """The same with the container."""
+    namespace, name = report.key
+    head = (
+        f'namespace="{namespace}",name="{name}",resource_kind="{_kind_of(report)}",'
+        f'resource_name="{report.resource_name}",container_name="{report.container}"'
+    )
+    if _is_plain(head, 5):
+        return head
+    return f'{_head_with_care(report)},container_name="{escape(report.container)}"'
+
+
+def _is_plain(labels: str, count: int) -> bool:
+    """Whether nothing had to be escaped; API servers take no such names, but who knows."""
+    return labels.count('"') == 2 * count and "\\" not in labels and "\n" not in labels
+
+
+def _head_with_care(report: StoredReport) -> str:
+    namespace, name = report.key
+    return show_labels(
+        namespace=namespace,
+        name=name,
+        resource_kind=_kind_of(report),
+        resource_name=report.resource_name,
+    )
 
 
 def _merged(readings: Sequence[Reading]) -> Reading:

@@ -71,9 +71,10 @@ class Mirror(Generic[V]):
         """Whether all that can be listed has been; what may not be read does not hold the others up."""
         return all(one.synced or one.problem for one in self._informers.values())
 
-    def add_handler(self, handler: Handler[V]) -> None:
+    def add_handler(self, handler: Handler[V], *, replay: bool = True) -> None:
+        """Call `handler` after each change; with `replay` also for what is there, all in one go."""
         for informer in self._informers.values():
-            informer.add_handler(handler)
+            informer.add_handler(handler, replay=replay)
 
     def add_list_handler(self, handler: Callable[[], None]) -> None:
         """Call `handler` after each list, when all its changes were told."""

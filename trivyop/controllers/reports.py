@@ -15,7 +15,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 from typing import Any
 
@@ -189,8 +189,8 @@ class Reports:
     @staticmethod
     def _names(workload: Workload, container: str) -> Iterator[str]:
         """The usual name of a container's report, and the one it has if that is taken."""
-        containers = {container, *(other.container for other in workload.containers)}
-        yield report_names(workload.kind, workload.key.name, containers)[container]
+        containers = frozenset((container, *(other.container for other in workload.containers)))
+        yield _usual_name(workload.kind, workload.key.name, containers, container)
         yield long_report_name(workload.kind, workload.key.name, container)
 
     # what is made
@@ -317,6 +317,11 @@ class Reports:
     async def read(self, resource: Resource, key: ObjectKey) -> Mapping[str, Any] | None:
         """The whole report, findings included; None if it is gone."""
         return await self._api.get_dict(resource, key)
+
+
+@lru_cache(maxsize=256)  # for one workload it is asked many times in a row
+def _usual_name(kind: str, name: str, containers: frozenset[str], container: str) -> str:
+    return report_names(kind, name, containers)[container]
 
 
 def _is_of(report: StoredReport, workload: Workload, container: str) -> bool:

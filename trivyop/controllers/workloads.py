@@ -9,17 +9,16 @@ and from what we delete, by looking again after a moment: the workload must stil
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any
 
 import structlog
 
 from trivyop.control.clock import Clock
 from trivyop.control.queue import Priority, WorkQueue
 from trivyop.controllers.imagescans import ImageScans
-from trivyop.controllers.mirror import Mirror
 from trivyop.controllers.reports import Reports
 from trivyop.controllers.targets import (
     DIGEST_PATIENCE_SECONDS,
@@ -45,8 +44,6 @@ from trivyop.workload.owners import (
 from trivyop.workload.resolve import Skipped, Workload
 
 log = structlog.get_logger(__name__)
-
-V = TypeVar("V")
 
 _PRIMED_AT_ONCE = 64  # before others have their turn on the event loop
 _DELETED_PATIENCE_SECONDS = 1.0  # time for a workload's own deletion to arrive after that of its report
@@ -83,7 +80,6 @@ class Workloads:
         self._scans = scans
         self._queue = queue
         self._clock = clock
-        self._started = False
         self._waits_since: dict[WorkloadRef, dict[tuple[str, str], float]] = {}  # by container and image
         self._lost: dict[WorkloadRef, dict[str, _Lost]] = {}  # by container
 
@@ -92,40 +88,29 @@ class Workloads:
     def listen(self) -> None:
         """Begin to look at what changes; call it once all stores are filled. `prime` sees what is there."""
         for kind, mirror in self._view.workloads.items():
-            match kind:
-                case WorkloadKind.POD:
-                    self._hear(mirror, self._pod_changed)
-                case WorkloadKind.JOB:
-                    self._hear(mirror, self._job_changed)
-                case WorkloadKind.REPLICA_SET | WorkloadKind.REPLICATION_CONTROLLER:
-                    self._hear(mirror, self._revision_changed(kind))
-                case _:
-                    self._hear(
-                        mirror, lambda key, _old, _new, kind=kind: self._look_at(WorkloadRef(kind, key))
-                    )
-        self._hear(self._view.nodes, self._node_changed)
+            mirror.add_handler(self._handler_of(kind), replay=False)
+        self._view.nodes.add_handler(self._node_changed, replay=False)
         for mirror in self._view.reports.values():
-            self._hear(mirror, self._report_changed)
+            mirror.add_handler(self._report_changed, replay=False)
             mirror.add_recovery_handler(self._look_at_all)
         self._reports.add_lost_handler(self._report_lost)
-        self._started = True
 
-    def _hear(self, mirror: Mirror[V], handler: Callable[[ObjectKey, V | None, V | None], None]) -> None:
-        """Have changes told, but not what is there already, which would take the event loop long."""
+    def _handler_of(self, kind: WorkloadKind) -> Callable[[ObjectKey, Any, Any], None]:
+        match kind:
+            case WorkloadKind.POD:
+                return self._pod_changed
+            case WorkloadKind.JOB:
+                return self._job_changed
+            case WorkloadKind.REPLICA_SET | WorkloadKind.REPLICATION_CONTROLLER:
+                return self._revision_changed(kind)
+            case _:
+                return lambda key, _old, _new: self._look_at(WorkloadRef(kind, key))
 
-        def told(key: ObjectKey, old: V | None, new: V | None) -> None:
-            if self._started:
-                handler(key, old, new)
-
-        mirror.add_handler(told)
-
-    def all(self) -> list[WorkloadRef]:
+    def all(self) -> Iterator[WorkloadRef]:
         """Everything that might be a workload."""
-        return [
-            WorkloadRef(kind, key)
-            for kind, mirror in self._view.workloads.items()
-            for key in mirror.keys()  # noqa: SIM118
-        ]
+        for kind, mirror in self._view.workloads.items():
+            for key in tuple(mirror.keys()):  # others may have their turn before the end
+                yield WorkloadRef(kind, key)
 
     def _look_at_all(self) -> None:
         """Have everything looked at, after all else: reports of a kind may be missing that was off."""

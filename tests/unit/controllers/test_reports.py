@@ -48,7 +48,7 @@ class Told:
     def add_list_handler(self, handler: Callable[[], None]) -> None:
         self.list_handlers.append(handler)
 
-    def add_handler(self, handler: Handler[StoredReport]) -> None:
+    def add_handler(self, handler: Handler[StoredReport], *, replay: bool = True) -> None:
         self.handlers.append(handler)
 
     def tell(self, report: StoredReport) -> None:

@@ -25,14 +25,22 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from trivyop import __version__
+from trivyop.audit.nodes.job import CollectorPlace
 from trivyop.control.clock import Clock, SystemClock, WatchedClock
 from trivyop.control.controller import Controller, ControllerMetrics, Reconcile
 from trivyop.control.leader import LeaderElection, LeadershipLostError
 from trivyop.control.queue import QueueMetrics, WorkQueue
 from trivyop.controllers.auditing import Auditing
+from trivyop.controllers.clustercomponents import ClusterComponents
+from trivyop.controllers.collecting import Collecting
 from trivyop.controllers.delivery import Delivery
 from trivyop.controllers.imagescans import ImageScans
-from trivyop.controllers.metrics import ReportMetrics, ScanCollector, ScanMetrics
+from trivyop.controllers.metrics import (
+    ClusterComponentMetrics,
+    ReportMetrics,
+    ScanCollector,
+    ScanMetrics,
+)
 from trivyop.controllers.rematch import Matcher
 from trivyop.controllers.reports import Reports
 from trivyop.controllers.results import Results
@@ -69,6 +77,7 @@ _DISCOVERY_RETRY_SECONDS = 5.0
 _LAST_EVENTS_SECONDS = 2.0
 _CATCH_UP_SECONDS = 1.0  # much longer than an event takes from the API server to here
 _STANDING_BY = "standing by"
+_CLUSTER = "clustercomponents"
 _NEEDED: tuple[Resource, ...] = (IMAGESCANS,)
 
 
@@ -128,6 +137,10 @@ class Operator:
             lease=operator.leader_election_id,
             leads=self._leads if operator.leader_election_enabled else None,
         )
+
+    def register_all(self) -> None:
+        """Build all parts and leave it at that, so that the registry has every metric there is."""
+        self._build(self._api, Discovery({}))
 
     def chunks(self) -> Iterator[bytes]:
         """The metrics that are counted from reports."""
@@ -272,9 +285,13 @@ class Operator:
         self._stage = "running"
         log.info("operator_running", workloads=len(parts.usage.workloads()), images=len(parts.usage.scans()))
         async with asyncio.TaskGroup() as group:
-            group.create_task(parts.matcher.run(parts.scans.look_at_all), name="database")
+            group.create_task(parts.matcher.run(parts.database_is_newer), name="database")
             if parts.auditing is not None:
                 group.create_task(parts.auditing.work(), name="auditing")
+            if parts.collecting is not None:
+                parts.working.append(group.create_task(parts.collecting.work(), name="nodes"))
+            if parts.components is not None:
+                parts.components.listen()
             for controller in parts.controllers:
                 parts.working.append(group.create_task(controller.run(), name=controller.name))
 
@@ -287,6 +304,7 @@ class Operator:
             operator_namespace=settings.operator.namespace,
             watched_namespaces=selection.namespaces.watched,
             jobs_everywhere=settings.scan_job.in_workload_namespace,
+            collector_namespace=CollectorPlace.of(settings).namespace if _collects(settings) else None,
             report_labels=settings.reports.resource_labels,
             clock=clock,
             metrics=self._informer_metrics,
@@ -326,12 +344,28 @@ class Operator:
         workloads = Workloads(api, view, usage, targets, reports, scans, workload_queue, clock)
         ScanCollector(self.registry, view, usage, scans.slots)
         reading = self._build_series(api, view)
-        controllers = (
+        controllers: tuple[Controller[Any], ...] = (
             self._controller("workloads", workloads.reconcile, workload_queue, workloads.all),
             self._controller("imagescans", scans.reconcile, scan_queue, scans.names),
         )
+        components = self._build_components(api, discovery, view, reports, matcher, events)
+        if components is not None:
+            controllers = (*controllers, self._cluster_controller(components))
         auditing = self._build_auditing(api, discovery, view, reports, events)
-        return _Parts(view, usage, events, matcher, workloads, scans, controllers, reading, auditing)
+        collecting = self._build_collecting(api, discovery, view, reports, auditing, events)
+        return _Parts(
+            view,
+            usage,
+            events,
+            matcher,
+            workloads,
+            scans,
+            controllers,
+            reading,
+            auditing,
+            collecting,
+            components,
+        )
 
     def _build_auditing(
         self, api: Api, discovery: Discovery, view: View, reports: Reports, events: EventRecorder
@@ -355,6 +389,63 @@ class Operator:
         self.health.require("audits", auditing.waiting_for)
         self.health.mention("audit limits", auditing.limits)
         return auditing
+
+    def _build_collecting(
+        self,
+        api: Api,
+        discovery: Discovery,
+        view: View,
+        reports: Reports,
+        auditing: Auditing | None,
+        events: EventRecorder,
+    ) -> Collecting | None:
+        if auditing is None or not _collects(self._settings):
+            return None
+        return Collecting(
+            api,
+            discovery,
+            view,
+            reports,
+            auditing,
+            self._settings,
+            events=events,
+            registry=self.registry,
+            queue_metrics=self._queue_metrics,
+            controller_metrics=self._controller_metrics,
+            clock=self._clock,
+            rng=self._rng,
+        )
+
+    def _build_components(
+        self,
+        api: Api,
+        discovery: Discovery,
+        view: View,
+        reports: Reports,
+        matcher: Matcher,
+        events: EventRecorder,
+    ) -> ClusterComponents | None:
+        operator = self._settings.operator
+        if not (operator.sbom_generation_enabled and operator.vulnerability_scanner_enabled):
+            return None
+        queue = WorkQueue[str](self._clock, rng=self._rng, metrics=self._queue_metrics.of(_CLUSTER))
+        return ClusterComponents(
+            api,
+            view,
+            discovery,
+            reports,
+            matcher,
+            settings=self._settings,
+            options=build_options(self._settings),
+            queue=queue,
+            clock=self._clock,
+            rng=self._rng,
+            events=events,
+            metrics=ClusterComponentMetrics(self.registry),
+        )
+
+    def _cluster_controller(self, components: ClusterComponents) -> Controller[str]:
+        return self._controller(_CLUSTER, components.reconcile, components.queue, components.names)
 
     def _build_series(self, api: Api, view: View) -> Controller[Unread]:
         """Have metrics counted from reports; returns what reads the reports that have to be read."""
@@ -413,6 +504,8 @@ class _Parts:
     controllers: tuple[Controller[Any], ...]
     reading: Controller[Unread]
     auditing: Auditing | None
+    collecting: Collecting | None
+    components: ClusterComponents | None
     working: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
 
     async def wait_synced(self) -> bool:
@@ -421,14 +514,27 @@ class _Parts:
             await self.auditing.wait_synced()
         return await self.view.wait_synced()
 
+    def database_is_newer(self) -> None:
+        """Have everything matched again that can be."""
+        self.scans.look_at_all()
+        if self.components is not None:
+            self.components.look()
+
     async def shut_down(self) -> None:
         """Take in no more keys, and wait until the workers have finished what they hold."""
+        if self.collecting is not None:
+            self.collecting.shut_down()
         if self.auditing is not None:
             self.auditing.shut_down()
         for controller in self.controllers:
             controller.queue.shut_down(drain=False)
         if self.working:
             await asyncio.wait(self.working)
+
+
+def _collects(settings: Settings) -> bool:
+    """Whether nodes are read."""
+    return settings.audit.config_audit_enabled and settings.audit.infra_assessment_enabled
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:

@@ -60,6 +60,8 @@ class Auditing:
         clock: Clock,
         rng: random.Random,
     ) -> None:
+        self.ready = asyncio.Event()
+        """Set when it is known which checks there are, and nothing keeps others from using the auditor."""
         self._api = api
         self._clock = clock
         self._queue = WorkQueue[AuditRef](clock, rng=rng, metrics=queue_metrics.of(_NAME))
@@ -142,6 +144,7 @@ class Auditing:
             await self._find_version()
             background.append(group.create_task(self._follow_version(), name="cluster-version"))
             await self._policies.start()
+            self.ready.set()
             self._audits.listen()
             self._policies.listen(self._audits.look_at)
             await self._controller.run()

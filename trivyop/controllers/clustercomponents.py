@@ -4,9 +4,9 @@ One key stands for the whole cluster. What changes (a pod of the control plane, 
 server) is gathered for a moment, then the bill of materials is made anew; what it lists is matched here, by
 Trivy, when the list is another, when there is a newer database, when the report is gone, and when it is old.
 
-Promises: a pod counts once, whatever labels it has. There is one bill of materials; that of an earlier version
-of Kubernetes is deleted. What fails is told by an Event on the bill of materials and a metric, and tried again.
-What was matched when is not kept across restarts: a start matches once, and writes only what is new.
+Promises: a pod counts once, whatever labels it has. There is one bill of materials; that of an earlier
+version of Kubernetes is deleted. What fails is told by an Event on the bill of materials and a metric, and
+tried again. What was matched when is not kept across restarts: a start matches once, and writes what is new.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class ClusterComponents:
         self._matcher = matcher
         self._settings = settings
         self._options = options
-        self._queue = queue
+        self.queue = queue
         self._clock = clock
         self._rng = rng
         self._events = events
@@ -126,11 +126,11 @@ class ClusterComponents:
         self._view.nodes.add_handler(self._node_changed)
         self._view.cluster_sboms.add_handler(self._report_changed)
         self._view.cluster_vulnerabilities.add_handler(self._report_changed)
-        self._queue.add(CLUSTER, Priority.BACKLOG)
+        self.queue.add(CLUSTER, Priority.BACKLOG)
 
     def look(self) -> None:
         """Have the cluster looked at: there is a newer database."""
-        self._queue.add(CLUSTER, Priority.REFRESH)
+        self.queue.add(CLUSTER, Priority.REFRESH)
 
     def names(self) -> tuple[str, ...]:
         return (CLUSTER,)
@@ -145,16 +145,16 @@ class ClusterComponents:
 
     def _pod_changed(self, key: ObjectKey, _: Pod | None, new: Pod | None) -> None:
         if self._note(key, new):
-            self._queue.add_after(CLUSTER, _SETTLE_SECONDS)
+            self.queue.add_after(CLUSTER, _SETTLE_SECONDS)
 
     def _node_changed(self, _: ObjectKey, old: ClusterNode | None, new: ClusterNode | None) -> None:
         if old is None or new is None or _shown(old) != _shown(new):
-            self._queue.add_after(CLUSTER, _SETTLE_SECONDS)
+            self.queue.add_after(CLUSTER, _SETTLE_SECONDS)
 
     def _report_changed(self, key: ObjectKey, old: StoredReport | None, new: StoredReport | None) -> None:
         ours = not self._name or self._name in key.name
         if ours and (new is None or (old is not None and new.content_hash != old.content_hash)):
-            self._queue.add(CLUSTER, Priority.USER)
+            self.queue.add(CLUSTER, Priority.USER)
 
     # reconciling
 

@@ -341,6 +341,8 @@ class Nodes:
         try:
             checks = await self._auditor.audit(Subject(f"Node/{name}", _KIND, info.document), urgent=False)
         except AuditError as error:
+            if error.everyone:
+                raise  # nothing is to be said of this node
             self._in_vain[name] = basis
             await self._unaudited(node, status, error.reason.value, error.message, _class_of(error))
             return 0.0

@@ -1,0 +1,251 @@
+"""A channel: every final state gets to its endpoint, in order, once if it can be, whatever happens."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from tests.unit.notify.receiver import Fault, Receiver, Request, receiving
+from tests.unit.notify.world import NAMESPACE, World, subject, uid_of, world
+from trivyop.kube.resources import CONFIGMAPS
+from trivyop.notify.delivery import Access
+
+
+@pytest.fixture
+async def here() -> AsyncGenerator[World]:
+    async with world() as made:
+        yield made
+
+
+def told(requests: list[Request]) -> list[tuple[str, str, int]]:
+    """Verb, name and version of each."""
+    found: list[tuple[str, str, int]] = []
+    for request in requests:
+        body = request.json
+        document: dict[str, Any] = body["operatorObject"]
+        version = document.get("report", {}).get("version", -1)
+        found.append((body["verb"], document["metadata"]["name"], version))
+    return found
+
+
+async def test_the_latest_state_is_told_once(here: World) -> None:
+    async with receiving(here.clock) as receiver, here.channel(receiver) as channel:
+        for version in range(5):
+            here.reports.put("a", version)
+        await here.until(lambda: channel.idle, receiver)
+
+        assert told(receiver.taken)[-1] == ("update", "a", 4)
+        assert len(receiver.taken) <= 2
+        assert here.sample("trivyop_webhook_deliveries_total", result="delivered") == len(receiver.taken)
+        assert here.sample("trivyop_webhook_last_success_timestamp_seconds") > 0
+
+
+async def test_nothing_unchanged_is_sent_after_a_restart(here: World) -> None:
+    async with receiving(here.clock) as receiver:
+        async with here.channel(receiver) as channel:
+            for n in range(200):
+                here.reports.put(f"r{n}", 1)
+            await here.until(lambda: channel.idle, receiver)
+        before = len(receiver.requests)
+        here.reports.put("r7", 2)
+        here.reports.delete("r8", seen=False)
+
+        async with here.channel(receiver) as channel:
+            await here.until(lambda: channel.idle, receiver)
+
+        again = receiver.requests[before:]
+        assert before == 200
+        assert sorted(told(again)) == [("delete", "r8", -1), ("update", "r7", 2)]
+        (gone,) = [one.json for one in again if one.json["verb"] == "delete"]
+        assert gone["operatorObject"]["metadata"] == {"name": "r8", "namespace": "shop", "uid": uid_of("r8")}
+
+
+async def test_what_was_not_written_down_before_a_crash_is_sent_again_and_no_deletion_is_lost(
+    here: World,
+) -> None:
+    """The receiver has it, the ledger may not: so it comes twice, and its deletion is told all the same."""
+    async with receiving(here.clock) as receiver:
+        async with here.channel(receiver):
+            for n in range(50):
+                here.reports.put(f"r{n}", 1)
+            await here.until(lambda: len(receiver.taken) >= 20, receiver)
+            here.alive = False  # kill -9: nothing is written any more
+        heard = {name for _, name, _ in told(receiver.taken)}
+        for name in sorted(heard):
+            here.reports.delete(name, seen=False)
+        before = len(receiver.requests)
+
+        async with here.channel(receiver) as channel:
+            await here.until(lambda: channel.idle, receiver)
+
+        again = told(receiver.requests[before:])
+        assert heard <= {name for verb, name, _ in again if verb == "delete"}
+        assert {name for verb, name, _ in again if verb == "update"} == {f"r{n}" for n in range(50)} - heard
+
+
+async def test_a_deletion_carries_the_object_that_was_deleted(here: World) -> None:
+    """The report that was told of last is another one."""
+    async with receiving(here.clock) as receiver, here.channel(receiver) as channel:
+        here.reports.put("a", 1)
+        await here.until(lambda: channel.idle, receiver)
+        here.reports.put("b", 1)
+        await here.until(lambda: channel.idle, receiver)
+
+        here.reports.delete("a")
+        await here.until(lambda: channel.idle, receiver)
+
+        assert told(receiver.taken)[-1] == ("delete", "a", 1)
+
+
+async def test_a_deletion_after_updates_that_were_never_told_is_told(here: World) -> None:
+    async with receiving(here.clock, misbehave=lambda _: Fault.ERROR) as receiver:
+        async with here.channel(receiver) as channel:
+            here.reports.put("a", 1)
+            await here.until(lambda: len(receiver.requests) > 2, receiver)
+            here.reports.delete("a")
+            receiver.misbehave = lambda _: None
+            await here.until(lambda: channel.idle, receiver)
+
+        assert told(receiver.taken) == [("delete", "a", 1)]
+
+
+async def test_where_a_kind_cannot_be_watched_nothing_counts_as_deleted(here: World) -> None:
+    async with receiving(here.clock) as receiver:
+        async with here.channel(receiver) as channel:
+            here.reports.put("a", 1)
+            await here.until(lambda: channel.idle, receiver)
+        here.reports.present.clear()
+        here.reports.blind = True
+
+        async with here.channel(receiver) as channel:
+            await here.until(lambda: channel.idle, receiver)
+
+        assert told(receiver.taken) == [("update", "a", 1)]
+
+
+async def test_a_dead_endpoint_is_called_seldom_and_gets_everything_in_the_end(here: World) -> None:
+    async with receiving(here.clock, misbehave=lambda _: Fault.HANG) as receiver:
+        async with here.channel(receiver) as channel:
+            for n in range(300):
+                here.reports.put(f"r{n}", 1)
+            began = here.clock.monotonic()
+            await here.until(lambda: here.clock.monotonic() - began > 6 * 3600, receiver)
+            calls = len(receiver.requests)
+            assert calls < 200
+            assert "no answer within 30 s" in (channel.problem or "")
+            assert here.sample("trivyop_webhook_backlog") == 300
+            assert here.sample("trivyop_webhook_problem") == 1
+
+            receiver.misbehave = lambda _: None
+            await here.until(lambda: channel.idle, receiver)
+
+            assert channel.problem is None
+            assert {name for _, name, _ in told(receiver.taken)} == {f"r{n}" for n in range(300)}
+
+
+async def test_what_does_not_fit_is_counted_and_made_good(here: World) -> None:
+    async with receiving(here.clock, misbehave=lambda _: Fault.ERROR) as receiver:
+        async with here.channel(receiver, capacity=20) as channel:
+            await here.until(lambda: channel.idle, receiver)
+            for n in range(100):
+                here.reports.put(f"r{n}", 1)
+            assert here.sample("trivyop_webhook_dropped_total", reason="backlog") == 80
+            assert here.sample("trivyop_webhook_backlog") == 20
+
+            receiver.misbehave = lambda _: None
+            await here.until(lambda: channel.idle, receiver)
+
+            assert {name for _, name, _ in told(receiver.taken)} == {f"r{n}" for n in range(100)}
+
+
+async def test_a_refused_report_is_not_sent_again_until_it_or_the_endpoint_changes(here: World) -> None:
+    async with receiving(here.clock, misbehave=lambda _: Fault.REFUSE) as receiver:
+        async with here.channel(receiver) as channel:
+            here.reports.put("a", 1)
+            await here.until(lambda: channel.idle, receiver)
+            channel.compare()
+            await here.until(lambda: channel.idle, receiver)
+            assert len(receiver.requests) == 1
+            assert here.sample("trivyop_webhook_dropped_total", reason="refused") == 1
+            assert channel.problem == "endpoint 'siem' answers 400: no, because"
+            assert [one for one, _ in here.refusals] == [subject("a")]
+
+        async with here.channel(receiver) as channel:  # nor after a restart
+            await here.until(lambda: channel.idle, receiver)
+            assert len(receiver.requests) == 1
+
+            receiver.misbehave = lambda _: None
+            await channel.use(Access(endpoint="siem", url=receiver.url, fingerprint="2"))
+            await here.until(lambda: channel.idle, receiver)
+
+            assert told(receiver.taken) == [("update", "a", 1)]
+            assert channel.problem is None
+
+
+async def test_ten_thousand_events_through_every_fault_end_with_every_final_state_told(here: World) -> None:
+    """Each report's states arrive in order; what was refused is the only thing that is missing."""
+    rng = random.Random(20260102)
+    faults = [*Fault, *[None] * len(Fault)]
+
+    def misbehave(_: Request) -> Fault | None:
+        return rng.choice(faults) if receiver.angry else None
+
+    async with receiving(here.clock, misbehave=misbehave) as receiver:
+        async with here.channel(receiver, concurrency=8) as channel:
+            version = 0
+            for n in range(10_000):
+                version += 1
+                name = f"r{rng.randrange(600)}"
+                if subject(name) in here.reports.present and rng.random() < 0.2:
+                    here.reports.delete(name, seen=rng.random() < 0.9)
+                else:
+                    here.reports.put(name, version, life=version)
+                if n % 100 == 0:
+                    aim = len(receiver.requests) + 10
+                    await here.until(lambda aim=aim: len(receiver.requests) >= aim, receiver)
+            await here.until(lambda: channel.idle, receiver)
+
+            last: dict[str, tuple[str, int]] = {}
+            for request in receiver.requests:
+                ((verb, name, seen),) = told([request])
+                if request.fault is not None and request not in receiver.taken:
+                    if request.fault is Fault.REFUSE and last.get(name, ("", 0))[0] != "delete":
+                        last.pop(name, None)  # it said itself that it does not want it
+                    continue
+                if seen >= 0 and name in last and last[name][1] > seen:
+                    raise AssertionError(f"{name}: {seen} after {last[name]}")
+                last[name] = (verb, seen)
+            refused = {one.key.name for one, _ in here.refusals}
+            for one, document in here.reports.present.items():
+                state = last.get(one.key.name)
+                final = ("update", document["report"]["version"])
+                assert state == final or one.key.name in refused
+            for name, (verb, _) in last.items():
+                if subject(name) not in here.reports.present and name not in refused:
+                    assert verb == "delete"
+
+            receiver.angry = False
+            await channel.use(Access(endpoint="siem", url=receiver.url, fingerprint="2"))
+            await here.until(lambda: channel.idle, receiver)
+            latest = {name: version for verb, name, version in told(receiver.taken) if verb == "update"}
+            assert {
+                one.key.name: document["report"]["version"] for one, document in here.reports.present.items()
+            }.items() <= latest.items()
+
+
+async def test_the_ledger_stays_small(here: World) -> None:
+    async with receiving(here.clock) as receiver, here.channel(receiver) as channel:
+        for n in range(500):
+            here.reports.put(f"replicaset-some-workload-{n}-7b8cd85855-app", n)
+        await here.until(lambda: channel.idle, receiver)
+
+        listing = await here.api.list(CONFIGMAPS, namespace=NAMESPACE, type=dict[str, Any])
+        pages = [
+            one for one in listing.items if one["metadata"]["name"].startswith("trivyop-delivered-siem-")
+        ]
+        size = sum(len(text) for page in pages for text in page["binaryData"].values())
+        assert len(pages) == 16
+        assert size < 500 * 100  # in base64

@@ -1,0 +1,204 @@
+"""A few reports in memory, an endpoint that is to be told of them, and a ledger in a real API server."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from tests.clock import FakeClock, settle
+from tests.unit.notify.receiver import Receiver
+from trivyop.errors import TransientError
+from trivyop.kube.client import Api
+from trivyop.kube.config import ClusterConfig
+from trivyop.kube.resources import NAMESPACES, VULNERABILITYREPORTS, ObjectKey
+from trivyop.notify.channel import Channel
+from trivyop.notify.delivery import Access, RefusedError
+from trivyop.notify.endpoint import Endpoint
+from trivyop.notify.events import Change, Event, Subject, Verb
+from trivyop.notify.formats import FORMATS
+from trivyop.notify.ledger import Ledger
+from trivyop.notify.metrics import WebhookMetrics
+from trivyop.notify.source import Marker, deletion
+from trivyop.sandbox.apiserver.server import ApiServer
+from trivyop.settings.kinds import SecretText
+
+NAMESPACE = "trivy-system"
+
+
+def subject(name: str) -> Subject:
+    return Subject(VULNERABILITYREPORTS, ObjectKey("shop", name))
+
+
+def uid_of(name: str, life: int = 0) -> str:
+    return f"{random.Random(name).getrandbits(32):08x}-0000-4000-8000-{life:012d}"
+
+
+class Reports:
+    """What there is, without a cluster; a ``Source``. A version is the content hash."""
+
+    def __init__(self) -> None:
+        self.present: dict[Subject, dict[str, Any]] = {}
+        self.gone: dict[Subject, Change] = {}
+        self.done: set[tuple[Subject, str]] = set()
+        self.reads = 0
+        self.blind = False
+        self.handlers: list[Callable[[Subject], None]] = []
+
+    def put(self, name: str, version: int, *, life: int = 0, rows: Sequence[Any] = ()) -> None:
+        one = subject(name)
+        self.present[one] = {
+            "apiVersion": "aquasecurity.github.io/v1alpha1",
+            "kind": "VulnerabilityReport",
+            "metadata": {
+                "name": name,
+                "namespace": "shop",
+                "uid": uid_of(name, life),
+                "annotations": {"trivyop.dev/content-hash": str(version)},
+            },
+            "report": {"version": version, "vulnerabilities": list(rows), "summary": {}},
+        }
+        self._tell(one)
+
+    def delete(self, name: str, *, seen: bool = True) -> None:
+        one = subject(name)
+        document = self.present.pop(one)
+        self.done = {pair for pair in self.done if pair[0] != one}
+        self.gone.pop(one, None)
+        if seen:
+            self.gone[one] = deletion(one, document["metadata"]["uid"], document)
+        self._tell(one)
+
+    def _tell(self, one: Subject) -> None:
+        for handler in self.handlers:
+            handler(one)
+
+    def marker(self, subject: Subject) -> Marker | None:
+        document = self.present.get(subject)
+        if document is None:
+            return None
+        meta = document["metadata"]
+        return Marker(meta["uid"], meta["annotations"]["trivyop.dev/content-hash"])
+
+    def certain(self, subject: Subject) -> bool:
+        return not self.blind
+
+    def batches(self) -> Iterator[Sequence[Subject]]:
+        yield list(self.present)
+
+    async def read(self, subject: Subject) -> Event | None:
+        self.reads += 1
+        await asyncio.sleep(0)
+        document = self.present.get(subject)
+        if document is None:
+            return None
+        meta = document["metadata"]
+        version = meta["annotations"]["trivyop.dev/content-hash"]
+        return Change(Verb.UPDATE, *subject, meta["uid"], version, document)
+
+    def departed(self, subject: Subject, endpoint: str) -> Change | None:
+        return self.gone.get(subject) if self.has_departed(subject, endpoint) else None
+
+    def has_departed(self, subject: Subject, endpoint: str) -> bool:
+        return subject in self.gone and (subject, endpoint) not in self.done
+
+    def settled(self, subject: Subject, endpoint: str) -> None:
+        self.done.add((subject, endpoint))
+
+
+@dataclass
+class World:
+    """One endpoint, and what it is told of."""
+
+    clock: FakeClock
+    api: Api
+    reports: Reports = field(default_factory=Reports)
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    refusals: list[tuple[Subject, RefusedError]] = field(default_factory=list[Any])
+    alive: bool = True
+    denied: int = 0
+    channels: list[Channel] = field(default_factory=list[Channel])
+
+    def gate(self) -> float:
+        if not self.alive:
+            raise TransientError("the process is dead")
+        return 30.0
+
+    @asynccontextmanager
+    async def channel(
+        self, receiver: Receiver, *, access: Access | None = None, capacity: int = 10_000, **options: Any
+    ) -> AsyncGenerator[Channel]:
+        """An endpoint at work; what it wrote down is found by the next one of its name."""
+        settings: dict[str, Any] = {"name": "siem", "url": SecretText(receiver.url), "envelope": True}
+        endpoint = Endpoint(**settings | {"deletes": True} | options)
+        self.registry = CollectorRegistry()
+        self.alive = True
+        channel = Channel(
+            endpoint,
+            FORMATS[endpoint.format],
+            Ledger(
+                self.api.gated(self.gate), NAMESPACE, endpoint.name, [VULNERABILITYREPORTS], clock=self.clock
+            ),
+            self.reports,
+            clock=self.clock,
+            rng=random.Random(1),
+            metrics=WebhookMetrics(self.registry),
+            on_refused=lambda one, error: self.refusals.append((one, error)),
+            on_denied=self._deny,
+            capacity=capacity,
+        )
+        self.reports.handlers.append(channel.changed)
+        self.channels.append(channel)
+        await channel.use(access or Access(endpoint=endpoint.name, url=receiver.url, fingerprint="1"))
+        task = asyncio.create_task(channel.run())
+        try:
+            yield channel
+        finally:
+            self.reports.handlers.remove(channel.changed)
+            self.channels.remove(channel)
+            task.cancel()
+            await asyncio.wait([task])
+
+    def _deny(self) -> None:
+        self.denied += 1
+
+    def sample(self, name: str, **labels: str) -> float:
+        return self.registry.get_sample_value(name, {"endpoint": "siem", **labels}) or 0.0
+
+    async def until(self, reached: Callable[[], bool], *receivers: Receiver) -> None:
+        """Let everything happen that can, moving time on when nothing else moves, until ``reached``."""
+        still = 0
+        for _ in range(400_000):
+            if reached():
+                return
+            before = self._activity(receivers)
+            await settle(20)
+            still = 0 if self._activity(receivers) != before else still + 1
+            # a request that is under way takes no time; one that hangs moves time itself
+            if self.clock.next_due is not None and still > (100 if self._calling() else 0):
+                self.clock.advance(max(0.0, self.clock.next_due))
+                still = 0
+        raise AssertionError("it never comes to that")
+
+    def _activity(self, receivers: Sequence[Receiver]) -> int:
+        return sum(receiver.activity for receiver in receivers) + self.reports.reads
+
+    def _calling(self) -> bool:
+        couriers = [channel._courier for channel in self.channels]
+        return any(courier is not None and courier._users for courier in couriers)
+
+
+@asynccontextmanager
+async def world() -> AsyncGenerator[World]:
+    clock = FakeClock()
+    async with ApiServer() as server:
+        config = await ClusterConfig.from_kubeconfig_dict(server.kubeconfig())
+        async with Api(config) as api:
+            body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+            await api.create(NAMESPACES, body)
+            yield World(clock, api)

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, Self, TypeVar, cast
+from typing import Any, ClassVar, Final, Self, TypeVar, cast
 
 from trivyop.notify.events import Change, Event, ScanFailed, Verb
 from trivyop.notify.findings import FindingsDiff
@@ -70,6 +70,8 @@ class Filter:
     only_fixable: bool = False
     only_new: bool = False
     events: frozenset[EventType] = frozenset()
+
+    KEYS: ClassVar[tuple[str, ...]] = ("kinds", "namespaces", "severity", "onlyFixable", "onlyNew", "events")
 
     @property
     def needs_diff(self) -> bool:
@@ -204,14 +206,13 @@ class _Reader:
         return texts
 
 
-_KEYS: Final[Mapping[str, Callable[[_Reader, str, object], dict[str, Any]]]] = {
-    "kinds": _Reader.kinds,
-    "namespaces": _Reader.namespaces,
-    "severity": _Reader.severity,
-    "onlyFixable": _Reader.only_fixable,
-    "onlyNew": _Reader.only_new,
-    "events": _Reader.events,
-}
+_READS: Final = (
+    *(_Reader.kinds, _Reader.namespaces, _Reader.severity),
+    *(_Reader.only_fixable, _Reader.only_new, _Reader.events),
+)
+_KEYS: Final[Mapping[str, Callable[[_Reader, str, object], dict[str, Any]]]] = dict(
+    zip(Filter.KEYS, _READS, strict=True)
+)
 _KIND_NAMES: Final = {
     name: kind
     for kind in KINDS

@@ -232,7 +232,7 @@ def test_slack_is_told_within_its_limits_and_nobody_speaks_through_it(made: list
 
     assert len(body["blocks"]) <= 50
     assert len(body["text"]) <= TEXT_LENGTH
-    assert not re.search("[<>*_~`]|&(?!amp;|lt;|gt;)", body["text"])
+    assert not re.search(r"[<>*~`]|\b_|_\b|&(?!amp;|lt;|gt;)", body["text"])
     for block in body["blocks"]:
         assert block["type"] != "header" or len(block["text"]["text"]) <= HEADING_LENGTH
     for text in slack_texts(body):
@@ -250,7 +250,7 @@ def check_styles(line: str) -> None:
     assert line.count("`") % 2 == 0
     outside = re.sub("`[^`]+`", "", line)
     assert "`" not in outside
-    assert not re.search("[_~]", outside)
+    assert not re.search(r"~|(?<![^\W_])_|_(?![^\W_])", outside)
     assert re.fullmatch(r"\*[^*]+\*|• \*[^*]+\* [^*]*|[^*]*", outside)
     assert not re.search(r":[\w+'-]+:", outside)
 

@@ -28,8 +28,9 @@ TEXT_LENGTH = 3_000
 _LINES = 10
 
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
-_LOOKALIKES = str.maketrans({"*": "∗", "_": "ˍ", "~": "∼", "`": "'"})  # noqa: RUF001  (they look alike)
+_LOOKALIKES = str.maketrans({"*": "∗", "~": "∼", "`": "'"})  # noqa: RUF001  (they look alike)
 _PART_OF_ENTITY = re.compile(r"&[a-z]*$")
+_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")  # not inside a word, where Slack shows it as it is
 _EMOJI = re.compile(r":(?=[\w+'-]+:)")
 
 
@@ -67,7 +68,8 @@ class SlackFormat:
 
 def escape(text: str) -> str:
     """Text that Slack shows as it is, or nearly so."""
-    return _EMOJI.sub("꞉", text.translate(_LOOKALIKES)).translate(_ENTITIES)  # noqa: RUF001
+    plain = _UNDERSCORE.sub("ˍ", text.translate(_LOOKALIKES))
+    return _EMOJI.sub("꞉", plain).translate(_ENTITIES)  # noqa: RUF001
 
 
 def _markdown(section: Section) -> dict[str, Any]:

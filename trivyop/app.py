@@ -426,7 +426,8 @@ class Operator:
         events: EventRecorder,
     ) -> ClusterComponents | None:
         operator = self._settings.operator
-        if not (operator.sbom_generation_enabled and operator.vulnerability_scanner_enabled):
+        needs = (operator.sbom_generation_enabled, operator.vulnerability_scanner_enabled)
+        if not (operator.cluster_components_enabled and all(needs)):
             return None
         queue = WorkQueue[str](self._clock, rng=self._rng, metrics=self._queue_metrics.of(_CLUSTER))
         return ClusterComponents(

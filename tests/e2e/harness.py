@@ -48,6 +48,10 @@ NAMESPACE = "trivy-system"
 RESOURCES = {
     one.kind: one for one in (NAMESPACES, PODS, DEPLOYMENTS, STATEFULSETS, DAEMONSETS, JOBS, CRONJOBS)
 }
+IMAGES_ONLY = {  # what tests of image scans do without; others set it as they need it
+    "OPERATOR_CONFIG_AUDIT_SCANNER_ENABLED": "false",
+    "OPERATOR_CLUSTER_COMPONENTS_ENABLED": "false",
+}
 TRIVY = shutil.which("trivy", path=str(Path(sys.executable).parent)) or "trivy"
 
 
@@ -185,7 +189,9 @@ async def running_operator(
     """The operator, with the cluster's configuration and `environ` over it; stopped gracefully at the end."""
     from_cluster = await read_texts(cluster.api, CONFIGMAPS, ObjectKey(NAMESPACE, "trivy-operator-config"))
     settings = await read_settings(
-        cluster.api, {**from_cluster, "OPERATOR_NAMESPACE": NAMESPACE, **(environ or {})}, NAMESPACE
+        cluster.api,
+        {**from_cluster, **IMAGES_ONLY, "OPERATOR_NAMESPACE": NAMESPACE, **(environ or {})},
+        NAMESPACE,
     )
     config = await ClusterConfig.from_kubeconfig_dict(cluster.sandbox.kubeconfig(user))
     async with Api(config) as own:
@@ -213,7 +219,7 @@ async def operator_process(
             str(Path(sys.executable).parent / "trivyop"),
             "run",
             *("--kubeconfig", str(kubeconfig)),
-            env={**os.environ, **settings, "OPERATOR_NAMESPACE": NAMESPACE, **(environ or {})},
+            env={**os.environ, **settings, **IMAGES_ONLY, "OPERATOR_NAMESPACE": NAMESPACE, **(environ or {})},
             stdout=output,
             stderr=output,
         )

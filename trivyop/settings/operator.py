@@ -92,6 +92,14 @@ class OperatorSettings:
         "Make SbomReports.",
         affects=Affects.SCAN,
     )
+    cluster_components_enabled: bool = setting(
+        "OPERATOR_CLUSTER_COMPONENTS_ENABLED",
+        kinds.BOOL,
+        True,
+        "Report on the components of the cluster itself (control plane, nodes): a ClusterSbomReport and a "
+        "ClusterVulnerabilityReport. Takes bills of materials and vulnerabilities to be on.",
+        ours=True,
+    )
     cluster_sbom_cache_enabled: bool = setting(
         "OPERATOR_CLUSTER_SBOM_CACHE_ENABLED",
         kinds.BOOL,

@@ -5,9 +5,12 @@ descriptions are ours. A few packages per ecosystem, enough to show every way a 
 unfixed, rated by NVD, by GitHub or by the distribution, with one and with several ranges of versions.
 """
 
-from trivyop.sandbox.registry.facts.distributions import BUSYBOX, NEWS, OPENSSL, ZLIB_AND_CURL
+from trivyop.sandbox.registry.facts import distributions
+from trivyop.sandbox.registry.facts.distributions import BUSYBOX, OPENSSL, ZLIB_AND_CURL
+from trivyop.sandbox.registry.facts.kubernetes import CONTAINERD_NEWS, KUBERNETES
 from trivyop.sandbox.registry.facts.languages import JAVA, NODE
 
-KNOWN = (*OPENSSL, *ZLIB_AND_CURL, *BUSYBOX, *NODE, *JAVA)
+KNOWN = (*OPENSSL, *ZLIB_AND_CURL, *BUSYBOX, *NODE, *JAVA, *KUBERNETES)
+NEWS = (*distributions.NEWS, *CONTAINERD_NEWS)
 
 __all__ = ["KNOWN", "NEWS"]

@@ -58,6 +58,13 @@ DEBIAN_12 = Source("debian 12", *_DEBIAN)
 ALPINE_318 = Source("alpine 3.18", "alpine", "Alpine Secdb", "https://secdb.alpinelinux.org/")
 NPM = _github("npm", "npm")
 MAVEN = _github("maven", "Maven")
+GO = _github("go", "Go")
+K8S = Source(
+    "k8s::Official Kubernetes CVE Feed",
+    "k8s",
+    "Official Kubernetes CVE Feed",
+    "https://kubernetes.io/docs/reference/issues-security/official-cve-feed/index.json",
+)
 
 
 @dataclass(frozen=True, slots=True)

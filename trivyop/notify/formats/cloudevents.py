@@ -29,7 +29,7 @@ from trivyop.notify.findings import FindingsDiff
 from trivyop.notify.formats.about import About, told_at
 from trivyop.notify.formats.ids import event_id
 from trivyop.notify.formats.message import Message
-from trivyop.notify.formats.stored import stored
+from trivyop.notify.formats.stored import told
 from trivyop.notify.listing import FindingRef, order
 
 STRUCTURED = "application/cloudevents+json"
@@ -94,16 +94,16 @@ def _of_change(
 
     report_type = EventType.REPORT_DELETED if deleted else EventType.REPORT_UPDATED
     if endpoint.filter.wants(report_type):
-        yield attributes(report_type, diff.present if diff else ()), stored(change)
+        yield attributes(report_type, diff.present if diff else ()), told(change)
     if diff is None:
         return
-    told: list[tuple[EventType, Sequence[FindingRef], frozenset[int]]] = []
+    told_of: list[tuple[EventType, Sequence[FindingRef], frozenset[int]]] = []
     if not deleted:
         changed = frozenset(found.id for found in diff.changed)
-        told.append((EventType.FINDING_ADDED, diff.news, changed))
+        told_of.append((EventType.FINDING_ADDED, diff.news, changed))
     if not endpoint.filter.only_new:
-        told.append((EventType.FINDING_RESOLVED, diff.resolved, frozenset()))
-    for type_, findings, changed in told:
+        told_of.append((EventType.FINDING_RESOLVED, diff.resolved, frozenset()))
+    for type_, findings, changed in told_of:
         wanted = sorted(filter(endpoint.filter.matches, findings), key=order)
         if wanted and endpoint.filter.wants(type_):
             batches = list(_batches(wanted, changed))

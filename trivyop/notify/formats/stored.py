@@ -58,7 +58,6 @@ _ORDER: Mapping[str, tuple[str, ...]] = {
         "results": "id name description status severity checks",
     }.items()
 }
-_RANKS = {field: {name: rank for rank, name in enumerate(order)} for field, order in _ORDER.items()}
 _NOT_TOLD = frozenset({"managedFields", "selfLink"})
 # inside of texts only, because nothing else in JSON has them
 _ESCAPES = (
@@ -71,13 +70,20 @@ _ESCAPES = (
 
 
 def stored(change: Change) -> dict[str, Any]:
-    """The report of a change for a receiver; nothing in it is shared."""
-    document = {
+    """The report of a change for a receiver, in the Go operator's order."""
+    return _ordered_fields(told(change), "")
+
+
+def told(change: Change) -> dict[str, Any]:
+    """The report of a change for a receiver; what is in it is shared."""
+    document = change.object or {"metadata": _identity(change)}
+    metadata = {name: value for name, value in document["metadata"].items() if name not in _NOT_TOLD}
+    return {
         "kind": change.resource.kind,
         "apiVersion": change.resource.api_version,
-        **(change.object or {"metadata": _identity(change)}),
+        **document,
+        "metadata": metadata,
     }
-    return _ordered(document, "")
 
 
 def dump(document: Mapping[str, Any]) -> bytes:
@@ -95,12 +101,21 @@ def _identity(change: Change) -> dict[str, str]:
 
 def _ordered(value: Any, field: str) -> Any:
     if isinstance(value, dict):
-        ranks = _RANKS.get(field, {})
-        names = [name for name in cast(dict[str, Any], value) if name not in _NOT_TOLD]
-        names.sort(key=lambda name: (ranks.get(name, len(ranks)), name))
-        return {name: _ordered(value[name], name) for name in names}
+        return _ordered_fields(cast(dict[str, Any], value), field)
     if isinstance(value, list):
         return [_ordered(one, field) for one in cast(list[Any], value)]
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
+
+
+def _ordered_fields(fields: dict[str, Any], field: str) -> dict[str, Any]:
+    order = _ORDER.get(field, ())
+    known = [name for name in order if name in fields]
+    if len(known) < len(fields):
+        known += sorted(fields.keys() - known - _NOT_TOLD)
+    return {
+        # most are texts, and there are very many
+        name: one if isinstance(one := fields[name], str) else _ordered(one, name)
+        for name in known
+    }

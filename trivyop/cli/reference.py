@@ -12,21 +12,14 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
 from trivyop.app import Operator
-from trivyop.control.clock import SystemClock
-from trivyop.control.queue import Priority
-from trivyop.controllers.metrics import ScanCollector
-from trivyop.controllers.usage import Usage
-from trivyop.controllers.view import View
+from trivyop.controllers.series_families import FAMILIES
 from trivyop.kube.client import Api
 from trivyop.kube.config import Access, ClusterConfig
-from trivyop.kube.discovery import Discovery
 from trivyop.kube.transport import ApiMetrics
-from trivyop.scan.slots import Slots
+from trivyop.observe.registry import SteadyRegistry
 from trivyop.settings import load_settings
 from trivyop.settings.reference import build_page as build_settings_page
 from trivyop.trivy.failures import FailureClass, RetryPolicy, failure, retry_policy
@@ -58,23 +51,14 @@ _MEANINGS: dict[FailureClass, str] = {
 
 # Metrics by what they are about: heading, and how their names begin. The first that fits counts.
 _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Audits", ("trivyop_audit", "trivyop_polic", "trivyop_check", "trivyop_node")),
+    ("Webhooks", ("trivyop_webhook",)),
+    ("Metrics themselves", ("trivyop_series", "trivyop_reports_unread", "trivyop_collector")),
     ("Scans and reports", ("trivyop_scan", "trivyop_image", "trivyop_report", "trivyop_database")),
     ("Kubernetes API", ("trivyop_api", "trivyop_informer", "trivyop_events")),
     ("Work in hand", ("trivyop_workqueue", "trivyop_reconcile")),
     ("Other", ("trivyop_",)),
 )
-
-
-class _Notes(CollectorRegistry):
-    """A registry that remembers who registered."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.collectors: list[Collector] = []
-
-    def register(self, collector: Collector) -> None:
-        self.collectors.append(collector)
-        super().register(collector)
 
 
 def build_metrics_table() -> str:
@@ -94,12 +78,11 @@ def build_metrics_table() -> str:
 
 def _families() -> Iterator[tuple[Metric, Sequence[str]]]:
     """The families of metrics with their labels, of an operator that is built and not run."""
-    registry = _Notes()
+    registry = SteadyRegistry()
     config = ClusterConfig(_nowhere, Access("https://unused"))
     api = Api(config, metrics=ApiMetrics(registry))
-    Operator(api, load_settings({"OPERATOR_NAMESPACE": "unused"}, {}, {}, {}, {}), registry=registry)
-    nothing = View(api, Discovery({}), operator_namespace="", watched_namespaces=(), clock=SystemClock())
-    ScanCollector(registry, nothing, Usage(), Slots(1, _ignore))
+    settings = load_settings({"OPERATOR_NAMESPACE": "unused"}, {}, {}, {}, {})
+    Operator(api, settings, registry=registry).register_all()
     for collector in registry.collectors:
         for family in getattr(collector, "describe", collector.collect)():
             # no public name tells the labels of a metric that has no series yet
@@ -107,8 +90,18 @@ def _families() -> Iterator[tuple[Metric, Sequence[str]]]:
             yield family, labels
 
 
-def _ignore(_scan: str, _priority: Priority) -> None:
-    """Nobody waits for a slot here."""
+def build_series_table() -> str:
+    """Every metric that is counted from reports."""
+    rows = [
+        (
+            f"`{family.name}`",
+            ", ".join(f"`{label}`" for label in family.labels),
+            family.help,
+            f"`{family.setting}`" if family.setting else "",
+        )
+        for family in FAMILIES
+    ]
+    return _table(("Metric", "Labels", "Meaning", "Off, unless set"), rows)
 
 
 async def _nowhere() -> Access:
@@ -151,24 +144,24 @@ def build_pages(docs: Path = _DOCS) -> dict[Path, str]:
     """What the pages should hold; those with markers are read first."""
     return {
         docs / "settings.md": build_settings_page(),
-        docs / "metrics.md": _replaced(docs / "metrics.md", "metrics", build_metrics_table()),
-        docs / "troubleshooting.md": _replaced(
-            docs / "troubleshooting.md", "failures", build_failures_table()
+        docs / "metrics.md": _replaced(
+            docs / "metrics.md", metrics=build_metrics_table(), series=build_series_table()
         ),
+        docs / "troubleshooting.md": _replaced(docs / "troubleshooting.md", failures=build_failures_table()),
     }
 
 
-def _replaced(page: Path, name: str, table: str) -> str:
-    """The page with `table` between the markers; ``ValueError`` if they are not there, once each."""
-    begin, end = f"<!-- generated: {name} -->", f"<!-- end of {name} -->"
-    text, count = re.subn(
-        f"{re.escape(begin)}.*?{re.escape(end)}",
-        lambda _: f"{begin}\n\n{table}\n\n{end}",
-        page.read_text(),
-        flags=re.DOTALL,
-    )
-    if count != 1:
-        raise ValueError(f"{page} has the markers {begin} and {end} {count} times")
+def _replaced(page: Path, **tables: str) -> str:
+    """The page with each table between its markers; ``ValueError`` if they are not there, once each."""
+    text = page.read_text()
+    for name, table in tables.items():
+        begin, end = f"<!-- generated: {name} -->", f"<!-- end of {name} -->"
+        block = f"{begin}\n\n{table}\n\n{end}"
+        text, count = re.subn(
+            f"{re.escape(begin)}.*?{re.escape(end)}", lambda _, block=block: block, text, flags=re.DOTALL
+        )
+        if count != 1:
+            raise ValueError(f"{page} has the markers {begin} and {end} {count} times")
     return text
 
 

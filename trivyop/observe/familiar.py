@@ -1,8 +1,8 @@
-"""Familiar names: metrics of the operator's working, under the names controller-runtime has.
+"""Familiar names: metrics of the operator's working, under the names that controller-runtime has.
 
 Dashboards of operators in general know ``controller_runtime_reconcile_total`` or ``workqueue_depth``. Only
-what we can tell truthfully is here: the numbers of our own metrics, with the labels those dashboards use. Buckets
-of histograms are ours.
+what we can tell truthfully is here: the numbers of our own metrics, with the labels those dashboards use.
+Buckets of histograms are ours.
 """
 
 from __future__ import annotations

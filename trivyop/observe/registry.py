@@ -21,7 +21,7 @@ class SteadyRegistry(CollectorRegistry):
 
     def __init__(self) -> None:
         super().__init__()
-        self._collectors: list[Collector] = []
+        self.collectors: list[Collector] = []  # in the order in which they came
         self._told: set[tuple[str, str]] = set()
         self._failures = Counter(
             "trivyop_collector_failures_total",
@@ -32,15 +32,15 @@ class SteadyRegistry(CollectorRegistry):
 
     def register(self, collector: Collector) -> None:
         super().register(collector)
-        self._collectors.append(collector)
+        self.collectors.append(collector)
 
     def unregister(self, collector: Collector) -> None:
         super().unregister(collector)
-        self._collectors.remove(collector)
+        self.collectors.remove(collector)
 
     def collect(self) -> Iterator[Metric]:
         """The metrics of all collectors that have any now."""
-        for collector in self._collectors:
+        for collector in self.collectors:
             try:
                 families = list(collector.collect())
             except Exception as error:  # noqa: BLE001 - whatever it is, the other metrics matter more

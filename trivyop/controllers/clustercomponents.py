@@ -122,7 +122,7 @@ class ClusterComponents:
         pods = self._view.workloads[WorkloadKind.POD]
         for pod in pods.values():
             self._note(pod.key, pod)
-        pods.add_handler(self._pod_changed)
+        pods.add_handler(self._pod_changed, replay=False)
         self._view.nodes.add_handler(self._node_changed)
         self._view.cluster_sboms.add_handler(self._report_changed)
         self._view.cluster_vulnerabilities.add_handler(self._report_changed)

@@ -26,9 +26,11 @@ PROMTOOL = shutil.which("promtool")
 needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (package prometheus)")
 
 _METRIC = re.compile(r"(?:\b[a-z_]+:)?\btrivy(?:op)?_\w+(?::\w+)?")  # recorded ones have colons
+_QUOTED = re.compile(r"`(\w+)`")
 _SUFFIX = re.compile(r"_(bucket|sum|count)$")
 # Of the Prometheus client, about the process; not in our reference.
 _OF_THE_CLIENT = {"process_resident_memory_bytes", "process_cpu_seconds_total"}
+_OF_PROMETHEUS = {"instance", "job", "le"}
 # Asked for by Grafana, with values that fit.
 _VARIABLES = {"$__rate_interval": "5m", "$__range": "1h", "$namespace": ".*"}
 
@@ -51,11 +53,34 @@ def queries() -> Iterator[tuple[str, str]]:
 
 
 @cache
-def metrics() -> frozenset[str]:
-    """Every metric of our reference, and what rules record."""
-    ours = {line.split("`")[1] for line in build_metrics_table().splitlines() if line.startswith("| `")}
-    recorded = {rule["record"] for rule in rules() if "record" in rule}
-    return frozenset(ours | {family.name for family in FAMILIES} | recorded)
+def metrics() -> dict[str, frozenset[str]]:
+    """Every metric of our reference with its labels, and what rules record."""
+    rows = [line.split(" | ") for line in build_metrics_table().splitlines() if line.startswith("| `")]
+    found = {name: frozenset(_QUOTED.findall(labels)) for row in rows for name, labels in [_cells(row)]}
+    found |= {family.name: frozenset(family.labels) for family in FAMILIES}
+    for rule in rules():
+        if "record" in rule:
+            found[rule["record"]] = labels_in(rule["expr"])
+    return found
+
+
+def _cells(row: list[str]) -> tuple[str, str]:
+    return row[0].strip("| `"), row[2]
+
+
+def asked_for(query: str) -> set[str]:
+    """The metrics of a query, by the names that the reference has."""
+    names = _METRIC.findall(query)
+    return {short if (short := _SUFFIX.sub("", name)) in metrics() else name for name in names}
+
+
+def labels_in(query: str) -> frozenset[str]:
+    """Every label that a query selects or groups by."""
+    grouped = re.findall(r"\b(?:by|on|without|ignoring) \(([^)]*)\)", query)
+    selected = re.findall(r"(\w+)(?:=~|!~|!=|=)\"", query)
+    return frozenset(selected) | {
+        label.strip() for group in grouped for label in group.split(",") if label.strip()
+    }
 
 
 async def promtool(*arguments: str | Path) -> Done:
@@ -120,10 +145,30 @@ async def test_queries_of_the_dashboard_parse(tmp_path: Path) -> None:
 
 def test_every_metric_that_is_asked_for_is_in_the_reference() -> None:
     asked = [(rule.get("alert", "recorded"), rule["expr"]) for rule in rules()]
-    found = {(name, where) for where, query in [*asked, *queries()] for name in _METRIC.findall(query)}
+    found = {(name, where) for where, query in [*asked, *queries()] for name in asked_for(query)}
 
-    assert {(name, where) for name, where in found if not {name, _SUFFIX.sub("", name)} & metrics()} == set()
+    assert {(name, where) for name, where in found if name not in metrics()} == set()
     assert len(found) > 50
+
+
+@pytest.mark.parametrize(
+    "query", sorted({*(query for _, query in queries()), *(rule["expr"] for rule in rules())})
+)
+def test_every_label_that_is_asked_for_is_one_of_those_metrics(query: str) -> None:
+    there = {label for name in asked_for(query) for label in metrics().get(name, ())}
+
+    assert labels_in(query) <= there | _OF_PROMETHEUS
+
+
+def test_texts_speak_only_of_labels_that_are_left() -> None:
+    for rule in alerts():
+        spoken = set(re.findall(r"\$labels\.(\w+)", " ".join(rule["annotations"].values())))
+        recorded = {label for name in asked_for(rule["expr"]) if ":" in name for label in metrics()[name]}
+        assert spoken <= labels_in(rule["expr"]) | recorded, rule["alert"]
+    for panel in DASHBOARD["panels"]:
+        for target in panel.get("targets", ()):
+            spoken = set(re.findall(r"{{(\w+)}}", target["legendFormat"]))
+            assert spoken <= labels_in(target["expr"]) | _OF_PROMETHEUS, panel["title"]
 
 
 def test_panels_ask_for_no_metrics_but_ours_and_those_of_the_process() -> None:

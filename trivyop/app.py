@@ -325,6 +325,7 @@ class Operator:
         )
         self.health.mention("permissions", reports.denials)
         matcher = Matcher(settings, clock=clock, metrics=self._scan_metrics)
+        self.health.mention("database", lambda: matcher.problem)
         scans = ImageScans(
             api,
             view,

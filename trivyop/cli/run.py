@@ -19,7 +19,7 @@ from trivyop.errors import TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.transport import ApiMetrics
 from trivyop.observe.familiar import FamiliarRequests
-from trivyop.observe.logging import LEVELS, configure_logging
+from trivyop.observe.logging import LEVELS, configure_logging, set_level
 from trivyop.observe.registry import SteadyRegistry
 from trivyop.settings import Settings, redacted
 
@@ -44,9 +44,9 @@ async def run(arguments: argparse.Namespace) -> int:
     """Run until a signal; returns 0."""
     environ = dict(os.environ)
     dev_mode = environ.get("OPERATOR_LOG_DEV_MODE", "").lower() == "true"
-    configure_logging(
-        arguments.log_level or ("debug" if dev_mode else "info"), json=False if dev_mode else None
-    )
+    level = arguments.log_level or ("debug" if dev_mode else "info")
+    configure_logging(level, json=False if dev_mode else None)
+    change_level_on_signals(level)
     config = await cluster_config(arguments)
     environ.setdefault("OPERATOR_NAMESPACE", config.namespace if _in_cluster(environ) else DEFAULT_NAMESPACE)
     registry = SteadyRegistry()
@@ -79,6 +79,18 @@ def stop_on_signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told)
     return stop
+
+
+def change_level_on_signals(usual: str) -> None:
+    """Have SIGUSR1 make the log say everything, and SIGUSR2 what it says usually."""
+    loop = asyncio.get_running_loop()
+
+    def change(level: str) -> None:
+        set_level(level)
+        log.warning("log_level_changed", now=level)  # told at any level but the highest
+
+    loop.add_signal_handler(signal.SIGUSR1, change, "debug")
+    loop.add_signal_handler(signal.SIGUSR2, change, usual)
 
 
 async def _settings(api: Api, environ: dict[str, str], stop: asyncio.Event) -> Settings | None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import Generic, Protocol, TypeVar
@@ -77,8 +78,10 @@ async def work(
     metrics: ReconcileObserver | None = None,
 ) -> None:
     """Serve keys until the queue shuts down; the only place that decides on another try."""
+    worker_id, number = secrets.token_hex(4), 0
     async for key in queue:
-        with bound_contextvars(controller=name, key=str(key)):
+        number += 1  # tells this look at the key from the next, and from others at the same time
+        with bound_contextvars(controller=name, key=str(key), reconcile_id=f"{worker_id}-{number}"):
             began = time.perf_counter()
             outcome = "canceled"
             try:

@@ -52,6 +52,15 @@ class Matcher:
         return self._possible and (self._server or self._database.version is not None)
 
     @property
+    def problem(self) -> str | None:
+        """Why nothing can be matched now, though it should be; None if it can, or need not."""
+        if self.usable or not self._settings.database.rematch_enabled:
+            return None
+        if not self._possible:
+            return f"no program {self._settings.database.trivy_program!r} here: what is due is scanned again"
+        return "no vulnerability database here yet: what is due is scanned again"
+
+    @property
     def database_updated(self) -> datetime | None:
         """When the database here was made; None without one."""
         version = self._database.version

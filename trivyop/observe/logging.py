@@ -27,16 +27,27 @@ def _time_first(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return {**head, **event}
 
 
+def _threshold(level: str) -> int:
+    if level not in LEVELS:
+        raise ValueError(f"log level {level!r} is not one of {', '.join(LEVELS)}")
+    return logging.getLevelNamesMapping()[level.upper()]
+
+
+def set_level(level: str) -> None:
+    """Log from `level` up from now on; raises ``ValueError`` for an unknown level."""
+    threshold = _threshold(level)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(threshold))
+    logging.getLogger().setLevel(max(threshold, logging.WARNING))
+
+
 def configure_logging(level: str = "info", *, stream: TextIO | None = None, json: bool | None = None) -> None:
     """Set up logging for the process, from `level` up; raises ``ValueError`` for an unknown level.
 
     ``json=None`` decides by the stream: a terminal gets readable lines, anything else JSON.
     """
-    if level not in LEVELS:
-        raise ValueError(f"log level {level!r} is not one of {', '.join(LEVELS)}")
+    threshold = _threshold(level)
     output = stream or sys.stderr
     as_json = not output.isatty() if json is None else json
-    threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -54,7 +65,7 @@ def configure_logging(level: str = "info", *, stream: TextIO | None = None, json
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.PrintLoggerFactory(output),
-        cache_logger_on_first_use=False,  # the level may change at run time
+        cache_logger_on_first_use=False,  # for ``set_level``
     )
     handler = logging.StreamHandler(output)
     handler.setFormatter(

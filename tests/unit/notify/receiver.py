@@ -101,9 +101,9 @@ class Receiver:
                 response = web.StreamResponse(headers={"Content-Length": "1000"})
                 await response.prepare(request)
                 await response.write(b"a")
-                await settle()
-                self.clock.advance(5)
-                await asyncio.Event().wait()
+                while True:  # until the other side has had enough
+                    await settle()
+                    self.clock.advance(1)
             case Fault.ENDLESS_BODY:
                 response = web.StreamResponse()
                 await response.prepare(request)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import platform
 import random
 import socket
@@ -41,6 +42,7 @@ from trivyop.controllers.metrics import (
     ScanCollector,
     ScanMetrics,
 )
+from trivyop.controllers.notifications import Notifications
 from trivyop.controllers.rematch import Matcher
 from trivyop.controllers.reports import Reports
 from trivyop.controllers.results import Results
@@ -60,6 +62,7 @@ from trivyop.kube.discovery import Discovery, discover
 from trivyop.kube.events import EventMetrics, EventRecorder
 from trivyop.kube.informer import InformerMetrics
 from trivyop.kube.resources import IMAGESCANS, ObjectKey, Resource
+from trivyop.notify.metrics import WebhookMetrics
 from trivyop.observe.familiar import FamiliarNames
 from trivyop.observe.health import Health
 from trivyop.observe.looplag import LoopLag
@@ -286,6 +289,7 @@ class Operator:
         log.info("operator_running", workloads=len(parts.usage.workloads()), images=len(parts.usage.scans()))
         async with asyncio.TaskGroup() as group:
             group.create_task(parts.matcher.run(parts.database_is_newer), name="database")
+            group.create_task(parts.notifications.run(), name="webhooks")
             if parts.auditing is not None:
                 group.create_task(parts.auditing.work(), name="auditing")
             if parts.collecting is not None:
@@ -366,7 +370,23 @@ class Operator:
             auditing,
             collecting,
             components,
+            self._build_notifications(api, view, events),
         )
+
+    def _build_notifications(self, api: Api, view: View, events: EventRecorder) -> Notifications:
+        notifications = Notifications(
+            api,
+            view,
+            self._settings,
+            environ=os.environ,
+            events=events,
+            clock=self._clock,
+            rng=self._rng,
+            metrics=WebhookMetrics(self.registry),
+            informer_metrics=self._informer_metrics,
+        )
+        self.health.mention("webhooks", notifications.problem)
+        return notifications
 
     def _build_auditing(
         self, api: Api, discovery: Discovery, view: View, reports: Reports, events: EventRecorder
@@ -508,6 +528,7 @@ class _Parts:
     auditing: Auditing | None
     collecting: Collecting | None
     components: ClusterComponents | None
+    notifications: Notifications
     working: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
 
     async def wait_synced(self) -> bool:

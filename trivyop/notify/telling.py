@@ -16,6 +16,8 @@ from trivyop.notify.endpoint import Endpoint
 from trivyop.notify.events import Change, Event, Subject, Verb
 from trivyop.notify.findings import FindingsDiff, diff, pack, unpack
 from trivyop.notify.ledger import Ledger
+from trivyop.notify.lineages import Lineages
+from trivyop.notify.listing import lineage
 from trivyop.notify.records import NO_CONTENT, Mark, Record, content_of
 from trivyop.notify.source import Marker, Source, deletion
 
@@ -28,6 +30,7 @@ class Prepared:
     event: Event
     diff: FindingsDiff | None
     ids: bytes | None  # of the findings, to be remembered
+    lineage: str = ""  # along which they are remembered, too; "": along none
 
 
 class Telling:
@@ -40,6 +43,7 @@ class Telling:
         self._source = source
         self._needs_diff = needs_diff or endpoint.filter.needs_diff
         self._announced: set[Subject] = set()  # nothing of them was sent since
+        self._lineages = Lineages()
 
     def wants(self, subject: Subject) -> bool:
         """Whether the endpoint can want to hear of it at all."""
@@ -80,8 +84,9 @@ class Telling:
             if record.uid != event.uid:
                 self._ledger.put(subject, Record(event.uid, record.content, record.marks, record.findings))
             return None
-        found = self._diff(record, event)
-        prepared = Prepared(subject, event, found, pack(found.ids) if found is not None else None)
+        line = self._lineage(event)
+        found = self._diff(record, event, line)
+        prepared = Prepared(subject, event, found, pack(found.ids) if found is not None else None, line)
         if not self._endpoint.filter.accepts(event, found):
             self.held_back(prepared)
             return None
@@ -115,6 +120,7 @@ class Telling:
         self._announced.discard(prepared.subject)
         record = Record(event.uid, content_of(event.content_hash), Mark.TOLD)
         self._ledger.put(prepared.subject, record, prepared.ids)
+        self._follow(prepared)
 
     def refused(self, prepared: Prepared) -> None:
         """Remember that the endpoint does not want it, as it is configured now."""
@@ -140,6 +146,7 @@ class Telling:
         self._announced.discard(subject)
         marks = Mark.TOLD if heard else Mark.NONE
         self._ledger.put(subject, Record(event.uid, content_of(event.content_hash), marks), prepared.ids)
+        self._follow(prepared)
 
     def _forget(self, subject: Subject) -> None:
         self._announced.discard(subject)
@@ -157,10 +164,22 @@ class Telling:
     def _refusal(self, content_hash: str) -> str:
         return f"{content_hash} refused by {self.fingerprint}"
 
-    def _diff(self, record: Record | None, event: Event) -> FindingsDiff | None:
+    def _lineage(self, event: Event) -> str:
+        """What it is about, if it does not matter which revision of that has a finding."""
+        if not isinstance(event, Change) or not self._endpoint.filter.only_new:
+            return ""  # who wants all findings wants those of each report
+        return lineage(event.object or {})
+
+    def _follow(self, prepared: Prepared) -> None:
+        if prepared.lineage and prepared.ids is not None:
+            self._lineages.put(prepared.lineage, prepared.ids)
+
+    def _diff(self, record: Record | None, event: Event, line: str = "") -> FindingsDiff | None:
         if not self._needs_diff or not isinstance(event, Change):
             return None
         known = None if record is None else self._ledger.findings(record)
+        if known is None and line:
+            known = self._lineages.get(line)
         document = event.object or {}
         return diff(None if known is None else unpack(known), document, deleted=event.verb is Verb.DELETE)
 

@@ -2,8 +2,8 @@
 
 Starting Trivy costs as much as a dozen resources, so resources that come in within ``WINDOW_SECONDS`` share a
 run, up to ``MAX_BATCH`` of them. There is at most one run per core, and with a backlog all cores have one.
-Urgent subjects, which a user waits for, never wait for a run of the backlog: if all cores have one, one of them
-stands still meanwhile.
+Urgent subjects, which a user waits for, never wait for a run of the backlog: if all cores have one, one
+of them stands still meanwhile.
 
 Promises: every ``audit`` ends with an outcome or an ``AuditError``, and one bad resource or policy costs
 itself only. Documents of waiting subjects are not held where the caller gives a ``Request``.

@@ -21,19 +21,39 @@ _UNSAFE = re.compile(r"[^\x20-\x7e]")
 _COMMENT = b"#\n"  # what does not begin with a brace is read as YAML
 
 
+class Family(msgspec.Struct, frozen=True, rename="camel"):
+    """What Trivy looks at to decide which checks are for a resource."""
+
+    api_version: str = ""
+    kind: str = ""
+
+
+_FAMILY = msgspec.json.Decoder(Family)
+
+
 class Written(msgspec.Struct, frozen=True):
     """A file for Trivy."""
 
+    family: Family
     suffix: str  # ".json"
     data: bytes
 
 
 def write_document(document: bytes) -> Written:
     """The document as a file; ``ValueError`` if it is not JSON."""
+    family = _FAMILY.decode(document)
     if _AWKWARD.search(document) is None:
-        return Written(".json", document)
+        return Written(family, ".json", document)
     plain = orjson.dumps(_decode(document)).decode()
-    return Written(".yaml", _COMMENT + _UNSAFE.sub(_escaped, plain).encode("ascii"))
+    return Written(family, ".yaml", _COMMENT + _UNSAFE.sub(_escaped, plain).encode("ascii"))
+
+
+def family_of(document: bytes) -> Family:
+    """The document's family; a nameless one if it is not JSON."""
+    try:
+        return _FAMILY.decode(document)
+    except msgspec.MsgspecError:
+        return Family()
 
 
 def _decode(document: bytes) -> Any:

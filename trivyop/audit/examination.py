@@ -1,8 +1,8 @@
 """Trying policies before they count: each alone first, then all together.
 
 Trivy stops at a module with a syntax error, leaves out one that does not compile, and says so in its log
-only; a module that gets in the way of its own checks makes those disappear. So what it finds on a few samples,
-with a policy and without any, is compared.
+only; a module that gets in the way of its own checks makes those disappear. So what it finds on a few
+samples, with a policy and without any, is compared.
 
 Promises: of what is accepted, everything is evaluated, and Trivy's own checks say what they said before. What
 is not accepted is named, with Trivy's message.
@@ -19,16 +19,15 @@ import msgspec
 
 from trivyop.audit.engine import AuditError, Batch, Check, Outcome, Subject
 from trivyop.audit.policies import CustomPolicy, Module, Policies, PolicyProblem
-from trivyop.audit.results import logged
+from trivyop.audit.results import logged, without_path
 from trivyop.audit.samples import SAMPLES
-from trivyop.trivy.messages import shorten
 
 _TROUBLE = (
     "Error occurred while parsing",
     "Unable to parse check",
     "Failed to retrieve metadata from annotations",
 )
-_PATH = re.compile(r"\S*/(?=(?:library|policy)\.|[^/\s]+\.rego)")
+_ABOUT_REGO = re.compile(r"[^\s/]+\.rego:\d+: .+", re.DOTALL)
 
 
 class Runs(Protocol):
@@ -46,7 +45,8 @@ async def examine(trivy: Runs, policies: Policies) -> tuple[Policies, tuple[Poli
     """
     if not policies.custom:
         return policies, ()
-    plain = _own_findings(await _sampled(trivy, policies.without({one.name for one in policies.custom})))
+    batch, _ = await trivy.run(SAMPLES, policies.without({one.name for one in policies.custom}))
+    plain = _own_findings(batch)
     problems = await _problems(trivy, policies, plain)
     if not problems:
         return policies, ()
@@ -78,11 +78,6 @@ def _with_probe(policies: Policies) -> Policies:
     return msgspec.structs.replace(
         policies, custom=(CustomPolicy("trivyop-probe", module, frozenset({"none"})),)
     )
-
-
-async def _sampled(trivy: Runs, policies: Policies) -> Batch:
-    batch, _ = await trivy.run(SAMPLES, policies)
-    return batch
 
 
 async def _problems(trivy: Runs, policies: Policies, plain: frozenset[tuple[str, Check]]) -> list[str]:
@@ -119,5 +114,6 @@ def _complaints(log: str, keys: set[str]) -> Iterator[str]:
 
 
 def _worded(message: str) -> str:
-    """Trivy's message without the directory that the files were in for a moment."""
-    return shorten(_PATH.sub("", message))
+    """Of Trivy's message what is about the module, where it says so."""
+    found = _ABOUT_REGO.search(message)
+    return without_path(found[0] if found else message)

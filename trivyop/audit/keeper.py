@@ -1,10 +1,10 @@
 """The policies in force: taken from a ConfigMap, tried, and given up when they turn out to be unusable.
 
-A change comes into force in one step once everything in it was tried; until then the former policies count. So
-a policy with a mistake changes no report.
+A change comes into force in one step once everything in it was tried; until then the former policies count.
+So a policy with a mistake changes no report.
 
-Promises: ``policies`` can be evaluated whole. What is wrong with the rest is in ``problems``, and told to whoever
-asked, as is every change with the kinds that it concerns.
+Promises: ``policies`` can be evaluated whole. What is wrong with the rest is in ``problems``, and told to
+whoever asked, as is every change with the kinds that it concerns.
 Not here: reading the ConfigMap from the cluster, Events (controllers).
 """
 
@@ -110,6 +110,9 @@ class PolicyKeeper:
         if policy in self._unusable:
             return
         self._unusable[policy] = message
+        for check, subject in list(self._crashes):
+            if self._policy_of(check) == policy:
+                del self._crashes[check, subject]
         log.warning("policy_given_up", policy=policy, error=message)
         before, self.policies = self.policies, self.policies.without({policy})
         self._tell_problems()
@@ -185,7 +188,7 @@ class PolicyKeeper:
         self._work.set()
 
     def _policy_of(self, check: str) -> str:
-        return next((one.name for one in self.policies.custom if one.module.key == check), check)
+        return next((one.name for one in self._asked.custom if one.module.key == check), check)
 
     def _tell_problems(self) -> None:
         problems = self.problems

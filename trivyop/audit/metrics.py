@@ -1,4 +1,4 @@
-"""What audits tell Prometheus. Names of policies are label values: they come from one ConfigMap, few and short."""
+"""What audits tell Prometheus. Policies are label values: they come from one ConfigMap, and are few."""
 
 from __future__ import annotations
 

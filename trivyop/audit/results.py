@@ -1,18 +1,21 @@
 """What Trivy printed of a batch, as outcomes by subject.
 
 Promises: every subject has an answer. One that Trivy did not look at is unparsable, with Trivy's own words
-for it if it had any; it never ends as an empty outcome. Custom policies find nothing on kinds that they are not
-for. Equal checks are one object, shared by all outcomes of a reader.
+for it if it had any; it never ends as an empty outcome. What others are in the batch makes no difference:
+Trivy evaluates a check that is for pods on all resources as soon as there is one pod among them, which is
+taken out again here. Custom policies find nothing on kinds that they are not for.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 
+from trivyop.audit.documents import Family
 from trivyop.audit.engine import AuditError, AuditFailure, Batch, Check, Crash, Outcome, Subject
 from trivyop.audit.ids import reported
 from trivyop.audit.policies import CustomPolicy, Policies
@@ -43,63 +46,87 @@ _LINES: msgspec.json.Decoder[_Target | _Told | _Failed | int] = msgspec.json.Dec
     _Target | _Told | _Failed | int
 )
 _LOGGED = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S+)')
+_PATH = re.compile(r"(?:[^\s/]*/)+(?=[^\s/]+\.rego)")
 _CRASHED = "Error occurred while applying rule from check"
 _NOT_PARSED = "Failed to parse file"
 _KEPT_CHECKS = 5000  # far more than Trivy has; what is told of custom ones may change all the time
 
 
+class Place(msgspec.Struct, frozen=True):
+    """Where a subject stands in a batch."""
+
+    subject: Subject
+    family: Family
+
+
+Scopes: TypeAlias = dict[Family, frozenset[str]]
+"""Which checks are for a family, by their packages, as found out in a batch that had no other in it."""
+
+
 class ResultReader:
-    """Reads results; one of these serves many batches, also in threads, one after the other."""
+    """Reads results; one of these serves many batches, also in threads."""
 
     def __init__(self) -> None:
         self._passed: dict[_Told, Check] = {}
 
-    def read(self, path: Path, errors: str, files: Mapping[str, Subject], policies: Policies) -> Batch:
+    def read(
+        self, path: Path, errors: str, files: Mapping[str, Place], policies: Policies, scopes: Scopes
+    ) -> Batch:
         """The outcomes; ``files`` says which subject is in which file.
 
+        Where ``scopes`` has nothing for a family, what is found out about it is added.
         ``msgspec.MsgspecError`` or ``OSError`` when that is not what the template prints.
         """
+        found: Scopes = {}
         outcomes: dict[str, Outcome | AuditError] = {}
-        for file, checks in self._outcomes(path, files, policies):
-            outcomes[files[file].name] = checks
+        for file, checks in self._outcomes(path, files, policies, scopes, found):
+            outcomes[files[file].subject.name] = checks
         reasons = dict(_said(errors, _NOT_PARSED))
-        for file, subject in files.items():
-            if subject.name not in outcomes:
+        for file, place in files.items():
+            name = place.subject.name
+            if name not in outcomes:
                 why = reasons.get(file, "Trivy does not take it for a Kubernetes resource")
-                outcomes[subject.name] = AuditError(AuditFailure.UNPARSABLE, shorten(why), subject.name)
+                outcomes[name] = AuditError(AuditFailure.UNPARSABLE, shorten(why), name)
         crashes = dict(_said(errors, _CRASHED))
-        return Batch(outcomes, tuple(Crash(check, shorten(message)) for check, message in crashes.items()))
+        packages = {policy.module.key: policy.module.package for policy in policies.custom}
+        if crashes.keys() <= packages.keys():  # else it is not known what is missing
+            missing = frozenset(packages[check] for check in crashes)
+            scopes.update({family: packages_seen | missing for family, packages_seen in found.items()})
+        return Batch(
+            outcomes, tuple(Crash(check, without_path(message)) for check, message in crashes.items())
+        )
 
     def _outcomes(
-        self, path: Path, files: Mapping[str, Subject], policies: Policies
+        self,
+        path: Path,
+        files: Mapping[str, Place],
+        policies: Policies,
+        scopes: Scopes,
+        found: Scopes,
     ) -> Iterator[tuple[str, Outcome]]:
         owners = _owners(policies)
         told: list[_Told] = []
-        target = ""
-        kind = ""
-        checks: list[Check] = []
         with path.open("rb") as lines:
-            for line in lines:
-                if line.isspace():
+            for target, results in _by_target(lines, told):
+                place = files.get(target)
+                if place is None:
                     continue
-                match _LINES.decode(line):
-                    case _Target(name):
-                        if target in files:
-                            yield target, tuple(checks)
-                        target, checks = name, []
-                        kind = files[name].kind if name in files else ""
-                    case _Told() as one:
-                        told.append(one)
-                    case _Failed(number, status, message):
-                        one = told[number]
-                        if status == "FAIL" and _speaks_of(owners, one.namespace, kind):
-                            checks.append(_check(one, success=False, message=message))
-                    case number:
-                        one = told[number]
-                        if _speaks_of(owners, one.namespace, kind):
-                            checks.append(self._pass(one))
-        if target in files:
-            yield target, tuple(checks)
+                family, kind = place.family, place.subject.kind
+                scope = scopes.get(family)
+                if scope is None:
+                    spoke = frozenset(told[number].namespace for number, _ in results)
+                    found[family] = found.get(family, frozenset()) | spoke
+                yield (
+                    target,
+                    tuple(
+                        self._pass(told[number])
+                        if message is None
+                        else _check(told[number], success=False, message=message)
+                        for number, message in results
+                        if (scope is None or told[number].namespace in scope)
+                        and _speaks_of(owners, told[number].namespace, kind)
+                    ),
+                )
 
     def _pass(self, one: _Told) -> Check:
         check = self._passed.get(one)
@@ -108,6 +135,28 @@ class ResultReader:
                 self._passed.clear()
             check = self._passed[one] = _check(one, success=True, message="")
         return check
+
+
+def _by_target(
+    lines: Iterable[bytes], told: list[_Told]
+) -> Iterator[tuple[str, list[tuple[int, str | None]]]]:
+    """Number of the check and message (None for passed) of all results of a file; checks go to ``told``."""
+    target, results = "", list[tuple[int, str | None]]()
+    for line in lines:
+        if line.isspace():
+            continue
+        match _LINES.decode(line):
+            case _Target(name):
+                yield target, results
+                target, results = name, []
+            case _Told() as one:
+                told.append(one)
+            case _Failed(number, status, message):
+                if status == "FAIL":
+                    results.append((number, message))
+            case number:
+                results.append((number, None))
+    yield target, results
 
 
 def _check(one: _Told, *, success: bool, message: str) -> Check:
@@ -138,6 +187,11 @@ def _speaks_of(owners: Mapping[str, Sequence[CustomPolicy]], namespace: str, kin
 def logged(line: str) -> dict[str, str]:
     """The named values in a line of Trivy's log."""
     return {name: _unquoted(value) for name, value in _LOGGED.findall(line)}
+
+
+def without_path(message: str) -> str:
+    """A message of Trivy about a module, without the directory that it was in for a moment."""
+    return shorten(_PATH.sub("", message))
 
 
 def _unquoted(value: str) -> str:

@@ -1,11 +1,11 @@
 """Settling a batch: everyone gets an outcome, and who spoils it for the others is found and named.
 
-A batch can fail as a whole (Trivy hangs, crashes, runs out of memory), or in part: a check that crashes on one
-resource has no result for any. Either way it is halved until the culprit stands alone. Custom policies are the
-first suspects when a batch fails as a whole: they are left out, and if it then works, searched the same way.
+A batch can fail as a whole (Trivy hangs, crashes, runs out of memory), or in part: a check that crashes on
+one resource has no result for any. Either way it is halved until the culprit stands alone. Custom policies
+are the first suspects when a batch fails as a whole: they are left out, and if that helps, searched likewise.
 
-Promises: the outcome of a subject lacks results only of checks that are named as crashed. The number of runs is
-bounded: a check that crashes on ``MAX_CULPRITS`` resources of a batch is given up for the rest of them.
+Promises: the outcome of a subject lacks results only of checks that are named as crashed. The number of runs
+is bounded: a check that crashes on ``MAX_CULPRITS`` resources of a batch is given up for the rest of them.
 Not here: which subjects come together, and what is remembered of culprits (``auditor.py``).
 """
 
@@ -75,7 +75,7 @@ class Settlement:
     async def _resolve(
         self, subjects: Sequence[Subject], failed: Batch | AuditError, *, inferred: bool = False
     ) -> None:
-        """Take apart what failed; ``inferred``: it did not fail itself, but nothing else was left to blame."""
+        """Take apart what failed; ``inferred``: it was not run by itself, but nothing else is to blame."""
         if self._fine(failed) or self._runs_left <= 0 or (isinstance(failed, AuditError) and failed.everyone):
             self._accept(subjects, failed)
         elif len(subjects) > 1:
@@ -122,7 +122,7 @@ class Settlement:
         self._verdicts.unusable(policy.name, message)
 
     async def _without_guilty(self, subjects: Sequence[Subject], failed: AuditError) -> Batch | AuditError:
-        """What comes out without the custom policies that make it fail; ``failed`` if they are not to blame."""
+        """What comes out without the policies that make it fail; ``failed`` if none is to blame."""
         custom = self._policies.custom
         if not custom or isinstance(await self._run(subjects, ()), AuditError):
             return failed

@@ -1,5 +1,8 @@
 """The engine that is Trivy: ``trivy config`` over a directory with one file per resource.
 
+Which checks Trivy evaluates depends on what is among the resources, so the first time that a family comes up
+(an API version and kind), it is audited by itself, and remembered which checks are for it.
+
 Promises: nothing is left on disk or running, also when cancelled. At the deadline Trivy is killed.
 Not here: how many run at once (``auditor.py``), splitting of batches that fail (``splitting.py``).
 """
@@ -19,15 +22,16 @@ from typing import Final
 import msgspec
 
 from trivyop.audit import command
-from trivyop.audit.documents import write_document
-from trivyop.audit.engine import AuditError, AuditFailure, Batch, Subject
+from trivyop.audit.documents import Family, family_of, write_document
+from trivyop.audit.engine import AuditError, AuditFailure, Batch, Crash, Outcome, Subject
 from trivyop.audit.examination import examine
 from trivyop.audit.policies import Policies, PolicyProblem
-from trivyop.audit.results import ResultReader
+from trivyop.audit.results import Place, ResultReader, Scopes
 from trivyop.settings import Settings
 from trivyop.trivy.failures import FailureClass, ScanError, classify
 from trivyop.trivy.process import Brake, run_program
 
+_KEPT_SCOPES: Final = 8  # while policies are searched for the guilty one, there are some at a time
 _ERRORS_BYTES: Final = 512 * 1024
 _VERSION_SECONDS: Final = 30.0
 _SECONDS_PER_SUBJECT: Final = 0.25  # five times what one takes; the deadline for a single one is the setting
@@ -42,13 +46,22 @@ class TrivyEngine:
         self._settings = settings
         self._program = settings.database.trivy_program
         self._reader = ResultReader()
+        self._scopes: dict[tuple[Policies, str], Scopes] = {}
 
     async def audit(
         self, subjects: Sequence[Subject], policies: Policies, *, cluster_version: str, brake: Brake
     ) -> Batch:
         """Audit subjects together; see ``Engine``."""
-        batch, _ = await self.run(subjects, policies, cluster_version=cluster_version, brake=brake)
-        return batch
+        scopes = self._scopes_of(policies, cluster_version)
+        outcomes: dict[str, Outcome | AuditError] = {}
+        crashes: tuple[Crash, ...] = ()
+        for group in await asyncio.to_thread(_groups, subjects, frozenset(scopes)):
+            batch, _ = await self.run(
+                group, policies, cluster_version=cluster_version, brake=brake, scopes=scopes
+            )
+            outcomes |= batch.outcomes
+            crashes += batch.crashes
+        return Batch(outcomes, crashes)
 
     async def examine(self, policies: Policies) -> tuple[Policies, tuple[PolicyProblem, ...]]:
         """Try policies; see ``Engine``."""
@@ -79,6 +92,7 @@ class TrivyEngine:
         cluster_version: str = "",
         brake: Brake | None = None,
         debug: bool = False,
+        scopes: Scopes | None = None,
     ) -> tuple[Batch, str]:
         """Audit subjects together; the answer has Trivy's log as well, all of it for ``debug``."""
         async with _private_directory() as directory:
@@ -104,17 +118,33 @@ class TrivyEngine:
                 failure = classify(exit_code=done.exit_code, stderr=done.errors)
                 raise AuditError(AuditFailure.SCANNER, failure.message)
             batch = await asyncio.to_thread(
-                self._read, directory / command.RESULT, done.errors, files, policies
+                self._read, directory / command.RESULT, done.errors, files, policies, scopes
             )
             return msgspec.structs.replace(batch, outcomes={**batch.outcomes, **unreadable}), done.errors
 
-    def _read(self, result: Path, errors: str, files: Mapping[str, Subject], policies: Policies) -> Batch:
+    def _read(
+        self,
+        result: Path,
+        errors: str,
+        files: Mapping[str, Place],
+        policies: Policies,
+        scopes: Scopes | None,
+    ) -> Batch:
         try:
-            return self._reader.read(result, errors, files, policies)
+            return self._reader.read(result, errors, files, policies, {} if scopes is None else scopes)
         except (OSError, msgspec.MsgspecError, IndexError) as error:
-            raise AuditError(
-                AuditFailure.SCANNER, f"Trivy printed something else than results: {error}"
-            ) from error
+            words = f"Trivy printed something else than results: {error}"
+            raise AuditError(AuditFailure.SCANNER, words) from error
+
+    def _scopes_of(self, policies: Policies, cluster_version: str) -> Scopes:
+        """What is known of these policies; the former ones are forgotten."""
+        key = (policies, cluster_version)
+        scopes = self._scopes.get(key)
+        if scopes is None:
+            while len(self._scopes) >= _KEPT_SCOPES:
+                del self._scopes[next(iter(self._scopes))]
+            scopes = self._scopes[key] = {}
+        return scopes
 
     def _environment(self, directory: Path) -> dict[str, str]:
         return command.audit_environment(self._settings, home=str(directory), inherited=os.environ)
@@ -153,9 +183,18 @@ def _audit_error(error: ScanError) -> AuditError:
     )
 
 
+def _groups(subjects: Sequence[Subject], known: frozenset[Family]) -> list[list[Subject]]:
+    """Subjects that may be audited together: families that checks are not known for come alone."""
+    groups: dict[Family | None, list[Subject]] = {}
+    for subject in subjects:
+        family = family_of(subject.document)
+        groups.setdefault(None if family in known else family, []).append(subject)
+    return list(groups.values())
+
+
 def _write(
     directory: Path, subjects: Sequence[Subject], policies: Policies
-) -> tuple[dict[str, Subject], dict[str, AuditError]]:
+) -> tuple[dict[str, Place], dict[str, AuditError]]:
     """Write all files; which subject is in which, and those that are in none."""
     (directory / command.TEMPLATE_FILE).write_text(command.TEMPLATE)
     inputs, checks = directory / command.INPUTS, directory / command.CHECKS
@@ -163,7 +202,7 @@ def _write(
     checks.mkdir()
     for module in policies.modules:
         (checks / module.key).write_text(module.text)
-    files: dict[str, Subject] = {}
+    files: dict[str, Place] = {}
     unreadable: dict[str, AuditError] = {}
     for number, subject in enumerate(subjects):
         try:
@@ -175,5 +214,5 @@ def _write(
             continue
         name = f"{number}{written.suffix}"
         (inputs / name).write_bytes(written.data)
-        files[name] = subject
+        files[name] = Place(subject, written.family)
     return files, unreadable

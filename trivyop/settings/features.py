@@ -276,7 +276,6 @@ class WebhookSettings:
         kinds.SECRET_URL,
         SecretText(""),
         "Where reports are sent; empty is off.",
-        feature="webhook",
         secret=True,
     )
     timeout_seconds: float | None = setting(
@@ -284,14 +283,12 @@ class WebhookSettings:
         kinds.OPTIONAL_DURATION,
         30.0,
         "Longest time for one request; empty is the default.",
-        feature="webhook",
     )
     headers: dict[str, SecretText] = setting(
         "OPERATOR_WEBHOOK_BROADCAST_CUSTOM_HEADERS",
         kinds.HEADERS,
         {},
         "Headers of those requests.",
-        feature="webhook",
         secret=True,
     )
     send_deleted_reports: bool = setting(
@@ -299,5 +296,4 @@ class WebhookSettings:
         kinds.BOOL,
         False,
         "Send reports that are deleted, too.",
-        feature="webhook",
     )

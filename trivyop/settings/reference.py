@@ -53,7 +53,6 @@ _FEATURES = {
     "node collector": "Node collector (not part of this version: checked, without effect)",
     "compliance": "Compliance (not part of this version: checked, without effect)",
     "metrics": "Metrics counted from reports (not part of this version: checked, without effect)",
-    "webhook": "Webhook (not part of this version: checked, without effect)",
     "alternate storage": "Reports as files (not part of this version: checked, without effect)",
 }
 

@@ -37,6 +37,11 @@ ENVIRON = {
     "OPERATOR_METRICS_BIND_ADDRESS": "127.0.0.1:0",
     "OPERATOR_HEALTH_PROBE_BIND_ADDRESS": "127.0.0.1:0",
     "OPERATOR_REMATCH_ENABLED": "false",  # it would fetch a database
+    # Audits are Trivy's work, in processes of their own.
+    "OPERATOR_CONFIG_AUDIT_SCANNER_ENABLED": "false",
+    "OPERATOR_RBAC_ASSESSMENT_SCANNER_ENABLED": "false",
+    "OPERATOR_INFRA_ASSESSMENT_SCANNER_ENABLED": "false",
+    "OPERATOR_CLUSTER_COMPLIANCE_ENABLED": "false",
 }
 _OPERATOR = ("-m", "trivyop.cli.main", "run")
 _TICKS = os.sysconf("SC_CLK_TCK")

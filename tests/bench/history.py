@@ -7,6 +7,7 @@ others are made of that one. Nothing is missing and nothing is due.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tests.bench.made_up import MadeUpWorkload, Patterns, uid
 from tests.bench.stub_node import PLATFORM
 from trivyop.control.clock import SystemClock
 from trivyop.controllers.selecting import build_options
+from trivyop.controllers.view import REPORT_KINDS
 from trivyop.kube.resources import (
     EXPOSEDSECRETREPORTS,
     IMAGESCANS,
@@ -99,15 +101,18 @@ class History:
             bucket.remove(there)
         return cls(patterns, stored)
 
-    def fill(self, cluster: MadeUpCluster, workload: MadeUpWorkload) -> None:
-        """Put the reports of a workload into the cluster."""
+    def fill(
+        self, cluster: MadeUpCluster, workload: MadeUpWorkload, kinds: Collection[Resource] = REPORT_KINDS
+    ) -> str:
+        """Put the reports of a workload into the cluster; returns their name."""
+        name = report_names("ReplicaSet", workload.name, (_CONTAINER,))[_CONTAINER]
         spec = msgspec.convert(workload.replica_set(self._patterns.replica_set), ReplicaSet, strict=False)
         for n, (resource, like) in enumerate(self._reports.items()):
             meta = like["metadata"]
             owner = {**meta["ownerReferences"][0], "name": workload.name, "uid": workload.uid}
             metadata = {
                 **meta,
-                "name": report_names("ReplicaSet", workload.name, (_CONTAINER,))[_CONTAINER],
+                "name": name,
                 "namespace": workload.namespace,
                 "uid": uid(resource.kind, workload.n),
                 "ownerReferences": [owner],
@@ -123,7 +128,9 @@ class History:
                     keys.CONTENT_HASH: uid("content", workload.n, n),
                 },
             }
-            cluster.put(resource, {**like, "metadata": metadata})
+            if resource in kinds:
+                cluster.put(resource, {**like, "metadata": metadata})
+        return name
 
     def scan(self, cluster: MadeUpCluster, workload: MadeUpWorkload) -> None:
         """Put the ImageScan of a workload's image into the cluster."""

@@ -169,9 +169,10 @@ class SeriesReader:
             return
         if content not in kind.unread:
             kind.unread.add(content)
-            kind.untried.add(content)
-            if not counted:
-                kind.uncounted.add(content)
+            if not self._mirrors[resource].synced:  # it was there at the start
+                kind.untried.add(content)
+                if not counted:
+                    kind.uncounted.add(content)
             self._queue.add(Unread(resource, content), Priority.BACKLOG)
 
     @staticmethod

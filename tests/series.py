@@ -49,7 +49,7 @@ _ESCAPED = {"\\\\": "\\", "\\n": "\n", '\\"': '"'}
 def parse(text: str) -> Series:
     """Every series of a page, by name and labels; a series that is there twice fails."""
     found: Series = {}
-    for line in text.splitlines():
+    for line in text.split("\n")[:-1]:
         if line.startswith("#"):
             continue
         match = _LINE.fullmatch(line)

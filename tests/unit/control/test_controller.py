@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.contextvars import get_contextvars
 from structlog.testing import capture_logs
 
 from tests.clock import FakeClock, settle
@@ -192,3 +193,23 @@ async def test_metrics_count_how_reconciles_end(queue: WorkQueue[str]) -> None:
         return registry.get_sample_value("trivyop_reconcile_total", labels)
 
     assert [count(outcome) for outcome in ("done", "gave_up", "deferred", "crashed")] == [1, 1, 1, 1]
+
+
+async def test_each_look_at_a_key_has_an_id_of_its_own(queue: WorkQueue[str]) -> None:
+    """What one reconcile logs can be told from the next one's, and from another worker's."""
+    seen: list[str] = []
+
+    async def reconcile(key: str) -> None:
+        seen.append(get_contextvars()["reconcile_id"])
+
+    working = [asyncio.create_task(work(queue, reconcile, name="test")) for _ in range(2)]
+    for _ in range(3):
+        queue.add("a")
+        queue.add("b")
+        await settle()
+    for task in working:
+        task.cancel()
+    await asyncio.wait(working)
+
+    assert len(set(seen)) == len(seen) == 6
+    assert "reconcile_id" not in get_contextvars()

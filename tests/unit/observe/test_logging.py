@@ -13,7 +13,7 @@ import pytest
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from trivyop.observe.logging import LEVELS, configure_logging
+from trivyop.observe.logging import LEVELS, configure_logging, set_level
 
 
 class Terminal(io.StringIO):
@@ -155,3 +155,29 @@ def test_other_libraries_are_heard_from_warnings_on_in_the_same_format() -> None
 def test_unknown_level_is_refused() -> None:
     with pytest.raises(ValueError, match="'verbose' is not one of debug, info, warning, error"):
         configure_logging("verbose")
+
+
+def test_level_changes_for_loggers_that_are_there_already() -> None:
+    stream = io.StringIO()
+    configure_logging("info", stream=stream)
+    logger = structlog.get_logger("trivyop.controllers")
+
+    logger.debug("before")
+    set_level("debug")
+    logger.debug("meanwhile")
+    set_level("warning")
+    logger.info("after")
+    logging.getLogger("aiohttp").warning("foreign")
+
+    assert [line["event"] for line in lines(stream)] == ["meanwhile", "foreign"]
+
+
+def test_unknown_level_changes_nothing() -> None:
+    stream = io.StringIO()
+    configure_logging("info", stream=stream)
+
+    with pytest.raises(ValueError, match="loud"):
+        set_level("loud")
+
+    structlog.get_logger().info("still")
+    assert len(lines(stream)) == 1

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
+from prometheus_client.parser import text_string_to_metric_families as plain_text
 
 from trivyop.observe.health import Health
-from trivyop.web.server import AddressError, parse_address, serving
+from trivyop.web.server import AddressError, SeriesSource, parse_address, serving
 
 ANY_PORT = "127.0.0.1:0"
 
@@ -20,13 +24,18 @@ ANY_PORT = "127.0.0.1:0"
 async def served(
     registry: CollectorRegistry | None = None,
     health: Health | None = None,
+    series: SeriesSource | None = None,
     *,
     metrics: str = ANY_PORT,
     probes: str = ANY_PORT,
 ) -> AsyncGenerator[dict[str, str]]:
     """The endpoints with what is given; yields their URLs."""
     async with serving(
-        registry or CollectorRegistry(), health or Health(), metrics_address=metrics, probe_address=probes
+        registry or CollectorRegistry(),
+        health or Health(),
+        series,
+        metrics_address=metrics,
+        probe_address=probes,
     ) as urls:
         yield urls
 
@@ -149,3 +158,75 @@ async def test_ports_are_free_again_after_the_block() -> None:
     for _ in range(2):
         async with served(metrics=address) as urls:
             assert (await get(f"{urls['metrics']}/metrics"))[0] == 200
+
+
+class Many:
+    """Series in some pieces."""
+
+    def chunks(self) -> Iterator[bytes]:
+        yield b"# HELP a A.\n# TYPE a gauge\n"
+        for n in range(1000):
+            yield f'a{{n="{n}"}} {n}\n'.encode()
+
+
+@pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text; version=1.0.0"])
+async def test_series_follow_in_the_format_of_the_rest(accept: str) -> None:
+    registry = CollectorRegistry()
+    Counter("b", "B.", registry=registry).inc()
+    async with served(registry, series=Many()) as urls:
+        _, content_type, text = await get(f"{urls['metrics']}/metrics", Accept=accept)
+
+    parse = open_metrics if "openmetrics" in content_type else plain_text
+    families = {family.name: family for family in parse(text)}
+    assert accept.partition(";")[0] in content_type
+    assert families.keys() - {"b_created"} == {"a", "b"}  # the client tells when a counter was made
+    assert [sample.value for sample in families["a"].samples] == list(range(1000))
+    assert text.count("# EOF") == ("openmetrics" in content_type)
+
+
+async def test_page_is_compressed_for_who_takes_that() -> None:
+    async with (
+        served(series=Many()) as urls,
+        aiohttp.ClientSession(auto_decompress=False) as session,
+        session.get(f"{urls['metrics']}/metrics", headers={"Accept-Encoding": "gzip"}) as answer,
+    ):
+        packed = await answer.read()
+
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(packed).count(b"\n") == 1002
+
+
+async def test_others_get_their_turn_during_a_scrape() -> None:
+    """Probes are answered while a page is rendered, however long it is."""
+    answered = asyncio.Event()
+
+    class Endless:
+        def chunks(self) -> Iterator[bytes]:
+            while not answered.is_set():
+                yield b"a 1\n" * 1000
+
+    async with served(series=Endless()) as urls:
+        scrape = asyncio.create_task(get(f"{urls['metrics']}/metrics"))
+        status, _, _ = await get(f"{urls['probes']}/healthz")
+        answered.set()
+        await scrape
+
+    assert status == 200
+
+
+async def test_readiness_tells_what_is_so_in_any_case() -> None:
+    health = Health()
+    health.require("operator", lambda: None)
+    health.tell("leader", lambda: "this replica leads")
+    health.mention("database", lambda: "none yet")
+    async with served(health=health) as urls:
+        status, _, text = await get(f"{urls['probes']}/readyz?verbose")
+
+    assert status == 200
+    assert text == "[+] operator\n[i] leader: this replica leads\n[!] database: none yet\nready\n"
+
+
+@pytest.mark.parametrize("path", ["/healthz/ping", "/readyz/ping"])
+async def test_checks_that_controller_runtime_has_are_answered(path: str) -> None:
+    async with served() as urls:
+        assert (await get(urls["probes"] + path))[0] == 200

@@ -1,4 +1,4 @@
-"""`trivyop status`: which containers are scanned, which wait, which failed and why.
+"""`trivyop status`: which containers are scanned, which wait, which failed and why; and what audits say.
 
 Reads the cluster only: no operator has to run for it. What is not scanned at all shows as such, so that
 "clean" and "never scanned" can not be confused.
@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from trivyop.cli.cluster import DEFAULT_NAMESPACE, add_cluster_arguments, cluster_config
+from trivyop.cli.status_audits import read_audits, show_audits
 from trivyop.cli.tables import show_count, show_duration, show_table
 from trivyop.controllers.configuration import ENVIRONMENT_CONFIG, read_settings, read_texts
 from trivyop.controllers.selecting import build_selection
@@ -60,7 +61,8 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser = commands.add_parser(
         "status",
         help="show what is scanned, queued or failed",
-        description="Show every container that runs, and how the scan of its image stands.",
+        description="Show every container that runs, and how the scan of its image stands; then what the "
+        "reports of audits say together, and what could not be audited. JSON is of the containers only.",
     )
     add_cluster_arguments(parser)
     parser.add_argument("-n", "--namespace", default="", help="only workloads of this namespace")
@@ -76,10 +78,15 @@ async def status(arguments: argparse.Namespace) -> int:
     configure_logging("warning", json=False)
     async with Api(await cluster_config(arguments)) as api:
         lines = await read_lines(api, arguments.operator_namespace, arguments.namespace)
+        audits = await read_audits(api, arguments.operator_namespace, arguments.namespace)
     if arguments.output == "json":
         print(orjson.dumps([asdict(line) for line in lines], option=orjson.OPT_INDENT_2).decode())
     else:
-        print(show_lines(lines, now=datetime.now(UTC), wide=arguments.output == "wide"))
+        shown = [
+            show_lines(lines, now=datetime.now(UTC), wide=arguments.output == "wide"),
+            show_audits(audits),
+        ]
+        print("\n\n".join(part for part in shown if part))
     return 0
 
 

@@ -38,6 +38,7 @@ log = structlog.get_logger(__name__)
 
 _NAME = "audits"
 _VERSION_RETRY_SECONDS = 5.0
+_TELL_AGAIN_SECONDS = 1800.0  # half as long as Events last
 _VERSION_SECONDS = 3600.0  # clusters are upgraded under a running operator
 
 
@@ -147,6 +148,7 @@ class Auditing:
             self.ready.set()
             self._audits.listen()
             self._policies.listen(self._audits.look_at)
+            background.append(group.create_task(self._tell_again(), name="audit-problems"))
             await self._controller.run()
             for task in background:
                 task.cancel()
@@ -158,6 +160,12 @@ class Auditing:
     async def _find_version(self) -> None:
         while not await self._ask_version():
             await self._clock.sleep(_VERSION_RETRY_SECONDS)
+
+    async def _tell_again(self) -> None:
+        while True:
+            await self._clock.sleep(_TELL_AGAIN_SECONDS)
+            self._policies.tell_again()
+            self._audits.tell_again()
 
     async def _follow_version(self) -> None:
         while True:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
+from itertools import islice
 
 import structlog
 
@@ -25,7 +26,7 @@ from trivyop.audit.engine import AuditError, Outcome
 from trivyop.control.clock import Clock
 from trivyop.control.queue import Priority, WorkQueue
 from trivyop.controllers.audited import Audited, AuditedObjects, AuditRef
-from trivyop.controllers.auditfailures import AuditFailures, Basis
+from trivyop.controllers.auditfailures import REFUSED, AuditFailures, Basis
 from trivyop.controllers.manifests import Manifest, read_manifest
 from trivyop.controllers.reports import Refusal, Reports
 from trivyop.controllers.targets import keeps_reports
@@ -53,6 +54,7 @@ log = structlog.get_logger(__name__)
 BACKLOG = 1000  # audits in hand that nobody waits for: two batches, and what the next ones need
 WORKERS = BACKLOG + 64
 _AT_ONCE = 16  # writes of reports that nobody waits for
+_TOLD_AGAIN = 100
 _DELETED_PATIENCE_SECONDS = 1.0  # time for a resource's own deletion to arrive after that of its report
 
 
@@ -217,7 +219,7 @@ class Audits:
             self._failures.succeeded(ref)
             return None
         problem = f"the API server refused {refused.resource.kind} {refused.key}: {refused.error}"
-        self._tell(ref, resource, basis, "ReportRefused", problem)
+        self._tell(ref, resource, basis, "ReportRefused", f"{REFUSED}: {problem}")
         return self._failures.refused(ref, basis, problem)
 
     def _failed(self, ref: AuditRef, resource: Resource, basis: Basis, error: AuditError) -> float:
@@ -229,6 +231,14 @@ class Audits:
     def _tell(self, ref: AuditRef, resource: Resource, basis: Basis, reason: str, note: str) -> None:
         about = ObjectReference(resource.api_version, resource.kind, ref.key, basis.uid)
         self._events.event(about, "Warning", reason, note)
+
+    def tell_again(self) -> None:
+        """Tell of what still fails: the server lets Events go after an hour."""
+        for ref, problem in islice(self._failures.problems().items(), _TOLD_AGAIN):
+            if isinstance(self._audited.get(ref), Audited) and not problem.everyone:
+                resource = self._audited.resource(ref)
+                reason = "ReportRefused" if problem.reason == REFUSED else "AuditFailed"
+                self._tell(ref, resource, problem.basis, reason, f"{problem.reason}: {problem.message}")
 
     # reports
 

@@ -87,6 +87,11 @@ class PolicyWatch:
         """Have `look_at` told of the kinds to audit anew, None for all."""
         self._look_at = look_at
 
+    def tell_again(self) -> None:
+        """Tell of what is still wrong: the server lets Events go after an hour."""
+        self._told = {}
+        self._tell(self._auditor.problems)
+
     async def run(self) -> None:
         """Watch until cancelled."""
         await self._informer.run()

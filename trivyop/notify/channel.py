@@ -74,7 +74,13 @@ class Channel:
         self._metrics = metrics
         self._on_refused = on_refused
         self._on_denied = on_denied
-        self._telling = Telling(endpoint, ledger, source, needs_diff=format.needs_diff)
+        self._telling = Telling(
+            endpoint,
+            ledger,
+            source,
+            needs_diff=format.needs_diff,
+            by_workload=isinstance(format, DigestFormat),
+        )
         self._outbox = Outbox(clock, rng, capacity=capacity)
         self._pace = Pace(clock, rng)
         self._courier: Courier | None = None

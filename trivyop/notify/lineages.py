@@ -1,4 +1,4 @@
-"""Lineages: what was told last of each workload, whatever revision of it, for who wants new findings only.
+"""Lineages: what was told last of each workload, whatever revision of it, for who is told of workloads.
 
 A rollout makes a report of its own, of which nothing was told yet. Compared with what was told of the
 revision before it, it has few new findings or none.

@@ -36,12 +36,22 @@ class Prepared:
 class Telling:
     """What one endpoint hears; ``fingerprint`` stands for how it is configured now."""
 
-    def __init__(self, endpoint: Endpoint, ledger: Ledger, source: Source, *, needs_diff: bool) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        ledger: Ledger,
+        source: Source,
+        *,
+        needs_diff: bool,
+        by_workload: bool = False,
+    ) -> None:
+        """With ``by_workload`` a finding is new if no earlier revision of the workload had it."""
         self.fingerprint = ""
         self._endpoint = endpoint
         self._ledger = ledger
         self._source = source
         self._needs_diff = needs_diff or endpoint.filter.needs_diff
+        self._by_workload = by_workload or endpoint.filter.only_new
         self._announced: set[Subject] = set()  # nothing of them was sent since
         self._lineages = Lineages()
 
@@ -166,8 +176,8 @@ class Telling:
 
     def _lineage(self, event: Event) -> str:
         """What it is about, if it does not matter which revision of that has a finding."""
-        if not isinstance(event, Change) or not self._endpoint.filter.only_new:
-            return ""  # who wants all findings wants those of each report
+        if not isinstance(event, Change) or not self._by_workload:
+            return ""
         return lineage(event.object or {})
 
     def _follow(self, prepared: Prepared) -> None:

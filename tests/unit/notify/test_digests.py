@@ -147,8 +147,11 @@ def test_rollout_that_brings_something_tells_that_alone() -> None:
     digest = Digest.of(notes(gone(old), note(new)), endpoint())
 
     assert digest.new == {Severity.CRITICAL: 1}
-    assert digest.resolved == {Severity.LOW: 1}
     assert [found.named.name for found in digest.findings] == ["CVE-3"]
+
+
+def test_what_goes_with_its_workload_is_not_resolved() -> None:
+    assert Digest.of(notes(gone(WEB)), endpoint()).empty
 
 
 def test_finding_of_many_workloads_is_one_line() -> None:

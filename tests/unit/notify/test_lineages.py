@@ -1,4 +1,4 @@
-"""Who wants new findings only is not told of a rollout that brings none."""
+"""Who is told of workloads, and not of each report, is not told of a rollout that brings nothing."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ async def here() -> AsyncGenerator[World]:
         yield made
 
 
-def telling(here: World, reports: Reports, **wanted: object) -> Telling:
+def telling(here: World, reports: Reports, *, by_workload: bool = False, **wanted: object) -> Telling:
     """What an endpoint with that filter hears."""
     endpoint = Endpoint(
         name="siem", url=SecretText("https://unused"), filter=Filter.parse(wanted, endpoint="siem")
     )
     ledger = Ledger(here.api, NAMESPACE, endpoint.name, [VULNERABILITYREPORTS], clock=here.clock)
-    return Telling(endpoint, ledger, reports, needs_diff=False)
+    return Telling(endpoint, ledger, reports, needs_diff=False, by_workload=by_workload)
 
 
 def put(reports: Reports, document: Json) -> Subject:
@@ -74,6 +74,17 @@ async def test_rollout_is_told_for_what_it_brings(here: World) -> None:
 
     assert found is not None
     assert [one.name for one in found.added] == ["CVE-3"]
+
+
+async def test_rollout_is_told_for_what_it_resolves(here: World) -> None:
+    reports = Reports()
+    hearing = telling(here, reports, severity="LOW", by_workload=True)
+    await hear(hearing, reports, report(*ROWS, name=OLD))
+
+    found = await hear(hearing, reports, report(ROWS[0], name=NEW))
+
+    assert found is not None
+    assert (len(found.resolved), len(found.added)) == (1, 0)
 
 
 async def test_news_that_were_not_delivered_are_still_news(here: World) -> None:

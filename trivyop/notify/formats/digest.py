@@ -1,8 +1,8 @@
 """Digest: what happened in many reports since the last one, in few words.
 
 A ``Note`` is what is kept of an event until the digest is due: ids of findings, and the worst few with their
-names. ``Digest.of`` puts notes together: what is new in one revision of a workload and gone with another of
-it is neither, so a rollout is no news.
+names. ``Digest.of`` puts notes together. A rollout is no news: what is new in one revision of a workload and
+goes with another of it was there before, and what goes with a report is not resolved.
 
 Promises: pure; the order of notes means nothing; a note has a few kilobytes at most, for most reports less
 than one. Not here: how a service is told (``slack.py``, ``teams.py``).
@@ -18,7 +18,7 @@ from typing import Self
 import msgspec
 
 from trivyop.notify.endpoint import Endpoint
-from trivyop.notify.events import Event, ScanFailed
+from trivyop.notify.events import Event, ScanFailed, Verb
 from trivyop.notify.findings import FindingsDiff, pack, unpack
 from trivyop.notify.formats.about import About
 from trivyop.notify.formats.ids import text_id
@@ -46,6 +46,7 @@ class Note(msgspec.Struct, frozen=True):
     workload: str  # for people: "shop/web"
     news: bytes = b""  # packed ids
     resolved: bytes = b""
+    gone: bytes = b""  # with the report
     named: tuple[Named, ...] = ()  # of the news, the worst
     failed: tuple[str, str, str] | None = None  # image, reason, message
 
@@ -61,12 +62,15 @@ class Note(msgspec.Struct, frozen=True):
         resolved = [found for found in diff.resolved if endpoint.filter.matches(found)]
         if not news and not resolved:
             return None
+        packed = pack(found.id for found in resolved)
+        deleted = event.verb is Verb.DELETE
         about = About.of(event)
         return cls(
             lineage=lineage(event.object),
             workload="/".join(filter(None, (about.namespace, stem(about.kind, about.name)))),
             news=pack(found.id for found in news),
-            resolved=pack(found.id for found in resolved),
+            resolved=b"" if deleted else packed,
+            gone=packed if deleted else b"",
             named=tuple(map(_named, news[:_MAX_NAMED])),
         )
 
@@ -140,16 +144,17 @@ class Digest:
 
 @dataclass(slots=True)
 class _Line:
-    """What happened to all revisions of one container."""
+    """What happened to all revisions of one container; ids by which finding they are."""
 
     workload: str = ""
-    news: dict[int, int] = field(default_factory=dict[int, int])  # which finding: its id
+    news: dict[int, int] = field(default_factory=dict[int, int])
+    resolved: dict[int, int] = field(default_factory=dict[int, int])
     gone: dict[int, int] = field(default_factory=dict[int, int])
     names: dict[int, Named] = field(default_factory=dict[int, Named])
 
     def add(self, note: Note) -> None:
         self.workload = max(self.workload, note.workload)
-        for ids, known in ((note.news, self.news), (note.resolved, self.gone)):
+        for ids, known in ((note.news, self.news), (note.resolved, self.resolved), (note.gone, self.gone)):
             for number in unpack(ids):
                 known[which(number)] = min(number, known.get(which(number), number))
         for named in note.named:
@@ -158,15 +163,18 @@ class _Line:
 
     @property
     def new_ids(self) -> list[int]:
-        return [number for one, number in self.news.items() if one not in self.gone]
+        return [number for one, number in self.news.items() if self._is_new(one)]
 
     @property
     def resolved_ids(self) -> list[int]:
-        return [number for one, number in self.gone.items() if one not in self.news]
+        return [number for one, number in self.resolved.items() if one not in self.news]
 
     @property
     def named(self) -> list[Named]:
-        return [named for one, named in self.names.items() if one not in self.gone]
+        return [named for one, named in self.names.items() if self._is_new(one)]
+
+    def _is_new(self, one: int) -> bool:
+        return one not in self.resolved and one not in self.gone
 
 
 def _named(found: FindingRef) -> Named:
@@ -207,4 +215,5 @@ def _worst_first(counts: Mapping[Severity, int]) -> dict[Severity, int]:
 
 
 def _fingerprint(note: Note) -> str:
-    return text_id(note.lineage, note.workload, note.news.hex(), note.resolved.hex(), *(note.failed or ()))
+    ids = (note.news.hex(), note.resolved.hex(), note.gone.hex())
+    return text_id(note.lineage, note.workload, *ids, *(note.failed or ()))

@@ -15,7 +15,7 @@ from tests.bench.history import History
 from tests.bench.made_up import MadeUpWorkload, Patterns
 from trivyop.kube.resources import VULNERABILITYREPORTS
 
-_SMALL, _LARGE = 2_000, 300  # so many of each
+_SMALL, _LARGE = 10_000, 300  # so many of each
 _LARGE_BYTES = 900_000
 
 

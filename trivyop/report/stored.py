@@ -39,11 +39,16 @@ class StoredReport(msgspec.Struct, frozen=True, gc=False):
     fixable: str  # counts of those findings that have a fix, likewise
     image: str  # as in the annotation
     os: str  # as in the annotation
-    resource_name: str  # the label; "" where the owner's name is too long for one
     labels: tuple[str, ...]  # values of the labels that were asked for
     revision: str  # the resource version where the metadata tells no counts: then only reading it does
+    labelled: bool  # the owner's name is short enough to be a label
     complete: bool  # nothing was left out for its size
     matchable: bool  # of a bill of materials: nothing was left out that matching needs
+
+    @property
+    def resource_name(self) -> str:
+        """The label of that name; "" where the owner's name is too long for one."""
+        return self.owner.rpartition("/")[2] if self.labelled else ""
 
     @classmethod
     def parse(cls, report: Object, labels_kept: Sequence[str] = ()) -> StoredReport:
@@ -59,7 +64,7 @@ class StoredReport(msgspec.Struct, frozen=True, gc=False):
             key=meta.key,
             uid=meta.uid,
             owner=sys.intern(f"{labels.get(keys.RESOURCE_KIND, '')}/{meta.namespace}/{name}"),
-            owner_uid=owner.uid if owner else "",
+            owner_uid=sys.intern(owner.uid) if owner else "",
             container=sys.intern(labels.get(keys.CONTAINER_NAME, "")),
             spec_hash=sys.intern(labels.get(keys.SPEC_HASH, "")),
             policies_hash=sys.intern(labels.get(keys.POLICIES_HASH, "")),
@@ -72,9 +77,9 @@ class StoredReport(msgspec.Struct, frozen=True, gc=False):
             fixable=sys.intern(annotations.get(keys.FIXABLE, "")),
             image=sys.intern(annotations.get(keys.IMAGE, "")),
             os=sys.intern(annotations.get(keys.OS, "")),
-            resource_name=sys.intern(label),
             labels=_shared(tuple(labels.get(key, "") for key in labels_kept)) if labels_kept else (),
             revision="" if summary else meta.resource_version,
+            labelled=bool(label),
             complete=keys.OMITTED not in annotations,
             matchable=usable_for_matching(annotations),
         )

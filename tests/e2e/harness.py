@@ -37,6 +37,8 @@ from trivyop.kube.resources import (
     JOBS,
     NAMESPACES,
     PODS,
+    ROLES,
+    SERVICES,
     STATEFULSETS,
     ObjectKey,
     Resource,
@@ -46,7 +48,11 @@ from trivyop.sandbox.kubelet.kubelet import Kubelet
 
 NAMESPACE = "trivy-system"
 RESOURCES = {
-    one.kind: one for one in (NAMESPACES, PODS, DEPLOYMENTS, STATEFULSETS, DAEMONSETS, JOBS, CRONJOBS)
+    one.kind: one
+    for one in (
+        *(NAMESPACES, PODS, DEPLOYMENTS, STATEFULSETS, DAEMONSETS, JOBS, CRONJOBS),
+        *(SERVICES, ROLES),
+    )
 }
 IMAGES_ONLY = {  # what tests of image scans do without; others set it as they need it
     "OPERATOR_CONFIG_AUDIT_SCANNER_ENABLED": "false",

@@ -23,7 +23,15 @@ REPORTS = {
     "sbomreports": "NAMESPACE NAME REPOSITORY TAG SCANNER AGE COMPONENTS DEPENDENCIES",
     "clustersbomreports": "NAME REPOSITORY TAG SCANNER AGE COMPONENTS DEPENDENCIES",
 }
-SHORT_NAMES = ("vuln", "vulns", "exposedsecret", "exposedsecrets", "sbom", "sboms", "clustersbom")
+AUDIT_REPORTS = {
+    "configauditreports": "NAMESPACE NAME SCANNER AGE CRITICAL HIGH MEDIUM LOW",
+    "rbacassessmentreports": "NAMESPACE NAME SCANNER AGE CRITICAL HIGH MEDIUM LOW",
+    "clusterrbacassessmentreports": "NAME SCANNER AGE CRITICAL HIGH MEDIUM LOW",
+}
+SHORT_NAMES = (
+    *("vuln", "vulns", "exposedsecret", "exposedsecrets", "sbom", "sboms", "clustersbom"),
+    *("configaudit", "configaudits", "rbacassessment", "clusterrbacassessmentreport"),
+)
 TROUBLE = "127.0.0.1:1/shop/unreachable:1"
 
 
@@ -87,6 +95,14 @@ def summary_of(said: str) -> dict[str, dict[str, str]]:
     return {row["IMAGE"]: row for row in rows("\n".join(lines[first:last]))}
 
 
+def audits_of(said: str) -> dict[str, dict[str, str]]:
+    """The rows of the table of audits, by kind of report."""
+    lines = said.splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("REPORTS"))
+    last = lines.index("", first)
+    return {row["REPORTS"]: row for row in rows("\n".join(lines[first:last]))}
+
+
 async def test_demo_once_finds_what_is_in_its_images(tmp_path: Path) -> None:
     done = await run(TRIVYOP, "demo", "--once", cwd=tmp_path, TMPDIR=str(tmp_path))
 
@@ -100,6 +116,10 @@ async def test_demo_once_finds_what_is_in_its_images(tmp_path: Path) -> None:
         "none",
     ]
     assert not any(value == "-" for row in found.values() for value in row.values())
+    audits = audits_of(done.out)
+    assert int(audits["ConfigAuditReport"]["COUNT"]) >= 10  # nine workloads, a Service
+    assert int(audits["ConfigAuditReport"]["HIGH"]) > 0
+    assert int(audits["RbacAssessmentReport"]["CRITICAL"]) > 0
     assert "export KUBECONFIG" not in done.out  # of a cluster that is gone
     assert left_of(tmp_path) == []
 
@@ -115,6 +135,7 @@ async def test_demo_ends_with_1_and_says_so_when_time_runs_out(tmp_path: Path) -
 async def test_demo_that_stays_up_can_be_looked_at_with_kubectl(tmp_path: Path) -> None:
     async with running_demo(tmp_path) as demo:
         tables = {name: await demo.kubectl("get", name, "-A", "-o", "wide") for name in REPORTS}
+        audits = {name: await demo.kubectl("get", name, "-A", "-o", "wide") for name in AUDIT_REPORTS}
         scans = await demo.kubectl("get", "imagescans", "-A", "-o", "wide")
         short = [(await demo.kubectl("get", name, "-A", "-o", "name")).out for name in SHORT_NAMES]
         described = await demo.kubectl("describe", "vuln", "-n", "shop", "statefulset-orders-orders")
@@ -126,11 +147,15 @@ async def test_demo_that_stays_up_can_be_looked_at_with_kubectl(tmp_path: Path) 
     for name, columns in REPORTS.items():
         assert tables[name].out.splitlines()[0].split() == columns.split()
         assert len(rows(tables[name].out)) == (9 if name == "clustersbomreports" else 10)
+    for name, columns in AUDIT_REPORTS.items():
+        assert audits[name].out.splitlines()[0].split() == columns.split()
+    assert "role-everything" in {row["NAME"] for row in rows(audits["rbacassessmentreports"].out)}
     assert "PHASE" in scans.out
     assert {row["PHASE"] for row in rows(scans.out)} == {"Succeeded"}
     assert all(short)
     assert "CVE-2021-44228" in described.out
-    assert status.endswith("10 containers: 10 Succeeded\n")
+    assert "\n10 containers: 10 Succeeded\n" in status
+    assert "ConfigAuditReport" in audits_of(f"{status}\n")
     assert "trivyop_images_scanned 9.0" in metrics
 
 
@@ -153,7 +178,7 @@ async def test_failure_shows_where_people_look(tmp_path: Path) -> None:
     assert "network: " in event
     assert f"{TROUBLE}: network: " in status
     assert "(next try in " in status
-    assert status.endswith("5 containers: 1 Failed, 4 Succeeded\n")
+    assert "\n5 containers: 1 Failed, 4 Succeeded\n" in status
     (row,) = (row for row in rows(scans.out) if row["IMAGE"] == TROUBLE)
     assert (row["PHASE"], row["REASON"]) == ("Failed", "network")
 

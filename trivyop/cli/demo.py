@@ -1,8 +1,8 @@
 """`trivyop demo`: a sandbox with workloads and the operator in it, and what it finds.
 
 Everything is real but the cluster: the operator, Trivy in the scan pods, the registry it pulls from. With
-``--once`` it ends with exit code 0 when every workload has its reports. Exit code 1, with or without
-``--once``: that took too long.
+``--once`` it ends with exit code 0 when every workload has its reports, that of its audit included. Exit code
+1, with or without ``--once``: that took too long.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any
 from trivyop.app import Operator
 from trivyop.cli import demo_workloads
 from trivyop.cli.cluster import DEFAULT_NAMESPACE
-from trivyop.cli.demo_view import count_reports, further, progress, summary
+from trivyop.cli.demo_view import all_audited, count_reports, further, progress, summary
 from trivyop.cli.extras import needs_extra
 from trivyop.cli.kubeconfig import kubeconfig_file
 from trivyop.cli.manifests import crds
 from trivyop.cli.run import stop_on_signals
 from trivyop.cli.status import Line, read_lines, show_failures
+from trivyop.cli.status_audits import read_audits, show_audits
 from trivyop.controllers.configuration import ENVIRONMENT_CONFIG, TRIVY_CONFIG, read_settings, read_texts
 from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig
@@ -37,7 +38,9 @@ from trivyop.kube.resources import (
     DEPLOYMENTS,
     JOBS,
     NAMESPACES,
+    ROLES,
     SERVICEACCOUNTS,
+    SERVICES,
     STATEFULSETS,
     ObjectKey,
 )
@@ -49,7 +52,10 @@ if TYPE_CHECKING:
 
 _RESOURCES = {
     resource.kind: resource
-    for resource in (NAMESPACES, DEPLOYMENTS, STATEFULSETS, DAEMONSETS, JOBS, CRONJOBS)
+    for resource in (
+        *(NAMESPACES, DEPLOYMENTS, STATEFULSETS, DAEMONSETS, JOBS, CRONJOBS),
+        *(SERVICES, ROLES),
+    )
 }
 _SCAN_ACCOUNT = "trivyop-scan"
 _POLL_SECONDS = 0.5
@@ -194,6 +200,7 @@ async def _show(
             lines = await read_lines(api, DEFAULT_NAMESPACE)
         if not stop.is_set():
             _say(f"\n{await summary(api, lines)}\n")
+            _say(f"{show_audits(await read_audits(api, DEFAULT_NAMESPACE))}\n")
             if in_time:
                 _say(f"Every workload has its reports, {time.monotonic() - began:.1f} s after the start.\n")
                 where = arguments.kubeconfig.absolute()
@@ -216,12 +223,13 @@ async def _until_done(api: Api, stop: asyncio.Event, elapsed: Callable[[], float
     while not stop.is_set():
         lines = await read_lines(api, DEFAULT_NAMESPACE)
         reports = await count_reports(api)
-        text = progress(lines, reports)
+        audits = await read_audits(api, DEFAULT_NAMESPACE)
+        text = progress(lines, reports, audits)
         if text != shown:
             _say(f"{elapsed():6.1f} s  {text}")
             shown = text
         scanned = all(line.state == Phase.SUCCEEDED.value for line in lines)
-        if lines and scanned and min(reports.values()) >= len(lines):
+        if lines and scanned and min(reports.values()) >= len(lines) and all_audited(lines, audits):
             return lines
         await asyncio.sleep(_POLL_SECONDS)
     return []

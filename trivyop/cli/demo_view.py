@@ -11,11 +11,17 @@ from pathlib import Path
 import msgspec
 
 from trivyop.cli.status import Line
+from trivyop.cli.status_audits import AuditsState
 from trivyop.cli.tables import show_count, show_table
 from trivyop.controllers.view import REPORT_KINDS
 from trivyop.kube.client import Api
 from trivyop.kube.objects import Object
-from trivyop.kube.resources import VULNERABILITYREPORTS, Resource
+from trivyop.kube.resources import (
+    CONFIGAUDITREPORTS,
+    RBACASSESSMENTREPORTS,
+    VULNERABILITYREPORTS,
+    Resource,
+)
 from trivyop.report import keys
 from trivyop.scan.imagescan import Phase
 
@@ -65,7 +71,15 @@ async def count_reports(api: Api) -> Mapping[Resource, int]:
     return {kind: len((await api.list(kind, type=Object, metadata_only=True)).items) for kind in REPORT_KINDS}
 
 
-def progress(lines: list[Line], reports: Mapping[Resource, int]) -> str:
+def all_audited(lines: list[Line], audits: AuditsState) -> bool:
+    """Whether every workload, and some Role, has been audited."""
+    counts = {tally.kind: tally.count for tally in audits.tallies}
+    workloads = {(line.namespace, line.workload) for line in lines}
+    enough = counts.get(CONFIGAUDITREPORTS.kind, 0) >= len(workloads)
+    return enough and RBACASSESSMENTREPORTS.kind in counts
+
+
+def progress(lines: list[Line], reports: Mapping[Resource, int], audits: AuditsState) -> str:
     """One line on how far it is; the same text as long as nothing moves."""
 
     def scans(phase: Phase) -> int:
@@ -76,7 +90,7 @@ def progress(lines: list[Line], reports: Mapping[Resource, int]) -> str:
         f"{done} of {show_count(len(lines), 'container')} scanned",
         f"{show_count(scans(Phase.RUNNING), 'scan')} running",
         f"{failed} failed" if (failed := scans(Phase.FAILED)) else "",
-        show_count(sum(reports.values()), "report"),
+        show_count(sum(reports.values()) + sum(tally.count for tally in audits.tallies), "report"),
     ]
     return ", ".join(part for part in parts if part)
 
@@ -114,6 +128,7 @@ def further(kubeconfig: Path, metrics: str, *, once: bool) -> str:
         "  trivyop status",
         "  kubectl get vulnerabilityreports -A -o wide",
         "  kubectl get exposedsecretreports -A -o wide",
+        "  kubectl get configauditreports,rbacassessmentreports -A -o wide",
         "  kubectl get imagescans -n trivy-system",
         f"  kubectl describe vuln -n shop -l {keys.RESOURCE_KIND}=StatefulSet",
         f"  curl {metrics}/metrics",

@@ -1,4 +1,6 @@
-"""The workloads of the demo: some of each kind, with images that the sandbox's registry serves."""
+"""What the demo runs: some workloads of each kind, with images that the sandbox's registry serves, and what
+else is audited.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ NAMESPACES = ("shop", "data", "platform")
 
 
 def workloads(registry: str) -> Iterator[dict[str, Any]]:
-    """Namespaces and workloads; `registry` is the address that stands before image names."""
+    """Namespaces and what is in them; `registry` is the address that stands before image names."""
     for name in NAMESPACES:
         yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
@@ -38,6 +40,18 @@ def workloads(registry: str) -> Iterator[dict[str, Any]]:
         "kind": "CronJob",
         "metadata": {"name": "nightly", "namespace": "data"},
         "spec": {"schedule": "0 3 * * *", "jobTemplate": {"spec": {"template": {"spec": nightly}}}},
+    }
+    yield {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"selector": {"app.kubernetes.io/name": "web"}, "ports": [{"port": 80}]},
+    }
+    yield {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": "everything", "namespace": "platform"},
+        "rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}],
     }
 
 

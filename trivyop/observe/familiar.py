@@ -121,7 +121,8 @@ def _counter(name: str, text: str, *labels: str) -> CounterMetricFamily:
 
 
 def _queue_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
-    return {"name": labels["queue"], "controller": labels["queue"]}
+    kept = {name: value for name, value in labels.items() if name != "queue"}  # of a histogram: `le`
+    return {"name": labels["queue"], "controller": labels["queue"], **kept}
 
 
 def _renamed(

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from structlog.testing import capture_logs
 
 from tests.clock import FakeClock
+from tests.series import parse
 from trivyop.control.controller import ControllerMetrics
 from trivyop.control.queue import QueueMetrics, WorkQueue
 from trivyop.kube.transport import ApiMetrics
@@ -79,6 +80,7 @@ async def test_controllers_and_queues_have_the_names_of_controller_runtime() -> 
     assert value("workqueue_adds_total", name="scans", controller="scans") == 2
     assert value("workqueue_queue_duration_seconds_count", name="scans", controller="scans") == 1
     assert value("leader_election_master_status", name="trivyop") == 1
+    assert parse(generate_latest(registry).decode())  # no series twice
 
 
 def test_without_an_election_nobody_is_said_to_win_it() -> None:

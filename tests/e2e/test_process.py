@@ -97,6 +97,30 @@ async def test_unreachable_server_is_waited_for_and_told_of_once(tmp_path: Path)
     assert not [line for line in lines if "Traceback" in line]
 
 
+async def test_log_level_changes_by_signals_while_the_operator_runs(tmp_path: Path) -> None:
+    """Two signals: one to say everything, one to say what it said before."""
+    log = tmp_path / "log"
+
+    async def until_logged(text: str, times: int = 1) -> list[str]:
+        for _ in range(600):
+            lines = [line for line in (await asyncio.to_thread(log.read_text)).splitlines() if text in line]
+            if len(lines) >= times:
+                return lines
+            await asyncio.sleep(0.1)
+        raise AssertionError(f"{text!r} is not in the log: {log.read_text()[-2000:]}")
+
+    async with running_cluster(tmp_path) as cluster, operator_process(cluster, log=log) as process:
+        await until_logged("operator_running")
+        process.send_signal(signal.SIGUSR1)
+        await until_logged("log_level_changed")
+        process.send_signal(signal.SIGUSR2)
+        lines = await until_logged("log_level_changed", 2)
+        alive = process.returncode is None
+
+    assert alive
+    assert [json.loads(line)["now"] for line in lines] == ["debug", "info"]
+
+
 def kubeconfig_of(server: str) -> dict[str, object]:
     return {
         "apiVersion": "v1",

@@ -182,11 +182,10 @@ class Auditor:
                 if not lane or not self._has_core(urgent=urgent):
                     break
                 wait = lane[0].since + WINDOW_SECONDS - self._clock.monotonic()
-                limit = self._batch_limit(urgent=urgent)
-                if wait > 0 and len(lane) < limit:
+                if wait > 0 and len(lane) < (MAX_URGENT_BATCH if urgent else MAX_BATCH):
                     pauses.append(wait)
                     break
-                self._start(group, self._take(lane, limit), urgent=urgent)
+                self._start(group, self._take(lane, self._batch_limit(urgent=urgent)), urgent=urgent)
         self._release_brakes()
         self._count_waiting()
         return min(pauses, default=None)
@@ -277,10 +276,7 @@ class Auditor:
         left = deque(batch)
         while left and room > 0:
             some = [left.popleft() for _ in range(min(_FETCHES, len(left)))]
-            async with asyncio.TaskGroup() as group:
-                fetched = [group.create_task(_fetched(waiting), name="audit/fetch") for waiting in some]
-            for waiting, task in zip(some, fetched, strict=True):
-                subject = task.result()
+            for waiting, subject in zip(some, await asyncio.gather(*map(_fetched, some)), strict=True):
                 if subject is not None:
                     subjects.append(subject)
                     answers[waiting.name] = waiting.answer

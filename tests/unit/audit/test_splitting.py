@@ -1,0 +1,217 @@
+"""A batch is settled whatever spoils it, and who spoils it is named; with an engine that fails to order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.audit.running import audit_all, audit_settings, auditing
+from trivyop.audit.engine import AuditError, AuditFailure, Batch, Crash, Outcome, Subject
+from trivyop.audit.policies import CustomPolicy, Module, Policies, PolicyProblem
+from trivyop.audit.splitting import MAX_CULPRITS, Settlement
+from trivyop.report.checks import Check
+from trivyop.report.findings import Severity
+from trivyop.trivy.process import Brake
+
+
+def passed(check_id: str) -> Check:
+    return Check(check_id, "", "", "", Severity.LOW, True, "")
+
+
+def policy(name: str) -> CustomPolicy:
+    return CustomPolicy(name, Module(f"policy.{name}.rego", f"package trivyoperator.{name}"), frozenset("*"))
+
+
+def subjects(count: int) -> list[Subject]:
+    return [Subject(f"Role/shop/{n}", "Role", b"{}") for n in range(count)]
+
+
+class Engine:
+    """Every subject passes ``BUILTIN`` and each policy, but for what is told to fail."""
+
+    def __init__(self) -> None:
+        self.runs: list[list[str]] = []
+        self.hangs: Callable[[str, Policies], bool] = lambda _name, _policies: False
+        self.crashes: Callable[[str, str], bool] = lambda _name, _check: False
+
+    async def audit(
+        self, subjects: Sequence[Subject], policies: Policies, *, cluster_version: str, brake: Brake
+    ) -> Batch:
+        names = [subject.name for subject in subjects]
+        self.runs.append(names)
+        await asyncio.sleep(0)
+        if any(self.hangs(name, policies) for name in names):
+            raise AuditError(AuditFailure.TIMEOUT, "took more than 60 s")
+        checks = {"BUILTIN": "builtin.rego"} | {one.name: one.module.key for one in policies.custom}
+        crashed = [file for file in checks.values() if any(self.crashes(name, file) for name in names)]
+        outcome = tuple(passed(check) for check, file in checks.items() if file not in crashed)
+        return Batch(dict.fromkeys(names, outcome), tuple(Crash(file, "conflict") for file in crashed))
+
+    async def version(self) -> str:
+        return "1.0.0"
+
+    async def examine(self, policies: Policies) -> tuple[Policies, tuple[PolicyProblem, ...]]:
+        return policies, ()
+
+
+class Heard:
+    """What the settlement told."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[str, Outcome | AuditError] = {}
+        self.crashes: list[tuple[str, str]] = []
+        self.given_up: list[str] = []
+
+    def settled(self, name: str, outcome: Outcome | AuditError) -> None:
+        assert name not in self.outcomes
+        self.outcomes[name] = outcome
+
+    def crashed(self, name: str, crash: Crash) -> None:
+        self.crashes.append((name, crash.check))
+
+    def unusable(self, policy: str, message: str) -> None:
+        self.given_up.append(policy)
+
+    def ids(self, name: str) -> set[str]:
+        outcome = self.outcomes[name]
+        return set() if isinstance(outcome, AuditError) else {check.id for check in outcome}
+
+
+async def settle(engine: Engine, batch: list[Subject], *custom: CustomPolicy) -> Heard:
+    heard = Heard()
+    await Settlement(engine, Policies(custom), heard, cluster_version="", brake=Brake()).settle(batch)
+    return heard
+
+
+@given(
+    count=st.integers(1, 60),
+    hanging=st.sets(st.integers(0, 59), max_size=3),
+    crashing=st.sets(st.integers(0, 59), max_size=MAX_CULPRITS - 1),
+)
+async def test_everyone_but_the_culprits_has_all_results(
+    count: int, hanging: set[int], crashing: set[int]
+) -> None:
+    """Wherever they stand in the batch."""
+    engine = Engine()
+    engine.hangs = lambda name, _: int(name.rpartition("/")[2]) in hanging
+    engine.crashes = lambda name, file: file == "builtin.rego" and int(name.rpartition("/")[2]) in crashing
+
+    heard = await settle(engine, subjects(count), policy("team"))
+
+    for number, subject in enumerate(subjects(count)):
+        if number in hanging:
+            assert isinstance(heard.outcomes[subject.name], AuditError)
+        elif number in crashing:
+            assert heard.ids(subject.name) == {"team"}
+        else:
+            assert heard.ids(subject.name) == {"BUILTIN", "team"}
+    assert {name for name, _ in heard.crashes} == {
+        f"Role/shop/{number}" for number in crashing - hanging if number < count
+    }
+
+
+async def test_one_culprit_among_500_is_found_in_few_runs() -> None:
+    """Halving: each half that is fine is done with."""
+    engine = Engine()
+    engine.hangs = lambda name, _: name == "Role/shop/333"
+
+    heard = await settle(engine, subjects(500))
+
+    assert [name for name, one in heard.outcomes.items() if isinstance(one, AuditError)] == ["Role/shop/333"]
+    assert len(engine.runs) <= 20
+
+
+async def test_policy_that_hangs_is_given_up_and_the_others_are_evaluated() -> None:
+    engine = Engine()
+    engine.hangs = lambda _, policies: any(one.name == "loop" for one in policies.custom)
+
+    heard = await settle(engine, subjects(100), policy("a"), policy("b"), policy("loop"), policy("c"))
+
+    assert heard.given_up == ["loop"]
+    assert all(heard.ids(subject.name) == {"BUILTIN", "a", "b", "c"} for subject in subjects(100))
+    assert len(engine.runs) <= 10
+
+
+async def test_policy_that_crashes_everywhere_is_given_up_soon() -> None:
+    """It is not looked for the last of 500 resources that it crashes on."""
+    engine = Engine()
+    engine.crashes = lambda _, file: file == "policy.bad.rego"
+
+    heard = await settle(engine, subjects(500), policy("good"), policy("bad"))
+
+    assert heard.given_up == ["bad"]
+    assert len(heard.crashes) == MAX_CULPRITS
+    assert all(heard.ids(subject.name) == {"BUILTIN", "good"} for subject in subjects(500))
+    assert len(engine.runs) <= 30
+
+
+async def test_no_room_is_nobodys_fault() -> None:
+    """Every subject gets the error, and nothing is tried in halves."""
+    engine = Engine()
+
+    async def no_room(*_args: object, **_more: object) -> Batch:
+        engine.runs.append([])
+        raise AuditError(AuditFailure.SCANNER, "no room", everyone=True)
+
+    engine.audit = no_room  # type: ignore[method-assign]
+    heard = await settle(engine, subjects(100), policy("a"))
+
+    assert len(engine.runs) == 1
+    assert all(isinstance(one, AuditError) for one in heard.outcomes.values())
+    assert heard.given_up == []
+
+
+async def test_culprit_is_alone_the_next_time() -> None:
+    """It does not split every batch that it comes in."""
+    engine = Engine()
+    engine.hangs = lambda name, _: name == "Role/shop/7"
+    async with auditing(engine=engine, settings=audit_settings(OPERATOR_AUDIT_PROCESSES="1")) as auditor:
+        await audit_all(auditor, subjects(20))
+        engine.runs.clear()
+
+        outcomes = await audit_all(auditor, subjects(20))
+
+        assert sorted(map(len, engine.runs)) == [1, 19]
+        assert [isinstance(one, AuditError) for one in outcomes].count(True) == 1
+
+
+async def test_culprit_that_is_well_again_comes_with_the_others() -> None:
+    engine = Engine()
+    engine.hangs = lambda name, _: name == "Role/shop/7"
+    async with auditing(engine=engine, settings=audit_settings(OPERATOR_AUDIT_PROCESSES="1")) as auditor:
+        await audit_all(auditor, subjects(20))
+        engine.hangs = lambda _name, _policies: False
+        await audit_all(auditor, subjects(20))
+        engine.runs.clear()
+
+        await audit_all(auditor, subjects(20))
+
+        assert list(map(len, engine.runs)) == [20]
+
+
+async def test_problem_of_a_check_is_named_until_it_is_well() -> None:
+    engine = Engine()
+    engine.crashes = lambda name, _file: name == "Role/shop/3"
+    async with auditing(engine=engine) as auditor:
+        await audit_all(auditor, subjects(10))
+        assert auditor.problems == (PolicyProblem("builtin.rego", "crashed on Role/shop/3: conflict"),)
+
+        engine.crashes = lambda _name, _file: False
+        await audit_all(auditor, subjects(10))
+
+        assert auditor.problems == ()
+
+
+@pytest.mark.parametrize("gone", [True, False])
+async def test_subject_that_is_gone_has_no_problem_any_more(gone: bool) -> None:
+    engine = Engine()
+    engine.crashes = lambda name, _file: name == "Role/shop/3"
+    async with auditing(engine=engine) as auditor:
+        await audit_all(auditor, subjects(10))
+        if gone:
+            auditor.forget("Role/shop/3")
+        assert bool(auditor.problems) is not gone

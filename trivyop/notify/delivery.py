@@ -113,16 +113,16 @@ class Courier:
                 response = await self._post(message)
         except TimeoutError as error:
             raise TransientError(f"{name}: no answer within {access.timeout_seconds:g} s") from error
-        except ssl.SSLError as error:
-            raise TransientError(f"{name}: TLS: {_tls_reason(error)}") from error
         except aiohttp.ClientConnectorCertificateError as error:
             reason = _tls_reason(error.certificate_error)
             raise TransientError(f"{name}: TLS: the certificate of {error.host}: {reason}") from error
-        except aiohttp.ClientConnectorSSLError as error:
+        except (aiohttp.ClientConnectorSSLError, ssl.SSLError) as error:
             raise TransientError(f"{name}: TLS: {_tls_reason(error)}") from error
+        except aiohttp.ClientResponseError as error:  # its words quote all that came, and the URL
+            raise TransientError(f"{name}: what it answers is not HTTP") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            # what aiohttp says of a URL or a header may quote it
-            raise TransientError(f"{name}: {self._redacted(str(error)) or type(error).__name__}") from error
+            said = self._shown(str(error)) or type(error).__name__
+            raise TransientError(f"{name}: {said}") from error
 
         try:
             rest = await self._rest(response)
@@ -165,21 +165,21 @@ class Courier:
             return
         if status < 400:
             where = urlsplit(response.headers.get("Location", "")).hostname
-            other = f" to {self._redacted(where)}" if where else ""
+            other = f" to {self._shown(where)}" if where else ""
             raise TransientError(f"{name} answers {status}, a redirect{other}, which is not followed")
-        text = self._redacted(rest[: 4 * _MAX_SHOWN].decode(errors="replace"))
-        said = _UNPRINTABLE.sub(" ", text).strip()[:_MAX_SHOWN]
+        said = self._shown(rest.decode(errors="replace"))
         answer = f"{name} answers {status}{f': {said}' if said else ''}"
         if status in (408, 425, 429) or status >= 500:
             wish = retry_after_seconds(response.headers.get("Retry-After"), self._clock.now())
             raise TransientError(answer, wish)
         raise RefusedError(answer, status)
 
-    def _redacted(self, text: str) -> str:
+    def _shown(self, text: str) -> str:
+        """The beginning of a text, as it may be shown."""
         for secret in self.access.secrets:
             if secret:
                 text = text.replace(secret, "***")
-        return text
+        return _UNPRINTABLE.sub(" ", text[: 2 * _MAX_SHOWN]).strip()[:_MAX_SHOWN]
 
 
 def retry_after_seconds(text: str | None, now: datetime) -> float | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.notify.receiver import Fault, Receiver, Request, receiving
+from tests.unit.notify.receiver import Fault, Request, receiving
 from tests.unit.notify.world import NAMESPACE, World, subject, uid_of, world
 from trivyop.kube.resources import CONFIGMAPS
 from trivyop.notify.delivery import Access
@@ -127,38 +127,42 @@ async def test_where_a_kind_cannot_be_watched_nothing_counts_as_deleted(here: Wo
 
 
 async def test_a_dead_endpoint_is_called_seldom_and_gets_everything_in_the_end(here: World) -> None:
-    async with receiving(here.clock, misbehave=lambda _: Fault.HANG) as receiver:
-        async with here.channel(receiver) as channel:
-            for n in range(300):
-                here.reports.put(f"r{n}", 1)
-            began = here.clock.monotonic()
-            await here.until(lambda: here.clock.monotonic() - began > 6 * 3600, receiver)
-            calls = len(receiver.requests)
-            assert calls < 200
-            assert "no answer within 30 s" in (channel.problem or "")
-            assert here.sample("trivyop_webhook_backlog") == 300
-            assert here.sample("trivyop_webhook_problem") == 1
+    async with (
+        receiving(here.clock, misbehave=lambda _: Fault.HANG) as receiver,
+        here.channel(receiver) as channel,
+    ):
+        for n in range(300):
+            here.reports.put(f"r{n}", 1)
+        began = here.clock.monotonic()
+        await here.until(lambda: here.clock.monotonic() - began > 6 * 3600, receiver)
+        calls = len(receiver.requests)
+        assert calls < 200
+        assert "no answer within 30 s" in (channel.problem or "")
+        assert here.sample("trivyop_webhook_backlog") == 300
+        assert here.sample("trivyop_webhook_problem") == 1
 
-            receiver.misbehave = lambda _: None
-            await here.until(lambda: channel.idle, receiver)
+        receiver.misbehave = lambda _: None
+        await here.until(lambda: channel.idle, receiver)
 
-            assert channel.problem is None
-            assert {name for _, name, _ in told(receiver.taken)} == {f"r{n}" for n in range(300)}
+        assert channel.problem is None
+        assert {name for _, name, _ in told(receiver.taken)} == {f"r{n}" for n in range(300)}
 
 
 async def test_what_does_not_fit_is_counted_and_made_good(here: World) -> None:
-    async with receiving(here.clock, misbehave=lambda _: Fault.ERROR) as receiver:
-        async with here.channel(receiver, capacity=20) as channel:
-            await here.until(lambda: channel.idle, receiver)
-            for n in range(100):
-                here.reports.put(f"r{n}", 1)
-            assert here.sample("trivyop_webhook_dropped_total", reason="backlog") == 80
-            assert here.sample("trivyop_webhook_backlog") == 20
+    async with (
+        receiving(here.clock, misbehave=lambda _: Fault.ERROR) as receiver,
+        here.channel(receiver, capacity=20) as channel,
+    ):
+        await here.until(lambda: channel.idle, receiver)
+        for n in range(100):
+            here.reports.put(f"r{n}", 1)
+        assert here.sample("trivyop_webhook_dropped_total", reason="backlog") == 80
+        assert here.sample("trivyop_webhook_backlog") == 20
 
-            receiver.misbehave = lambda _: None
-            await here.until(lambda: channel.idle, receiver)
+        receiver.misbehave = lambda _: None
+        await here.until(lambda: channel.idle, receiver)
 
-            assert {name for _, name, _ in told(receiver.taken)} == {f"r{n}" for n in range(100)}
+        assert {name for _, name, _ in told(receiver.taken)} == {f"r{n}" for n in range(100)}
 
 
 async def test_a_refused_report_is_not_sent_again_until_it_or_the_endpoint_changes(here: World) -> None:
@@ -193,47 +197,47 @@ async def test_ten_thousand_events_through_every_fault_end_with_every_final_stat
     def misbehave(_: Request) -> Fault | None:
         return rng.choice(faults) if receiver.angry else None
 
-    async with receiving(here.clock, misbehave=misbehave) as receiver:
-        async with here.channel(receiver, concurrency=8) as channel:
-            version = 0
-            for n in range(10_000):
-                version += 1
-                name = f"r{rng.randrange(600)}"
-                if subject(name) in here.reports.present and rng.random() < 0.2:
-                    here.reports.delete(name, seen=rng.random() < 0.9)
-                else:
-                    here.reports.put(name, version, life=version)
-                if n % 100 == 0:
-                    aim = len(receiver.requests) + 10  # so that much happens in between
-                    await here.until(lambda aim=aim: len(receiver.requests) >= aim or channel.idle, receiver)
-            await here.until(lambda: channel.idle, receiver)
+    async with (
+        receiving(here.clock, misbehave=misbehave) as receiver,
+        here.channel(receiver, concurrency=8) as channel,
+    ):
+        for version in range(1, 10_001):
+            name = f"r{rng.randrange(600)}"
+            if subject(name) in here.reports.present and rng.random() < 0.2:
+                here.reports.delete(name, seen=rng.random() < 0.9)
+            else:
+                here.reports.put(name, version, life=version)
+            if version % 100 == 0:
+                aim = len(receiver.requests) + 10  # so that much happens in between
+                await here.until(lambda aim=aim: len(receiver.requests) >= aim or channel.idle, receiver)
+        await here.until(lambda: channel.idle, receiver)
 
-            last: dict[str, tuple[str, int]] = {}
-            for request in receiver.requests:
-                ((verb, name, seen),) = told([request])
-                if request.fault is not None and request not in receiver.taken:
-                    if request.fault is Fault.REFUSE and last.get(name, ("", 0))[0] != "delete":
-                        last.pop(name, None)  # it said itself that it does not want it
-                    continue
-                if seen >= 0 and name in last and last[name][1] > seen:
-                    raise AssertionError(f"{name}: {seen} after {last[name]}")
-                last[name] = (verb, seen)
-            refused = {one.key.name for one, _ in here.refusals}
-            for one, document in here.reports.present.items():
-                state = last.get(one.key.name)
-                final = ("update", document["report"]["version"])
-                assert state == final or one.key.name in refused
-            for name, (verb, _) in last.items():
-                if subject(name) not in here.reports.present and name not in refused:
-                    assert verb == "delete"
+        last: dict[str, tuple[str, int]] = {}
+        for request in receiver.requests:
+            ((verb, name, seen),) = told([request])
+            if request.fault is not None and request not in receiver.taken:
+                if request.fault is Fault.REFUSE and last.get(name, ("", 0))[0] != "delete":
+                    last.pop(name, None)  # it said itself that it does not want it
+                continue
+            if seen >= 0 and name in last and last[name][1] > seen:
+                raise AssertionError(f"{name}: {seen} after {last[name]}")
+            last[name] = (verb, seen)
+        refused = {one.key.name for one, _ in here.refusals}
+        for one, document in here.reports.present.items():
+            state = last.get(one.key.name)
+            final = ("update", document["report"]["version"])
+            assert state == final or one.key.name in refused
+        for name, (verb, _) in last.items():
+            if subject(name) not in here.reports.present and name not in refused:
+                assert verb == "delete"
 
-            receiver.angry = False
-            await channel.use(Access(endpoint="siem", url=receiver.url, fingerprint="2"))
-            await here.until(lambda: channel.idle, receiver)
-            latest = {name: version for verb, name, version in told(receiver.taken) if verb == "update"}
-            assert {
-                one.key.name: document["report"]["version"] for one, document in here.reports.present.items()
-            }.items() <= latest.items()
+        receiver.angry = False
+        await channel.use(Access(endpoint="siem", url=receiver.url, fingerprint="2"))
+        await here.until(lambda: channel.idle, receiver)
+        latest = {name: version for verb, name, version in told(receiver.taken) if verb == "update"}
+        assert {
+            one.key.name: document["report"]["version"] for one, document in here.reports.present.items()
+        }.items() <= latest.items()
 
 
 async def test_the_ledger_stays_small(here: World) -> None:

@@ -25,8 +25,9 @@ from prometheus_client.registry import Collector
 
 from trivyop.control.queue import Priority, WorkQueue
 from trivyop.controllers.mirror import Mirror
+from trivyop.controllers.series_bodies import Counts
 from trivyop.controllers.series_families import Family
-from trivyop.controllers.series_reading import READERS, ComplianceReading, Counts, Reading, counts_of
+from trivyop.controllers.series_reading import READERS, ComplianceReading, Reading, counts_of
 from trivyop.kube.client import Api
 from trivyop.kube.resources import EXPOSEDSECRETREPORTS, VULNERABILITYREPORTS, ObjectKey, Resource
 from trivyop.report.stored import StoredReport

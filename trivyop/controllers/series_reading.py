@@ -12,6 +12,15 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
+from trivyop.controllers.series_bodies import (
+    AuditReport,
+    ComplianceReport,
+    Counts,
+    ScanBody,
+    ScanReport,
+    Status,
+    Totals,
+)
 from trivyop.controllers.series_families import CONFIG_AUDITS_INFO, INFRA_INFO, ROLES_INFO, Family
 from trivyop.kube.objects import Object
 from trivyop.kube.resources import (
@@ -25,13 +34,11 @@ from trivyop.kube.resources import (
     VULNERABILITYREPORTS,
     Resource,
 )
-from trivyop.observe.exposition import show_labels, show_number
+from trivyop.observe.exposition import show_labels
 from trivyop.report.findings import Severity
 from trivyop.report.summary import SeverityCounts
 
 SEVERITIES = tuple(severity.title() for severity in Severity)  # as labels show them, worst first
-
-Counts = tuple[int, int, int, int, int]
 
 
 class Reading(msgspec.Struct, frozen=True, weakref=True):
@@ -79,159 +86,6 @@ def split_system(text: str) -> tuple[str, str, bool]:
     """Family, name, and whether it is past its end, of ``keys.OS``."""
     family, _, name = text.partition("/")
     return family, name.removesuffix("/eosl"), name.endswith("/eosl")
-
-
-# the bodies, as far as they count; the Go operator leaves out or writes null what is empty
-
-
-class _Summary(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    critical_count: int = 0
-    high_count: int = 0
-    medium_count: int = 0
-    low_count: int = 0
-    unknown_count: int = 0
-
-    @property
-    def counts(self) -> Counts:
-        return (self.critical_count, self.high_count, self.medium_count, self.low_count, self.unknown_count)
-
-
-class _Artifact(msgspec.Struct, frozen=True, gc=False):
-    repository: str = ""
-    tag: str = ""
-    digest: str = ""
-
-
-class _Registry(msgspec.Struct, frozen=True, gc=False):
-    server: str = ""
-
-
-class _System(msgspec.Struct, frozen=True, gc=False):
-    family: str = ""
-    name: str = ""
-    eosl: bool = False
-
-
-class _Vulnerability(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    vulnerability_id: str = msgspec.field(name="vulnerabilityID", default="")
-    resource: str = ""
-    installed_version: str = ""
-    fixed_version: str = ""
-    severity: str = ""
-    title: str = ""
-    published_date: str = ""
-    last_modified_date: str = ""
-    target: str = ""
-    class_: str = msgspec.field(name="class", default="")
-    package_type: str = ""
-    package_path: str = ""
-    score: float | None = None
-
-    def labels(self) -> str:
-        return show_labels(
-            installed_version=self.installed_version,
-            fixed_version=self.fixed_version,
-            published_date=self.published_date,
-            last_modified_date=self.last_modified_date,
-            resource=self.resource,
-            severity=self.severity.title(),
-            package_type=self.package_type,
-            pkg_path=self.package_path,
-            target=self.target,
-            class_=self.class_,
-            vuln_id=self.vulnerability_id,
-            vuln_title=self.title,
-            vuln_score="" if self.score is None else show_number(self.score),
-        )
-
-
-class _Secret(msgspec.Struct, frozen=True, gc=False):
-    category: str = ""
-    rule_id: str = msgspec.field(name="ruleID", default="")
-    target: str = ""
-    title: str = ""
-    severity: str = ""
-
-    def labels(self) -> str:
-        return show_labels(
-            secret_category=self.category,
-            secret_rule_id=self.rule_id,
-            secret_target=self.target,
-            secret_title=self.title,
-            severity=self.severity.title(),
-        )
-
-
-class _Check(msgspec.Struct, frozen=True, gc=False):
-    id: str = msgspec.field(name="checkID", default="")
-    title: str = ""
-    description: str = ""
-    category: str = ""
-    severity: str = ""
-    success: bool = False
-
-
-class _ScanBody(msgspec.Struct, frozen=True, gc=False):
-    artifact: _Artifact = _Artifact()
-    registry: _Registry = _Registry()
-    os: _System = _System()
-    summary: _Summary = _Summary()
-    vulnerabilities: tuple[_Vulnerability, ...] | None = None
-    secrets: tuple[_Secret, ...] | None = None
-
-
-class _AuditBody(msgspec.Struct, frozen=True, gc=False):
-    summary: _Summary = _Summary()
-    checks: tuple[_Check, ...] | None = None
-
-
-class ScanReport(Object, frozen=True, gc=False):
-    """A report on an image."""
-
-    report: _ScanBody = _ScanBody()
-
-
-class AuditReport(Object, frozen=True, gc=False):
-    """A report on a resource."""
-
-    report: _AuditBody = _AuditBody()
-
-
-class _Standard(msgspec.Struct, frozen=True, gc=False):
-    title: str = ""
-    description: str = ""
-
-
-class _Spec(msgspec.Struct, frozen=True, gc=False):
-    compliance: _Standard = _Standard()
-
-
-class _Totals(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    fail_count: int = 0
-    pass_count: int = 0
-
-
-class _Control(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    id: str = ""
-    name: str = ""
-    severity: str = ""
-    total_fail: int | None = None  # of a control that no check answers
-
-
-class _Controls(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    control_check: tuple[_Control, ...] | None = None
-
-
-class _Status(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    summary: _Totals | None = None
-    summary_report: _Controls | None = None
-
-
-class ComplianceReport(Object, frozen=True, gc=False):
-    """A report on compliance with a benchmark."""
-
-    spec: _Spec = _Spec()
-    status: _Status | None = None
 
 
 def read_vulnerabilities(report: ScanReport) -> Reading:
@@ -282,8 +136,8 @@ def read_checks(report: AuditReport, prefix: str) -> Reading:
 
 def read_compliance(report: ComplianceReport) -> ComplianceReading:
     """What a ClusterComplianceReport says; nothing of controls if it is one with all details."""
-    standard, status = report.spec.compliance, report.status or _Status()
-    totals = status.summary or _Totals()
+    standard, status = report.spec.compliance, report.status or Status()
+    totals = status.summary or Totals()
     controls: dict[str, int] = {}
     for control in (status.summary_report and status.summary_report.control_check) or ():
         if control.total_fail is not None:
@@ -302,7 +156,7 @@ def counts_of(counts: SeverityCounts) -> Counts:
     return (counts.critical, counts.high, counts.medium, counts.low, counts.unknown)
 
 
-def _image(body: _ScanBody) -> str:
+def _image(body: ScanBody) -> str:
     artifact = body.artifact
     return sys.intern(image_labels(body.registry.server, artifact.repository, artifact.tag, artifact.digest))
 

@@ -371,7 +371,7 @@ def test_metric_that_fails_takes_no_other_with_it(monkeypatch: pytest.MonkeyPatc
     world = World()
     world.write(VULNERABILITYREPORTS, report(counts=(1, 0, 0, 0, 0)))
     world.write(CONFIGAUDITREPORTS, report("pod-web", container="", counts=(0, 1, 0, 0, 0)))
-    monkeypatch.setattr("trivyop.controllers.series.split_image", lambda _text: 1 / 0)
+    monkeypatch.setattr("trivyop.controllers.series_scrape.split_image", lambda _text: 1 / 0)
 
     served = {name for name, _ in world.scrape()}
 

@@ -232,7 +232,7 @@ async def test_outdated_version_is_found_in_what_was_applied(tmp_path: Path) -> 
     """The server has converted it; what was applied is in the note of kubectl."""
     rules = [{"host": "example.com"}]
     applied = (
-        '{"apiVersion":"extensions/v1beta1","kind":"Ingress",'
+        '{"apiVersion":"networking.k8s.io/v1beta1","kind":"Ingress",'
         '"metadata":{"name":"old","namespace":"shop"},"spec":{"rules":[]}}'
     )
     ingress: Json = {

@@ -6,6 +6,7 @@ says what it was made from, also when the mirror is behind or ahead.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,8 @@ _STRUCTS: dict[Resource, type[Object]] = {
     RESOURCES[kind]: struct for kind, struct in WORKLOAD_STRUCTS.items()
 }
 """Workloads have their state from what stores keep of them."""
+_FORMER_GROUPS = ("extensions", "apps")  # where kinds were before they had a group of their own
+_VERSION = re.compile(r"v[0-9]+(?:(?:alpha|beta)[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +59,22 @@ def build_manifest(data: bytes, resource: Resource) -> Manifest:
 def _document(data: bytes, resource: Resource, annotations: dict[str, str] | None) -> bytes:
     """The object without what managers and kubectl note in it.
 
-    Where it was applied in another version than the server keeps it in, what was applied: the server has
-    converted that, and a check for outdated versions could not find anything.
+    Where it was applied in another version than the server keeps it in, it has that version: the server has
+    converted it, and a check for outdated versions could not find anything. All else is what the server has,
+    because it is what counts, and because anybody may write an annotation.
     """
-    applied = applied_version(annotations)
-    if applied not in ("", resource.api_version):
-        manifest = orjson.loads((annotations or {})[LAST_APPLIED])
-        if manifest.get("kind") == resource.kind:
-            return orjson.dumps(manifest)
     document: dict[str, Any] = orjson.loads(data)
     meta = document["metadata"]
     meta.pop("managedFields", None)
     if LAST_APPLIED in (meta.get("annotations") or {}):
         del meta["annotations"][LAST_APPLIED]
+    applied = applied_version(annotations)
+    if applied not in ("", resource.api_version) and _is_version_of(applied, resource):
+        document["apiVersion"] = applied
     return orjson.dumps(document)
+
+
+def _is_version_of(api_version: str, resource: Resource) -> bool:
+    """Whether a kind has, or once had, such a version."""
+    group, _, version = api_version.rpartition("/")
+    return _VERSION.fullmatch(version) is not None and group in (resource.group, *_FORMER_GROUPS)

@@ -15,8 +15,9 @@ from typing import Any
 import msgspec
 import orjson
 
-# A sign, a fraction, an exponent, or more digits than surely fit; a match inside of a string does no harm.
-_AWKWARD = re.compile(rb"[:,\[]\s*(?:-|\d+[.eE]|\d{19})")
+# A sign, a fraction, an exponent, or too many digits: first a quick look, then one outside of strings.
+_PERHAPS_AWKWARD = re.compile(rb"[:,\[]\s*(?:-|\d+[.eE]|\d{19})")
+_AWKWARD = re.compile(rb'"(?:[^"\\]|\\.)*"|(-\d|\d+[.eE]|\d{19})')
 _UNSAFE = re.compile(r"[^\x20-\x7e]")
 _COMMENT = b"#\n"  # what does not begin with a brace is read as YAML
 
@@ -42,7 +43,7 @@ class Written(msgspec.Struct, frozen=True):
 def write_document(document: bytes) -> Written:
     """The document as a file; ``ValueError`` if it is not JSON."""
     family = _FAMILY.decode(document)
-    if _AWKWARD.search(document) is None:
+    if not _has_awkward_numbers(document):
         return Written(family, ".json", document)
     plain = orjson.dumps(_decode(document)).decode()
     return Written(family, ".yaml", _COMMENT + _UNSAFE.sub(_escaped, plain).encode("ascii"))
@@ -54,6 +55,12 @@ def family_of(document: bytes) -> Family:
         return _FAMILY.decode(document)
     except msgspec.MsgspecError:
         return Family()
+
+
+def _has_awkward_numbers(document: bytes) -> bool:
+    if _PERHAPS_AWKWARD.search(document) is None:
+        return False
+    return any(found[1] for found in _AWKWARD.finditer(document))
 
 
 def _decode(document: bytes) -> Any:

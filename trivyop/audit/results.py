@@ -3,7 +3,8 @@
 Promises: every subject has an answer. One that Trivy did not look at is unparsable, with Trivy's own words
 for it if it had any; it never ends as an empty outcome. What others are in the batch makes no difference:
 Trivy evaluates a check that is for pods on all resources as soon as there is one pod among them, which is
-taken out again here. Custom policies find nothing on kinds that they are not for.
+taken out again here. What Trivy adds to resources before it evaluates checks, the name of the file among it,
+is not in messages. Custom policies find nothing on kinds that they are not for.
 """
 
 from __future__ import annotations
@@ -46,6 +47,9 @@ _LINES: msgspec.json.Decoder[_Target | _Told | _Failed | int] = msgspec.json.Dec
     _Target | _Told | _Failed | int
 )
 _LOGGED = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S+)')
+_ADDED = '"__defsec_metadata": '
+_ADDED_FIRST = re.compile(r'"__defsec_metadata": \{[^{}]*\}, ')
+_ADDED_LAST = re.compile(r'(?:, )?"__defsec_metadata": \{[^{}]*\}')
 _PATH = re.compile(r"(?:[^\s/]*/)+(?=[^\s/]+\.rego)")
 _CRASHED = "Error occurred while applying rule from check"
 _NOT_PARSED = "Failed to parse file"
@@ -153,7 +157,7 @@ def _by_target(
                 told.append(one)
             case _Failed(number, status, message):
                 if status == "FAIL":
-                    results.append((number, message))
+                    results.append((number, without_added(message)))
             case number:
                 results.append((number, None))
     yield target, results
@@ -187,6 +191,11 @@ def _speaks_of(owners: Mapping[str, Sequence[CustomPolicy]], namespace: str, kin
 def logged(line: str) -> dict[str, str]:
     """The named values in a line of Trivy's log."""
     return {name: _unquoted(value) for name, value in _LOGGED.findall(line)}
+
+
+def without_added(message: str) -> str:
+    """A message that may quote parts of the resource, with nothing in it that the resource does not have."""
+    return _ADDED_LAST.sub("", _ADDED_FIRST.sub("", message)) if _ADDED in message else message
 
 
 def without_path(message: str) -> str:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-import math
 import random
 from bisect import bisect_left
 from collections import OrderedDict, deque
@@ -27,7 +26,6 @@ from typing import Generic, Protocol, Self, TypeVar
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 from trivyop.control.backoff import half_jitter
 from trivyop.control.clock import Clock, Timer
@@ -188,7 +186,7 @@ class _Histograms(Collector):
         family = HistogramMetricFamily(self._name, self._text, labels=_LABELS)
         for name, noted in self._queues.items():
             durations = self._read(noted)
-            bounds = [floatToGoString(bound) for bound in (*durations.bounds, math.inf)]
+            bounds = [*(str(float(bound)) for bound in durations.bounds), "+Inf"]
             buckets = list(zip(bounds, itertools.accumulate(durations.counts), strict=True))
             family.add_metric([name], buckets=buckets, sum_value=durations.total)
         return (family,)

@@ -15,6 +15,7 @@ from pathlib import Path
 from prometheus_client.metrics_core import Metric
 
 from trivyop.app import Operator
+from trivyop.cli.log_events import MEANINGS, find_events
 from trivyop.controllers.series_families import FAMILIES
 from trivyop.kube.client import Api
 from trivyop.kube.config import Access, ClusterConfig
@@ -108,6 +109,20 @@ async def _nowhere() -> Access:
     raise AssertionError("nothing is asked of a cluster here")
 
 
+def build_events_table() -> str:
+    """Every event of the operator's log."""
+    rows = [
+        (
+            f"`{event.name}`",
+            ", ".join(event.levels),
+            ", ".join(f"`{key}`" for key in event.keys),
+            MEANINGS.get(event.name, ""),
+        )
+        for event in find_events()
+    ]
+    return _table(("Event", "Level", "Keys", "Meaning"), rows)
+
+
 def build_failures_table() -> str:
     """Every class of failure: what it means, what helps, when it is tried again."""
     rows = [
@@ -147,6 +162,7 @@ def build_pages(docs: Path = _DOCS) -> dict[Path, str]:
         docs / "metrics.md": _replaced(
             docs / "metrics.md", metrics=build_metrics_table(), series=build_series_table()
         ),
+        docs / "logs.md": _replaced(docs / "logs.md", events=build_events_table()),
         docs / "troubleshooting.md": _replaced(docs / "troubleshooting.md", failures=build_failures_table()),
     }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from trivyop.cli.log_events import MEANINGS, find_events
 from trivyop.cli.reference import build_failures_table, build_metrics_table, build_pages
 from trivyop.report import keys
 from trivyop.trivy.failures import FailureClass
@@ -16,7 +17,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 
 
-@pytest.mark.parametrize("page", ["settings.md", "metrics.md", "troubleshooting.md"])
+@pytest.mark.parametrize("page", ["settings.md", "metrics.md", "logs.md", "troubleshooting.md"])
 def test_generated_tables_are_up_to_date(page: str) -> None:
     """Write them anew with ``make docs``."""
     assert (DOCS / page).read_text() == build_pages()[DOCS / page]
@@ -37,6 +38,11 @@ def test_metrics_have_their_labels_and_a_meaning() -> None:
     assert "| `trivyop_scan_failures_total` | counter | `class` | " in table
     assert "| `trivyop_scans` | gauge | `phase` | " in table
     assert "| `trivyop_api_requests_total` | counter | `verb`, `resource`, `code` | " in table
+
+
+def test_every_log_event_has_a_meaning_and_no_meaning_is_left_over() -> None:
+    """Meanings are in `trivyop/cli/log_events.py`."""
+    assert {event.name for event in find_events()} == MEANINGS.keys()
 
 
 def test_page_without_its_markers_is_an_error(tmp_path: Path) -> None:

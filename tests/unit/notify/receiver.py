@@ -31,6 +31,7 @@ class Fault(StrEnum):
     TIMEOUT = "408"
     REDIRECT = "redirect"
     REFUSE = "400"
+    UNAUTHORIZED = "401"
 
 
 TAKEN_IN = frozenset({Fault.SLOW_BODY, Fault.ENDLESS_BODY, Fault.LOST_ANSWER})
@@ -87,7 +88,7 @@ class Receiver:
             case Fault.RESET | Fault.LOST_ANSWER:
                 assert request.transport is not None
                 request.transport.abort()
-            case Fault.ERROR | Fault.TIMEOUT | Fault.REFUSE:
+            case Fault.ERROR | Fault.TIMEOUT | Fault.REFUSE | Fault.UNAUTHORIZED:
                 return web.Response(status=int(fault.value), text="no, because")
             case Fault.BUSY:
                 return web.Response(status=429, headers={"Retry-After": "7"})

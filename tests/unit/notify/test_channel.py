@@ -13,6 +13,8 @@ from tests.unit.notify.world import NAMESPACE, World, subject, uid_of, world
 from trivyop.kube.resources import CONFIGMAPS
 from trivyop.notify.delivery import Access
 
+REFUSALS = (Fault.REFUSE, Fault.UNAUTHORIZED)
+
 
 @pytest.fixture
 async def here() -> AsyncGenerator[World]:
@@ -216,7 +218,7 @@ async def test_ten_thousand_events_through_every_fault_end_with_every_final_stat
         for request in receiver.requests:
             ((verb, name, seen),) = told([request])
             if request.fault is not None and request not in receiver.taken:
-                if request.fault is Fault.REFUSE and last.get(name, ("", 0))[0] != "delete":
+                if request.fault in REFUSALS and last.get(name, ("", 0))[0] != "delete":
                     last.pop(name, None)  # it said itself that it does not want it
                 continue
             if seen >= 0 and name in last and last[name][1] > seen:

@@ -5,25 +5,28 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from tests.e2e.programs import ROOT, Done, run
+from tests.alerts.definitions import (
+    COMPONENTS,
+    DASHBOARD,
+    RULES,
+    Json,
+    alerts,
+    filled_in,
+    groups,
+    queries,
+    rules,
+)
+from tests.e2e.programs import ROOT, run
+from tests.e2e.prometheus import needs_promtool, promtool
 from trivyop.cli.reference import build_metrics_table
 from trivyop.controllers.series_families import FAMILIES
 from trivyop.sandbox.programs import kubectl
-
-Json = dict[str, Any]
-RULES = ROOT / "manifests/prometheus/prometheusrule.yaml"
-DASHBOARD: Json = json.loads((ROOT / "manifests/grafana/trivyop.json").read_text())
-COMPONENTS = ROOT / "deploy/kustomize/components"
-PROMTOOL = shutil.which("promtool")
-needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (package prometheus)")
 
 _METRIC = re.compile(r"(?:\b[a-z_]+:)?\btrivy(?:op)?_\w+(?::\w+)?")  # recorded ones have colons
 _QUOTED = re.compile(r"`(\w+)`")
@@ -31,25 +34,6 @@ _SUFFIX = re.compile(r"_(bucket|sum|count)$")
 # Of the Prometheus client, about the process; not in our reference.
 _OF_THE_CLIENT = {"process_resident_memory_bytes", "process_cpu_seconds_total"}
 _OF_PROMETHEUS = {"instance", "job", "le"}
-# Asked for by Grafana, with values that fit.
-_VARIABLES = {"$__rate_interval": "5m", "$__range": "1h", "$namespace": ".*"}
-
-
-@cache
-def rules() -> tuple[Json, ...]:
-    groups = yaml.safe_load(RULES.read_text())["spec"]["groups"]
-    return tuple(rule for group in groups for rule in group["rules"])
-
-
-def alerts() -> list[Json]:
-    return [rule for rule in rules() if "alert" in rule]
-
-
-def queries() -> Iterator[tuple[str, str]]:
-    """Every query of the dashboard, with the panel's title."""
-    for panel in DASHBOARD["panels"]:
-        for target in panel.get("targets", ()):
-            yield panel["title"], target["expr"]
 
 
 @cache
@@ -83,20 +67,15 @@ def labels_in(query: str) -> frozenset[str]:
     }
 
 
-async def promtool(*arguments: str | Path) -> Done:
-    assert PROMTOOL is not None
-    return await run(PROMTOOL, *arguments)
-
-
-def write_rules(directory: Path, groups: object) -> Path:
+def write_rules(directory: Path, content: object) -> Path:
     path = directory / "rules.yaml"
-    path.write_text(yaml.safe_dump({"groups": groups}))
+    path.write_text(yaml.safe_dump({"groups": content}))
     return path
 
 
 @needs_promtool
 async def test_rules_are_what_prometheus_takes(tmp_path: Path) -> None:
-    path = write_rules(tmp_path, yaml.safe_load(RULES.read_text())["spec"]["groups"])
+    path = write_rules(tmp_path, groups())
 
     checked = await promtool("check", "rules", path)
 
@@ -105,11 +84,11 @@ async def test_rules_are_what_prometheus_takes(tmp_path: Path) -> None:
 
 @needs_promtool
 async def test_alerts_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
-    groups = yaml.safe_load(RULES.read_text())["spec"]["groups"]
-    for group in groups:
+    silent = groups()
+    for group in silent:
         for rule in group["rules"]:
             rule.pop("annotations", None)
-    write_rules(tmp_path, groups)
+    write_rules(tmp_path, silent)
     shutil.copy(Path(__file__).parent / "rules_test.yaml", tmp_path)
 
     tested = await promtool("test", "rules", tmp_path / "rules_test.yaml")
@@ -129,13 +108,9 @@ def test_every_alert_is_tested_to_fire_and_not_to_fire() -> None:
 @needs_promtool
 async def test_queries_of_the_dashboard_parse(tmp_path: Path) -> None:
     """As rules that record them, because promtool checks those."""
-    recorded: list[Json] = []
-    for number, (_, query) in enumerate(queries()):
-        asked = query
-        for variable, value in _VARIABLES.items():
-            asked = asked.replace(variable, value)
-        assert "$" not in asked
-        recorded.append({"record": f"query_{number}", "expr": asked})
+    recorded = [
+        {"record": f"query_{number}", "expr": filled_in(query)} for number, (_, query) in enumerate(queries())
+    ]
     path = write_rules(tmp_path, [{"name": "dashboard", "rules": recorded}])
 
     checked = await promtool("check", "rules", path)

@@ -23,6 +23,7 @@ from trivyop.observe.exposition import OPEN_METRICS_END
 from trivyop.observe.health import Health
 
 _GZIP_LEVEL = 1  # a tenth of the size for a few milliseconds per megabyte; more effort gains little
+_SCRAPE_SECONDS = 60.0  # whoever reads more slowly keeps us from letting go of what it reads
 _GZIP_FORMAT = zlib.MAX_WBITS | 16
 
 
@@ -61,7 +62,8 @@ def build_application(
         text = encode(registry)
         end = OPEN_METRICS_END if text.endswith(OPEN_METRICS_END) else b""
         pieces = chain((text.removesuffix(end),), series.chunks() if series is not None else (), (end,))
-        return await _stream(request, pieces, content_type)
+        async with asyncio.timeout(_SCRAPE_SECONDS):
+            return await _stream(request, pieces, content_type)
 
     async def alive(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")

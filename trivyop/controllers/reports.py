@@ -226,7 +226,7 @@ class Reports:
             self._metrics.writes.labels(resource.kind, "unchanged").inc()
             return None
         try:
-            report = await self._send(resource, key, report, before)
+            size = await self._send(resource, key, report, before)
         except NotFoundError as error:  # its namespace goes, or somebody deleted the kind
             self._metrics.writes.labels(resource.kind, "gone").inc()
             self._refuse(resource, key, error)
@@ -238,7 +238,7 @@ class Reports:
                 log.warning("report_refused", kind=resource.kind, report=str(key), error=str(error))
             return refusal
         self._refusals.pop((resource, key), None)
-        self._metrics.wrote(resource.kind, size_of(report), truncated=keys.OMITTED in meta["annotations"])
+        self._metrics.wrote(resource.kind, size, truncated=keys.OMITTED in meta["annotations"])
         return None
 
     def _refuse(self, resource: Resource, key: ObjectKey, error: TerminalError) -> Refusal:
@@ -251,11 +251,13 @@ class Reports:
 
     async def _send(
         self, resource: Resource, key: ObjectKey, report: dict[str, Any], before: StoredReport | None
-    ) -> dict[str, Any]:
-        budget = min(self._budget_bytes, size_of(report))
+    ) -> int:
+        """Write it, smaller if need be; returns how many bytes were taken."""
+        size = size_of(report)
+        budget = min(self._budget_bytes, size)
         for _ in range(_SMALLER):
             try:
-                return await self._put(resource, key, report, before)
+                await self._put(resource, key, report, before)
             except TooLargeError as error:
                 budget //= 2
                 log.warning(
@@ -266,11 +268,15 @@ class Reports:
                     error=str(error),
                 )
                 report = await asyncio.to_thread(seal, report, budget)
-        return await self._put(resource, key, report, before)
+                size = size_of(report)
+            else:
+                return size
+        await self._put(resource, key, report, before)
+        return size
 
     async def _put(
         self, resource: Resource, key: ObjectKey, report: dict[str, Any], before: StoredReport | None
-    ) -> dict[str, Any]:
+    ) -> None:
         if before is not None and not before.content_hash:
             await self._take_over(resource, key)
         answer = await self._api.apply(resource, report, metadata_only=True)
@@ -278,7 +284,6 @@ class Reports:
         written = StoredReport.parse(Object(metadata=stored))
         if self._mirror(resource).get(key) != written:  # the informer may have been faster than the answer
             self._ahead[resource].put(key, written)
-        return report
 
     async def _take_over(self, resource: Resource, key: ObjectKey) -> None:
         """Own the fields of a report that another program wrote, so that applying ours leaves none behind."""

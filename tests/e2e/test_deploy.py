@@ -20,6 +20,8 @@ from tests.e2e.pod_security import violations
 from tests.e2e.programs import ROOT, Kubectl, processes_of, run
 from trivyop.kube.client import Api
 from trivyop.kube.resources import (
+    CLUSTERRBACASSESSMENTREPORTS,
+    CONFIGAUDITREPORTS,
     DEPLOYMENTS,
     EVENTS,
     EXPOSEDSECRETREPORTS,
@@ -163,7 +165,7 @@ async def test_base_applies_without_a_warning_and_goes_without_a_trace(tmp_path:
 
 
 async def test_shipped_operator_does_its_work_within_its_permissions(tmp_path: Path) -> None:
-    """All of it: scans, Events of a failure, a rescan on request; and nothing is answered "forbidden"."""
+    """Scans, Events of a failure, a rescan on request, audits; and nothing is answered "forbidden"."""
     metrics, probes = free_ports(2)
     async with running_cluster(tmp_path, labelled(OURS)) as cluster:
         kubectl = Kubectl(tmp_path, cluster.sandbox.kubeconfig())
@@ -195,7 +197,9 @@ async def test_shipped_operator_does_its_work_within_its_permissions(tmp_path: P
             VULNERABILITYREPORTS,
             "shop",
         )
-        running = processes_of(tmp_path)
+        await cluster.until(lambda found: len(found) >= 2, CONFIGAUDITREPORTS, seconds=120)
+        await cluster.until(lambda found: len(found) >= 2, CLUSTERRBACASSESSMENTREPORTS, seconds=120)
+        running = [process for process in processes_of(tmp_path) if "trivyop run" in process]
         await kubectl("delete", "-k", overlay, "--ignore-not-found")
         left = processes_of(tmp_path)
         requests = requests_of_operator(cluster)

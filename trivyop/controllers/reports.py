@@ -281,7 +281,7 @@ class Reports:
             await self._take_over(resource, key)
         answer = await self._api.apply(resource, report, metadata_only=True)
         stored = msgspec.convert(answer["metadata"], ObjectMeta)
-        written = StoredReport.parse(Object(metadata=stored))
+        written = self._view.stored(Object(metadata=stored))
         if self._mirror(resource).get(key) != written:  # the informer may have been faster than the answer
             self._ahead[resource].put(key, written)
 

@@ -174,7 +174,7 @@ class View:
             resource,
             Object,
             watched if resource.namespaced else ("",),
-            transform=lambda report: StoredReport.parse(report, self._report_labels),
+            transform=self.stored,
             metadata_only=True,
             indexes={BY_OWNER: lambda report: (report.owner,), BY_DIGEST: _digests},
             may_miss=may_miss,
@@ -213,6 +213,10 @@ class View:
                 metrics=self._metrics,
             )
         return Mirror(resource, informers)
+
+    def stored(self, report: Object) -> StoredReport:
+        """What the mirrors keep of a report."""
+        return StoredReport.parse(report, self._report_labels)
 
     @property
     def _needed(self) -> tuple[Mirror[Any], ...]:

@@ -102,6 +102,8 @@ class World:
             kind: Mirror(kind, {"": cast("Informer[StoredReport]", told)}) for kind, told in self.told.items()
         }
         view = View.__new__(View)
+        view._report_labels = ("team",)  # kept of reports that are written as of those that are told
+        self.view = view
         view.reports, view.audit_reports = mirrors, {}
         view.cluster_sboms = mirrors[CLUSTERSBOMREPORTS]
         view.cluster_vulnerabilities = mirrors[CLUSTERVULNERABILITYREPORTS]
@@ -130,7 +132,7 @@ class World:
             uid=self.server.uid,
             annotations={keys.CONTENT_HASH: content, keys.IMAGE_DIGEST: content},
         )
-        return StoredReport.parse(Object(metadata=meta))
+        return self.view.stored(Object(metadata=meta))
 
     def digest(self) -> str | None:
         """The digest that the report counts as being of."""
@@ -188,6 +190,15 @@ async def test_report_that_somebody_changes_after_us_is_as_they_left_it(world: W
 
     world.informer.begin_list()
     world.informer.complete_list(replace(second, digest="theirs"))
+
+    assert world.digest() == "theirs"
+
+
+async def test_what_was_written_need_not_be_remembered_once_it_is_told(world: World) -> None:
+    """Else it would hide what others make of the report, and be kept for good."""
+    written = await world.write("a")
+    world.informer.tell(written)
+    world.informer.tell(replace(written, digest="theirs"))
 
     assert world.digest() == "theirs"
 

@@ -1,4 +1,4 @@
-"""`trivyop`, with the longest step of its event loop since the last SIGUSR1 written down at the end.
+"""`trivyop`, with the longest step of its event loop since the last SIGHUP written down at the end.
 
 What counts is the time that the step computed, so other programs on the machine make no difference. How long
 a thread keeps the interpreter to itself is not seen here, but by ``tests/bench``.
@@ -32,7 +32,7 @@ def start_over(_signal: int, _frame: object) -> None:
 
 if __name__ == "__main__":
     asyncio.Handle._run = measured  # pyright: ignore[reportAttributeAccessIssue]
-    signal.signal(signal.SIGUSR1, start_over)
+    signal.signal(signal.SIGHUP, start_over)
     code = main(sys.argv[1:])
     print(json.dumps({"event": "longest_step", **longest}), flush=True)
     sys.exit(code)

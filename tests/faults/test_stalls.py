@@ -24,7 +24,7 @@ async def test_no_step_of_the_event_loop_is_long_while_a_big_result_is_taken_in(
         await use_no_database(cluster)
         async with replica(cluster, "busy", program=(sys.executable, str(MEASURED))) as busy:
             await busy.until_told("operator_running")
-            busy.process.send_signal(signal.SIGUSR1)  # what it loads to begin with is another matter
+            busy.process.send_signal(signal.SIGHUP)  # what it loads to begin with is another matter
             await cluster.create(bare_pod(0), bare_pod(1))
             await cluster.until_reported("shop/Pod/w0/app", "shop/Pod/w1/app", seconds=120)
             await cluster.until_settled()

@@ -21,6 +21,7 @@ from typing import Final, TypeAlias
 
 import structlog
 
+from trivyop.audit.bundle import ChecksBundle
 from trivyop.audit.cores import usable_cores
 from trivyop.audit.engine import AuditError, AuditFailure, Crash, Engine, Outcome, Subject
 from trivyop.audit.keeper import ChangedHandler, PolicyKeeper, ProblemsHandler
@@ -80,7 +81,13 @@ class Auditor:
         self._clock = clock
         self._metrics = metrics
         self._processes = settings.audit.processes or usable_cores()
-        self._keeper = PolicyKeeper(engine, clock=clock, metrics=metrics)
+        wants_bundle = settings.audit.use_builtin_policies
+        self._keeper = PolicyKeeper(engine, clock=clock, metrics=metrics, awaits_bundle=wants_bundle)
+        self._bundle = (
+            ChecksBundle(settings, engine, self._keeper, clock=clock, metrics=metrics)
+            if wants_bundle
+            else None
+        )
         self._lanes: dict[bool, deque[_Waiting]] = {True: deque(), False: deque()}  # by urgency
         self._runs: list[_Run] = []
         self._wake = asyncio.Event()
@@ -113,10 +120,6 @@ class Auditor:
     def set_policies(self, data: Mapping[str, str] | None) -> tuple[PolicyProblem, ...]:
         """Take what the ConfigMap says; comes into force once it was tried. See ``PolicyKeeper``."""
         return self._keeper.set_policies(data)
-
-    def set_bundle(self, directory: str, digest: str) -> None:
-        """Have Trivy's own checks read from a directory; see ``bundle.py``."""
-        self._keeper.set_bundle(directory, digest)
 
     def set_cluster_version(self, version: str) -> None:
         """Version of Kubernetes, like "1.36.0"; "" if unknown."""
@@ -153,6 +156,8 @@ class Auditor:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._keeper.run(), name="audit/policies")
+                if self._bundle is not None:
+                    group.create_task(self._bundle.run(), name="audit/bundle")
                 await self._keeper.wait_ready()
                 await self._serve(group)
         finally:

@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 _RETRY_BASE_SECONDS: Final = 5.0
 _RETRY_MAX_SECONDS: Final = 300.0
+BUNDLE: Final = "checks-bundle"
 _MAX_CRASHES: Final = 100  # told of one by one
 
 ChangedHandler = Callable[[frozenset[str] | None], None]
@@ -37,7 +38,10 @@ ProblemsHandler = Callable[[tuple[PolicyProblem, ...]], None]
 class PolicyKeeper:
     """Owns the policies. ``run`` has to run beside it."""
 
-    def __init__(self, engine: Engine, *, clock: Clock, metrics: AuditMetrics) -> None:
+    def __init__(
+        self, engine: Engine, *, clock: Clock, metrics: AuditMetrics, awaits_bundle: bool = False
+    ) -> None:
+        """``awaits_bundle``: nothing is known before ``set_bundle`` was called."""
         self._engine = engine
         self._clock = clock
         self._metrics = metrics
@@ -48,8 +52,11 @@ class PolicyKeeper:
         self._unusable: dict[str, str] = {}
         self._crashes: dict[tuple[str, str], str] = {}  # by check and subject
         self._bundle = ("", "")
+        self._bundle_known = not awaits_bundle
+        self._bundle_problem = ""
         self._work = asyncio.Event()
         self._ready = asyncio.Event()
+        self._given = False  # whether it is known what the ConfigMap says
         self._asked = Policies()  # the last that were tried, with what was refused of them
         self._changed: list[ChangedHandler] = []
         self._problem_handlers: list[ProblemsHandler] = []
@@ -73,6 +80,8 @@ class PolicyKeeper:
         found |= {PolicyProblem(policy, message) for policy, message in self._unusable.items()}
         for (check, subject), message in self._crashes.items():
             found.add(PolicyProblem(self._policy_of(check), f"crashed on {subject}: {message}"))
+        if self._bundle_problem:
+            found.add(PolicyProblem(BUNDLE, self._bundle_problem))
         return tuple(sorted(found))
 
     def add_handler(self, handler: ChangedHandler) -> None:
@@ -90,14 +99,24 @@ class PolicyKeeper:
     def set_policies(self, data: Mapping[str, str] | None) -> tuple[PolicyProblem, ...]:
         """Take what the ConfigMap says, None without one; what is wrong with it at first sight."""
         wanted, self._parse_problems = parse_policies(data)
+        self._given = True
         self._want(wanted)
         self._tell_problems()
         return self._parse_problems
 
     def set_bundle(self, directory: str, digest: str) -> None:
         """Have Trivy's own checks read from a directory, "" for those that are part of Trivy."""
+        if self._bundle_known and self._bundle == (directory, digest):
+            return
+        self._bundle_known = True
         self._bundle = (directory, digest)
-        self._want(self._wanted if self._wanted is not None else self._asked)
+        if self._given:
+            self._want(self._wanted if self._wanted is not None else self._asked)
+
+    def set_bundle_problem(self, message: str) -> None:
+        """What is wrong with the bundle, "" for nothing."""
+        self._bundle_problem = message
+        self._tell_problems()
 
     def set_cluster_version(self, version: str) -> None:
         """Version of Kubernetes, like "1.36.0": some checks depend on it."""
@@ -163,7 +182,7 @@ class PolicyKeeper:
         if not self.version:
             self.version = await self._engine.version()
         wanted = self._wanted
-        if wanted is None:
+        if wanted is None or not self._bundle_known:
             return
         accepted, problems = await self._engine.examine(wanted)
         if self._wanted is not wanted:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -41,7 +42,7 @@ DEFAULT_DIGEST_SECONDS = 900.0
 _CAPACITY = 10_000
 _BODY_SECONDS = 2.0  # how much later than the news of a deletion its content may come in
 _MANY = 200  # compared without letting others run
-_MAX_NOTES = 10_000  # in one digest
+_MAX_NOTES = 5_000  # in one digest
 _LAST_WORDS_SECONDS = 5.0
 _LOAD_SECONDS = (1.0, 60.0)
 
@@ -365,7 +366,7 @@ class Channel:
             self._telling.held_back(one)
             return
         await self._telling.wait_announced(subject)
-        slim = Prepared(one.subject, slimmed(one.event), None, one.ids)
+        slim = replace(one, event=slimmed(one.event), diff=None)
         prepared.append((slim, note))
 
     async def _send_patiently(self, messages: Iterable[Message]) -> RefusedError | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,7 +50,15 @@ class Reports:
         self.blind = False
         self.handlers: list[Callable[[Subject], None]] = []
 
-    def put(self, name: str, version: int, *, life: int = 0, rows: Sequence[Any] = ()) -> None:
+    def put(
+        self,
+        name: str,
+        version: int,
+        *,
+        life: int = 0,
+        rows: Sequence[Any] = (),
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
         one = subject(name)
         self.present[one] = {
             "apiVersion": "aquasecurity.github.io/v1alpha1",
@@ -59,6 +67,7 @@ class Reports:
                 "name": name,
                 "namespace": "shop",
                 "uid": uid_of(name, life),
+                "labels": dict(labels or {}),
                 "annotations": {"trivyop.dev/content-hash": str(version)},
             },
             "report": {"version": version, "vulnerabilities": list(rows), "summary": {}},

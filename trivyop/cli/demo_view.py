@@ -129,7 +129,8 @@ def further(kubeconfig: Path, metrics: str, *, once: bool) -> str:
         "  kubectl get vulnerabilityreports -A -o wide",
         "  kubectl get exposedsecretreports -A -o wide",
         "  kubectl get configauditreports,rbacassessmentreports -A -o wide",
-        "  kubectl get imagescans -n trivy-system",
+        "  kubectl get clusterinfraassessmentreports,clustervulnerabilityreports -o wide",
+        "  kubectl get imagescans,nodescans -A",
         f"  kubectl describe vuln -n shop -l {keys.RESOURCE_KIND}=StatefulSet",
         f"  curl {metrics}/metrics",
     ]

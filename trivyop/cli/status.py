@@ -17,6 +17,7 @@ import orjson
 
 from trivyop.cli.cluster import DEFAULT_NAMESPACE, add_cluster_arguments, cluster_config
 from trivyop.cli.status_audits import read_audits, show_audits
+from trivyop.cli.status_nodes import ClusterState, read_cluster, show_cluster
 from trivyop.cli.tables import show_count, show_duration, show_table
 from trivyop.controllers.configuration import ENVIRONMENT_CONFIG, read_settings, read_texts
 from trivyop.controllers.selecting import build_selection
@@ -79,12 +80,14 @@ async def status(arguments: argparse.Namespace) -> int:
     async with Api(await cluster_config(arguments)) as api:
         lines = await read_lines(api, arguments.operator_namespace, arguments.namespace)
         audits = await read_audits(api, arguments.operator_namespace, arguments.namespace)
+        cluster = ClusterState() if arguments.namespace else await read_cluster(api)
     if arguments.output == "json":
         print(orjson.dumps([asdict(line) for line in lines], option=orjson.OPT_INDENT_2).decode())
     else:
         shown = [
             show_lines(lines, now=datetime.now(UTC), wide=arguments.output == "wide"),
             show_audits(audits),
+            show_cluster(cluster),
         ]
         print("\n\n".join(part for part in shown if part))
     return 0

@@ -1,4 +1,4 @@
-"""The part of `trivyop status` about the cluster itself: how its nodes stand, and what is known of its parts."""
+"""The part of `trivyop status` about the cluster itself: how its nodes stand, what is known of its parts."""
 
 from __future__ import annotations
 

@@ -7,12 +7,37 @@ from collections.abc import AsyncGenerator
 import orjson
 import pytest
 
-from tests.parity.golden import GOLDEN, Json
-from tests.series import Reporting, Series, api_server, label_names, labels_of, of, parse, reporting
+from tests.parity.golden import GOLDEN, MISSING_IMAGE, Json, scanned, trivy_output
+from tests.series import (
+    EVERYTHING,
+    Reporting,
+    Series,
+    api_server,
+    label_names,
+    labels_of,
+    of,
+    parse,
+    reporting,
+)
+from tests.unit.controllers.series_world import World
+from tests.unit.report.samples import NOON
 from trivyop.controllers.series_families import FAMILIES
 from trivyop.controllers.view import AUDIT_REPORT_KINDS, REPORT_KINDS
-from trivyop.kube.resources import CLUSTERCOMPLIANCEREPORTS, Resource
+from trivyop.kube.resources import (
+    CLUSTERCOMPLIANCEREPORTS,
+    EXPOSEDSECRETREPORTS,
+    VULNERABILITYREPORTS,
+    Resource,
+)
+from trivyop.report.options import ReportOptions
+from trivyop.report.secret import build_secret_report
+from trivyop.report.vulnerability import build_vulnerability_report
+from trivyop.scan.trivy_json import parse_findings
 
+BUILDERS = {
+    VULNERABILITYREPORTS: build_vulnerability_report,
+    EXPOSEDSECRETREPORTS: build_secret_report,
+}
 KINDS = (*REPORT_KINDS, *AUDIT_REPORT_KINDS, CLUSTERCOMPLIANCEREPORTS)
 _NOT_RECORDED = "trivy-system"  # its reports changed while the recording was made
 _OF_ROLES = "trivy_infraassessments_info"  # theirs goes through the reports on Roles by mistake
@@ -95,3 +120,22 @@ async def test_controls_are_told_of_reports_of_type_summary() -> None:
         for (_, labels), value in controls.items()
     }
     assert found == expected
+
+
+async def test_metadata_of_our_reports_tells_what_their_bodies_tell() -> None:
+    """What is not read is no different from what is: the same reports, once without our annotations."""
+    ours, bare = World(EVERYTHING), World(EVERYTHING)
+    for workload, container in scanned():
+        if container.image == MISSING_IMAGE:
+            continue
+        findings = parse_findings(trivy_output(container.image).read_bytes())
+        for kind, build in BUILDERS.items():
+            report = build(workload, container, findings, ReportOptions(), now=NOON)
+            ours.write(kind, report)
+            bare.write(kind, {**report, "metadata": {**report["metadata"], "annotations": {}}})
+    for world in (ours, bare):
+        await world.read_all()
+
+    assert ours.scrape() == bare.scrape()
+    assert len(ours.scrape()) > 150
+    assert 0 < len(ours.reads) < len(bare.reads)

@@ -10,9 +10,10 @@ than one. Not here: how a service is told (``slack.py``, ``teams.py``).
 
 from __future__ import annotations
 
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Self
 
 import msgspec
@@ -22,7 +23,7 @@ from trivyop.notify.events import Event, ScanFailed, Verb
 from trivyop.notify.findings import FindingsDiff, pack, unpack
 from trivyop.notify.formats.about import About
 from trivyop.notify.formats.ids import text_id
-from trivyop.notify.listing import FindingRef, lineage, stem, which
+from trivyop.notify.listing import ID_BYTES, FindingRef, lineage, stem, which
 from trivyop.report.findings import Severity
 
 _MAX_NAMED = 10  # findings of a report that are kept with their names
@@ -112,28 +113,30 @@ class Digest:
     @classmethod
     def of(cls, notes: Sequence[Note], endpoint: Endpoint) -> Self:
         """Put notes together."""
-        lines: defaultdict[str, _Line] = defaultdict(_Line)
+        lines: defaultdict[str, list[Note]] = defaultdict(list)
         for note in notes:
-            lines[note.lineage].add(note)
+            lines[note.lineage].append(note)
         new: Counter[Severity] = Counter()
         resolved: Counter[Severity] = Counter()
         by_workload: defaultdict[str, Counter[Severity]] = defaultdict(Counter)
-        found: defaultdict[tuple[str, str], list[tuple[Named, str]]] = defaultdict(list)
-        for line in lines.values():
-            counts = _count(line.new_ids)
+        found: dict[tuple[str, str], _Found] = {}
+        for revisions in lines.values():
+            line = revisions[0] if len(revisions) == 1 else _as_one(revisions)
+            counts = _count(line.news)
             new.update(counts)
             if counts:
                 by_workload[line.workload].update(counts)
             if not endpoint.filter.only_new:
-                resolved.update(_count(line.resolved_ids))
+                resolved.update(_count(line.resolved))
             for named in line.named:
-                found[named.name, named.package].append((named, line.workload))
+                known = found.setdefault((named.name, named.package), _Found(named))
+                known.add(named, line.workload)
         failed = {FailedScan(*note.failed) for note in notes if note.failed}
         return cls(
             id=text_id("digest", endpoint.name, *sorted(map(_fingerprint, notes))),
             new=_worst_first(new),
             resolved=_worst_first(resolved),
-            findings=tuple(sorted(map(_together, found.values()), key=_importance)),
+            findings=tuple(sorted(map(_Found.finding, found.values()), key=_importance)),
             workloads=tuple(
                 (workload, _worst_first(counts))
                 for workload, counts in sorted(by_workload.items(), key=_badness)
@@ -142,55 +145,62 @@ class Digest:
         )
 
 
-@dataclass(slots=True)
-class _Line:
-    """What happened to all revisions of one container; ids by which finding they are."""
+class _Found:
+    """A finding in all workloads that have it; they may differ in severity, by the source of it."""
 
-    workload: str = ""
-    news: dict[int, int] = field(default_factory=dict[int, int])
-    resolved: dict[int, int] = field(default_factory=dict[int, int])
-    gone: dict[int, int] = field(default_factory=dict[int, int])
-    names: dict[int, Named] = field(default_factory=dict[int, Named])
+    def __init__(self, named: Named) -> None:
+        self._worst = named
+        self._fixable = False
+        self._workloads: set[str] = set()
 
-    def add(self, note: Note) -> None:
-        self.workload = max(self.workload, note.workload)
-        for ids, known in ((note.news, self.news), (note.resolved, self.resolved), (note.gone, self.gone)):
-            for number in unpack(ids):
-                known[which(number)] = min(number, known.get(which(number), number))
-        for named in note.named:
-            known_name = self.names.get(which(named.id), named)
-            self.names[which(named.id)] = min(named, known_name, key=msgspec.structs.astuple)
+    def add(self, named: Named, workload: str) -> None:
+        self._workloads.add(workload)
+        if named != self._worst:
+            self._worst = min(self._worst, named, key=_worst)
+        self._fixable = self._fixable or FindingRef.of_id(named.id).fixable
 
-    @property
-    def new_ids(self) -> list[int]:
-        return [number for one, number in self.news.items() if self._is_new(one)]
+    def finding(self) -> NewFinding:
+        severity = FindingRef.of_id(self._worst.id).severity
+        return NewFinding(severity, self._fixable, self._worst, len(self._workloads))
 
-    @property
-    def resolved_ids(self) -> list[int]:
-        return [number for one, number in self.resolved.items() if one not in self.news]
 
-    @property
-    def named(self) -> list[Named]:
-        return [named for one, named in self.names.items() if self._is_new(one)]
+def _as_one(revisions: Sequence[Note]) -> Note:
+    """One note for what happened to several revisions of one container."""
+    news, resolved, gone = (
+        _union(ids)
+        for ids in zip(*((note.news, note.resolved, note.gone) for note in revisions), strict=True)
+    )
+    old = resolved.keys() | gone.keys()
+    names: dict[int, Named] = {}
+    for named in sorted((named for note in revisions for named in note.named), key=_worst):
+        names.setdefault(which(named.id), named)
+    return Note(
+        lineage=revisions[0].lineage,
+        workload=max(note.workload for note in revisions),
+        news=pack(number for one, number in news.items() if one not in old),
+        resolved=pack(number for one, number in resolved.items() if one not in news),
+        named=tuple(named for one, named in names.items() if one not in old),
+    )
 
-    def _is_new(self, one: int) -> bool:
-        return one not in self.resolved and one not in self.gone
+
+def _union(packed: Iterable[bytes]) -> dict[int, int]:
+    """All ids, by which finding they are; the worst of several of one."""
+    found: dict[int, int] = {}
+    for ids in packed:
+        for number in unpack(ids):
+            found[which(number)] = min(number, found.get(which(number), number))
+    return found
 
 
 def _named(found: FindingRef) -> Named:
     texts = (found.name, found.package or found.place, found.fixed_version, found.title)
-    return Named(found.id, *(text[:_MAX_TEXT] for text in texts))
+    # many reports have the same ones
+    return Named(found.id, *(sys.intern(text[:_MAX_TEXT]) for text in texts))
 
 
-def _together(found: Sequence[tuple[Named, str]]) -> NewFinding:
-    """One line for a finding of several workloads; they may differ in severity, by the source of it."""
-    worst = min((named for named, _ in found), key=_worst)
-    fixable = any(FindingRef.of_id(named.id).fixable for named, _ in found)
-    return NewFinding(_severity(worst.id), fixable, worst, len({workload for _, workload in found}))
-
-
-def _worst(named: Named) -> tuple[int, bool, str, str]:
-    return _severity(named.id).rank, not named.fixed_version, named.fixed_version, named.title
+def _worst(named: Named) -> tuple[int, bool, str, str, int]:
+    rank = FindingRef.of_id(named.id).severity.rank
+    return rank, not named.fixed_version, named.fixed_version, named.title, named.id
 
 
 def _importance(found: NewFinding) -> tuple[int, bool, int, str, str]:
@@ -202,12 +212,12 @@ def _badness(item: tuple[str, Mapping[Severity, int]]) -> tuple[tuple[int, ...],
     return tuple(-counts.get(severity, 0) for severity in Severity), workload
 
 
-def _severity(number: int) -> Severity:
-    return FindingRef.of_id(number).severity
-
-
-def _count(ids: Iterable[int]) -> Counter[Severity]:
-    return Counter(map(_severity, ids))
+def _count(packed: bytes) -> Counter[Severity]:
+    """How many findings of each severity; what is packed may be very much."""
+    counts: Counter[Severity] = Counter()
+    for state, count in Counter(packed[ID_BYTES - 1 :: ID_BYTES]).items():  # each id ends with its state
+        counts[FindingRef.of_id(state).severity] += count
+    return counts
 
 
 def _worst_first(counts: Mapping[Severity, int]) -> dict[Severity, int]:

@@ -85,6 +85,8 @@ async def _problems(trivy: Runs, policies: Policies, plain: frozenset[tuple[str,
     try:
         batch, log = await trivy.run(SAMPLES, policies, debug=True)
     except AuditError as error:
+        if error.everyone:
+            raise  # it says nothing about the policies
         return [_worded(error.message)]
     said = list(_complaints(log, {module.key for module in policies.modules}))
     if not said and not plain <= _own_findings(batch):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import base64
+import re
 import shutil
 import subprocess
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -81,3 +85,33 @@ def test_unusable_keys_are_refused_without_showing_them(text: str) -> None:
 @given(st.binary(min_size=1, max_size=64))
 def test_any_key_can_be_written_in_base64(key: bytes) -> None:
     assert signing_keys(f" whsec_{base64.b64encode(key).decode()} \n") == (key,)
+
+
+def documented_verify() -> Callable[[dict[str, str], bytes, str], None]:
+    """The sample in the documentation, as a receiver would take it over."""
+    page = (Path(__file__).resolve().parents[3] / "docs" / "webhooks.md").read_text()
+    (sample,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    scope: dict[str, Any] = {}
+    exec(sample, scope)  # noqa: S102 - our own page
+    return scope["verify"]
+
+
+@pytest.mark.parametrize("text", [f"whsec_{base64.b64encode(KEY).decode()}", "just words"])
+def test_the_documented_receiver_takes_what_is_ours_and_nothing_else(text: str) -> None:
+    verify, body, now = documented_verify(), b'{"a": 1}', datetime.now(UTC)
+    headers = signed_headers(signing_keys(f"{text}\nanother key"), "msg_1", body, now)
+
+    verify(headers, body, text)
+    verify(headers, body, "another key")
+
+    recorded = signed_headers(signing_keys(text), "msg_1", body, now - timedelta(minutes=10))
+    later = {**recorded, "webhook-timestamp": headers["webhook-timestamp"]}
+    for bad, bytes_, key in (
+        (headers, b'{"a": 2}', text),
+        (headers, body, "a third key"),
+        ({**headers, "webhook-id": "msg_2"}, body, text),
+        (recorded, body, text),
+        (later, body, text),
+    ):
+        with pytest.raises(ValueError, match=r"too old|not from the operator"):
+            verify(bad, bytes_, key)

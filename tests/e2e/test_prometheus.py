@@ -8,6 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.e2e.auditing import role
 from tests.e2e.harness import deployment, pod, running_cluster, running_operator
 from tests.e2e.prometheus import (
     metrics_address,
@@ -17,7 +18,12 @@ from tests.e2e.prometheus import (
     running_prometheus,
 )
 from tests.series import parse
-from trivyop.kube.resources import VULNERABILITYREPORTS, ObjectKey
+from trivyop.kube.resources import (
+    CONFIGAUDITREPORTS,
+    RBACASSESSMENTREPORTS,
+    VULNERABILITYREPORTS,
+    ObjectKey,
+)
 
 ALL_ON: Mapping[str, str] = {
     "OPERATOR_METRICS_VULN_ID_ENABLED": "true",
@@ -99,13 +105,18 @@ def key(report: Mapping[str, Mapping[str, str]]) -> ObjectKey:
 @needs_promtool
 async def test_promtool_has_nothing_to_say(tmp_path: Path) -> None:
     async with running_cluster(tmp_path) as cluster:
-        await cluster.create(pod("job", "shop", app=cluster.image("shop/web:1.0")))
-        async with running_operator(cluster, environ=ALL_ON) as operator:
+        await cluster.create(pod("job", "shop", app=cluster.image("shop/web:1.0")), role("reader"))
+        environ = {**ALL_ON, "OPERATOR_CONFIG_AUDIT_SCANNER_ENABLED": "true"}
+        async with running_operator(cluster, environ=environ) as operator:
             await cluster.until_reported("shop/Pod/job/app")
             await cluster.until_settled()
+            await cluster.until(len, CONFIGAUDITREPORTS, "shop")
+            await cluster.until(len, RBACASSESSMENTREPORTS, "shop")
             page = await scrape(f"{operator.urls['metrics']}/metrics")
 
     done = await promtool("check", "metrics", text=page)
 
     assert (done.code, done.out, done.err) == (0, "", "")
-    assert "trivy_vulnerability_id{" in page
+    served = {name for name, _ in parse(page)}
+    assert {"trivy_vulnerability_id", "trivy_configaudits_info", "trivy_image_info"} <= served
+    assert {"trivy_resource_configaudits", "trivy_role_rbacassessments"} <= served

@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.auditing import role
 from tests.e2e.harness import deployment, pod, running_cluster, running_operator
+from tests.e2e.looking import until_readiness
 from tests.e2e.prometheus import (
     metrics_address,
     needs_prometheus,
@@ -120,3 +121,22 @@ async def test_promtool_has_nothing_to_say(tmp_path: Path) -> None:
     served = {name for name, _ in parse(page)}
     assert {"trivy_vulnerability_id", "trivy_configaudits_info", "trivy_image_info"} <= served
     assert {"trivy_resource_configaudits", "trivy_role_rbacassessments"} <= served
+
+
+async def test_of_two_replicas_the_one_that_leads_tells_what_reports_say(tmp_path: Path) -> None:
+    """Otherwise every sum would be twice what it is; a standby says that it is one, and is ready."""
+    environ = {"OPERATOR_LEADER_ELECTION_ENABLED": "true"}
+    async with running_cluster(tmp_path) as cluster:
+        await cluster.create(pod("job", "shop", app=cluster.image("shop/web:1.0")))
+        async with running_operator(cluster, environ=environ) as first:
+            await cluster.until_reported("shop/Pod/job/app")
+            async with running_operator(cluster, environ=environ) as second:
+                waiting = await until_readiness(second, lambda answer: answer[0] == 200)
+                leading = await until_readiness(first, lambda answer: answer[0] == 200)
+                pages = [parse(await scrape(f"{one.urls['metrics']}/metrics")) for one in (first, second)]
+
+    leads = [page["trivyop_leader", frozenset[tuple[str, str]]()] for page in pages]
+    counted = [any(name.startswith("trivy_") for name, _ in page) for page in pages]
+    assert (leads, counted) == ([1, 0], [True, False])
+    assert "[i] leader: this replica leads\n" in leading[1]
+    assert "[i] leader: another replica leads, or none yet\n" in waiting[1]

@@ -11,9 +11,10 @@ than one. Not here: how a service is told (``slack.py``, ``teams.py``).
 from __future__ import annotations
 
 import sys
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import add
 from typing import Self
 
 import msgspec
@@ -28,6 +29,10 @@ from trivyop.report.findings import Severity
 
 _MAX_NAMED = 10  # findings of a report that are kept with their names
 _MAX_TEXT = 200
+
+Counts = tuple[int, ...]  # of each severity, the worst first
+_NONE: Counts = (0,) * len(Severity)
+_RANKS = bytes(FindingRef.of_id(last_byte).severity.rank for last_byte in range(256))
 
 
 class Named(msgspec.Struct, frozen=True, gc=False):
@@ -116,30 +121,29 @@ class Digest:
         lines: defaultdict[str, list[Note]] = defaultdict(list)
         for note in notes:
             lines[note.lineage].append(note)
-        new: Counter[Severity] = Counter()
-        resolved: Counter[Severity] = Counter()
-        by_workload: defaultdict[str, Counter[Severity]] = defaultdict(Counter)
+        new = resolved = _NONE
+        by_workload: dict[str, Counts] = {}
         found: dict[tuple[str, str], _Found] = {}
         for revisions in lines.values():
             line = revisions[0] if len(revisions) == 1 else _as_one(revisions)
             counts = _count(line.news)
-            new.update(counts)
-            if counts:
-                by_workload[line.workload].update(counts)
+            new = _sum(new, counts)
+            if counts != _NONE:
+                by_workload[line.workload] = _sum(by_workload.get(line.workload, _NONE), counts)
             if not endpoint.filter.only_new:
-                resolved.update(_count(line.resolved))
+                resolved = _sum(resolved, _count(line.resolved))
             for named in line.named:
                 known = found.setdefault((named.name, named.package), _Found(named))
                 known.add(named, line.workload)
         failed = {FailedScan(*note.failed) for note in notes if note.failed}
         return cls(
             id=text_id("digest", endpoint.name, *sorted(map(_fingerprint, notes))),
-            new=_worst_first(new),
-            resolved=_worst_first(resolved),
+            new=_by_severity(new),
+            resolved=_by_severity(resolved),
             findings=tuple(sorted(map(_Found.finding, found.values()), key=_importance)),
             workloads=tuple(
-                (workload, _worst_first(counts))
-                for workload, counts in sorted(by_workload.items(), key=_badness)
+                (workload, _by_severity(by_workload[workload]))
+                for workload in sorted(by_workload, key=lambda name: (_badness(by_workload[name]), name))
             ),
             failed=tuple(sorted(failed, key=lambda one: (one.reason, one.image, one.message))),
         )
@@ -207,21 +211,24 @@ def _importance(found: NewFinding) -> tuple[int, bool, int, str, str]:
     return found.severity.rank, not found.fixable, -found.workloads, found.named.name, found.named.package
 
 
-def _badness(item: tuple[str, Mapping[Severity, int]]) -> tuple[tuple[int, ...], str]:
-    workload, counts = item
-    return tuple(-counts.get(severity, 0) for severity in Severity), workload
+def _badness(counts: Counts) -> Counts:
+    """Sorts the worst first."""
+    return tuple(-count for count in counts)
 
 
-def _count(packed: bytes) -> Counter[Severity]:
+def _count(packed: bytes) -> Counts:
     """How many findings of each severity; what is packed may be very much."""
-    counts: Counter[Severity] = Counter()
-    for state, count in Counter(packed[ID_BYTES - 1 :: ID_BYTES]).items():  # each id ends with its state
-        counts[FindingRef.of_id(state).severity] += count
-    return counts
+    ranks = packed[ID_BYTES - 1 :: ID_BYTES].translate(_RANKS)  # each id ends with its state
+    return tuple(map(ranks.count, range(len(Severity))))
 
 
-def _worst_first(counts: Mapping[Severity, int]) -> dict[Severity, int]:
-    return {severity: counts[severity] for severity in Severity if counts.get(severity)}
+def _sum(one: Counts, other: Counts) -> Counts:
+    return tuple(map(add, one, other))
+
+
+def _by_severity(counts: Counts) -> dict[Severity, int]:
+    """Those that there are, worst first."""
+    return {severity: count for severity, count in zip(Severity, counts, strict=True) if count}
 
 
 def _fingerprint(note: Note) -> str:

@@ -11,7 +11,13 @@ from __future__ import annotations
 import asyncio
 import time
 
-from tests.bench.cluster import made_up_cluster, operator_process, settle, unix_time
+from tests.bench.cluster import (
+    core_wait_seconds,
+    made_up_cluster,
+    operator_process,
+    settle,
+    unix_time,
+)
 from tests.bench.figures import Figure, quantile
 from tests.bench.made_up import MadeUpWorkload, Patterns
 from tests.bench.stub_node import PLATFORM, stub_node
@@ -62,10 +68,11 @@ async def measure() -> list[Figure]:
         server_cpu = time.process_time()
         async with operator_process(cluster, environ) as operator:
             running = unix_time(await operator.until_told("operator_running")) - offset
-            cpu = operator.cpu_seconds()
+            cpu, waited = operator.cpu_seconds(), operator.wait_seconds() + core_wait_seconds()
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 await reports.complete.wait()
             cpu = operator.cpu_seconds() - cpu
+            waited = operator.wait_seconds() + core_wait_seconds() - waited
             server_cpu = time.process_time() - server_cpu
             await operator.stop()
     ended = max(reports.last.values())
@@ -77,6 +84,7 @@ async def measure() -> list[Figure]:
         Figure("drain", "most Jobs at once", node.most_at_once, ""),
         Figure("drain", "operator, CPU per scan", cpu / _SCANS * 1000, "ms"),
         Figure("drain", "API server, CPU per scan", server_cpu / _SCANS * 1000, "ms"),
+        Figure("drain", "both waited for a core, per scan", waited / _SCANS * 1000, "ms"),
         Figure("drain", "drain to ideal", (ended - running) / ideal, "x", 1.15, at_least=False),
         Figure("drain", "Job finished to reports written, median", quantile(waits, 0.5) * 1000, "ms"),
         Figure(

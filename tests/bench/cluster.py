@@ -133,6 +133,10 @@ class OperatorProcess:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
+    def wait_seconds(self) -> float:
+        """For how long it could have worked so far, and had no core to work on."""
+        return core_wait_seconds(self.process.pid)
+
     def memory(self) -> tuple[int, int]:
         """Resident bytes: now, and at most so far."""
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
@@ -169,6 +173,11 @@ async def operator_process(
         finally:
             if process.returncode is None:
                 process.terminate()
+
+
+def core_wait_seconds(pid: int | str = "self") -> float:
+    """For how long a process was ready to run and did not: what other programs cost it."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
 
 
 def unix_time(line: Mapping[str, Any]) -> float:

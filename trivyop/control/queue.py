@@ -113,10 +113,6 @@ class _Durations:
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
 
-    def add(self, seconds: float) -> None:
-        self.counts[bisect_left(self.bounds, seconds)] += 1
-        self.total += seconds
-
 
 class _Noted:
     """What became of the keys of one queue."""
@@ -136,10 +132,14 @@ class _Noted:
 
     def served(self, depth: int, waited_seconds: float) -> None:
         self.depth = depth
-        self.wait.add(waited_seconds)
+        wait = self.wait
+        wait.counts[bisect_left(_WAIT_SECONDS, waited_seconds)] += 1
+        wait.total += waited_seconds
 
     def finished(self, worked_seconds: float) -> None:
-        self.work.add(worked_seconds)
+        work = self.work
+        work.counts[bisect_left(_WORK_SECONDS, worked_seconds)] += 1
+        work.total += worked_seconds
 
     def retried(self) -> None:
         self.retries += 1

@@ -151,34 +151,34 @@ class Ledger:
         listing = await self._api.list(
             CONFIGMAPS, namespace=self._namespace, label_selector=selector, type=_Page, limit=10
         )
+        for known in (self._records, self._findings, self._users, self._dirty):
+            known.clear()
         self.new = not listing.items
-        loaded: dict[Subject, bytes] = {}
         for page in listing.items:
             name = page.metadata.name.removeprefix(self._prefix)
             self._there.add(name)
             data = page.binary_data or {}
             try:
                 if name.startswith("findings-"):
-                    self._findings |= pages.decode_findings(data)
+                    self._findings |= await asyncio.to_thread(pages.decode_findings, data)
                 else:
-                    self._take(loaded, pages.decode_records(data))
-            except pages.PageError as error:
+                    self._take(await asyncio.to_thread(pages.decode_records, data))
+            except (pages.PageError, ValueError) as error:
                 log.warning("webhook_ledger_damaged", endpoint=self._endpoint, page=name, error=str(error))
-        for subject, packed in loaded.items():
-            record = unpack_record(packed)
-            self._records.setdefault(_page_of(subject), {})[subject] = packed
-            if record.findings:
-                self._users[record.findings] += 1
+            await asyncio.sleep(0)
         self._findings = {name: ids for name, ids in self._findings.items() if name in self._users}
 
-    def _take(self, loaded: dict[Subject, bytes], records: dict[str, dict[str, bytes]]) -> None:
-        for kind, by_key in records.items():
+    def _take(self, page: dict[str, dict[str, bytes]]) -> None:
+        for kind, by_key in page.items():
             resource = self._kinds.get(kind)
             if resource is None:
                 continue
             for key, packed in by_key.items():
-                unpack_record(packed)  # raises what ``load`` tells of
-                loaded[Subject(resource, ObjectKey.parse(key))] = packed
+                record = unpack_record(packed)
+                subject = Subject(resource, ObjectKey.parse(key))
+                self._records.setdefault(_page_of(subject), {})[subject] = packed
+                if record.findings:
+                    self._users[record.findings] += 1
 
     async def written(self, subject: Subject) -> None:
         """Wait until what is remembered of it now is in the cluster, or cannot be brought there for now."""

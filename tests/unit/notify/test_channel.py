@@ -255,3 +255,54 @@ async def test_the_ledger_stays_small(here: World) -> None:
         size = sum(len(text) for page in pages for text in page["binaryData"].values())
         assert len(pages) == 16
         assert size < 500 * 100  # in base64
+
+
+async def test_without_a_ledger_everything_is_told_all_the_same(here: World) -> None:
+    """Its permission is missing, say; `problem` tells that everything will come again."""
+    async with receiving(here.clock) as receiver, here.channel(receiver) as channel:
+        here.alive = False
+        for n in range(20):
+            here.reports.put(f"r{n}", 1)
+        await here.until(lambda: len(receiver.taken) == 20, receiver)
+
+        assert (channel.problem or "").startswith("what was delivered cannot be remembered: ")
+
+
+async def test_a_receivers_wish_for_a_pause_is_respected(here: World) -> None:
+    faults = iter([Fault.BUSY])
+    times: list[float] = []
+
+    def misbehave(_: Request) -> Fault | None:
+        times.append(here.clock.monotonic())
+        return next(faults, None)
+
+    async with (
+        receiving(here.clock, misbehave=misbehave) as receiver,
+        here.channel(receiver, concurrency=1) as channel,
+    ):
+        here.reports.put("a", 1)
+        here.reports.put("b", 1)
+        await here.until(lambda: channel.idle, receiver)
+
+    assert len(times) == 3
+    assert 7 <= times[1] - times[0] <= 8
+
+
+async def test_a_report_that_alone_fails_does_not_hold_up_the_others(here: World) -> None:
+    """A bug of the receiver's, set off by one of them."""
+
+    def misbehave(one: Request) -> Fault | None:
+        return Fault.ERROR if b'"name":"poison"' in one.body else None
+
+    async with receiving(here.clock, misbehave=misbehave) as receiver, here.channel(receiver) as channel:
+        here.reports.put("poison", 1)
+        for n in range(50):
+            here.reports.put(f"r{n}", 1)
+        await here.until(lambda: len(receiver.taken) == 50, receiver)
+        soon = here.clock.monotonic()
+        here.reports.put("poison", 2)
+        receiver.misbehave = lambda _: None
+        await here.until(lambda: channel.idle, receiver)
+
+    assert soon < 120
+    assert told(receiver.taken)[-1] == ("update", "poison", 2)

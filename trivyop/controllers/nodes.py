@@ -12,17 +12,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from datetime import datetime, timedelta
-from typing import Protocol
+from datetime import timedelta
 
 import structlog
 from msgspec.structs import replace
 
-from trivyop.audit.engine import AuditError, AuditFailure, Outcome, Subject
-from trivyop.audit.nodes import lifecycle, nodescan
+from trivyop.audit.nodes import nodescan
 from trivyop.audit.nodes.commands import detect_platform
 from trivyop.audit.nodes.eligibility import Skip, why_not
 from trivyop.audit.nodes.failures import explained
+from trivyop.audit.nodes.info import NodeInfo
 from trivyop.audit.nodes.job import CollectorJob
 from trivyop.audit.nodes.lifecycle import (
     Collect,
@@ -40,18 +39,20 @@ from trivyop.control.clock import Clock
 from trivyop.control.queue import Priority, WorkQueue
 from trivyop.controllers.metrics import NodeMetrics
 from trivyop.controllers.nodejobs import NodeJobs
+from trivyop.controllers.nodeoutcomes import NodeOutcomes
 from trivyop.controllers.noderecords import NodeRecords
+from trivyop.controllers.nodereports import NodeAuditor, NodeReports
 from trivyop.controllers.reports import Reports
 from trivyop.controllers.view import View
 from trivyop.errors import AlreadyExistsError, TerminalError, TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery
-from trivyop.kube.events import EventRecorder, ObjectReference
-from trivyop.kube.resources import CLUSTERINFRAASSESSMENTREPORTS, NODES, ObjectKey, Resource
-from trivyop.report.audit import AuditBasis, AuditOptions, AuditSubject, build_audit_report, report_name
+from trivyop.kube.events import EventRecorder
+from trivyop.kube.resources import CLUSTERINFRAASSESSMENTREPORTS, ObjectKey, Resource
+from trivyop.report.audit import AuditOptions
 from trivyop.report.stored import StoredReport
 from trivyop.settings import Settings
-from trivyop.trivy.failures import Failure, FailureClass, next_retry
+from trivyop.trivy.failures import Failure, FailureClass
 from trivyop.workload.nodes import ClusterNode
 
 log = structlog.get_logger(__name__)
@@ -59,24 +60,11 @@ log = structlog.get_logger(__name__)
 _CLUSTERVERSIONS = Resource(
     "config.openshift.io", "v1", "clusterversions", "ClusterVersion", namespaced=False
 )
-_KIND = "NodeInfo"  # as policies and checks call it
 _JOB_GRACE = timedelta(seconds=60)  # for the cluster to end a Job at its own deadline
 _POD_PATIENCE = timedelta(seconds=60)  # a Job without a pod for so long is not going to get one
 _LOG_PATIENCE_SECONDS = 1800.0
 _REFUSED_SECONDS = 3600.0  # as long as the reports remember a refusal
 _SPREAD = 0.1  # of the time to live
-_CLASSES = {AuditFailure.TIMEOUT: FailureClass.TIMEOUT, AuditFailure.UNPARSABLE: FailureClass.PARSE}
-
-
-class NodeAuditor(Protocol):
-    """Evaluates checks, with the policies of the moment."""
-
-    @property
-    def version(self) -> str: ...
-
-    async def audit(self, subject: Subject, *, urgent: bool) -> Outcome: ...
-
-    def policies_hash(self, kind: str) -> str: ...
 
 
 class Nodes:
@@ -101,20 +89,24 @@ class Nodes:
         self._api = api
         self._view = view
         self._openshift = discovery.serves(_CLUSTERVERSIONS)
-        self._reports = reports
-        self._auditor = auditor
         self._settings = settings
-        self._options = options
+        self._reports = NodeReports(reports, auditor, options, clock)
         self._queue = queue
         self._clock = clock
-        self._rng = rng
-        self._events = events
         self._metrics = metrics
         self._jobs = NodeJobs(api, view, settings, clock, queue.add)
         self._records = NodeRecords(api, view, lost=lambda name: queue.add(name, Priority.USER))
+        self._outcomes = NodeOutcomes(
+            self._records,
+            events,
+            metrics,
+            retry_after_seconds=settings.scan_job.retry_after_seconds,
+            clock=clock,
+            rng=rng,
+        )
+        reports.add_lost_handler(self._report_lost)
         self._git_version = ""
         self._unread_since: dict[str, float] = {}  # by uid of the Job
-        self._in_vain: dict[str, tuple[str, str]] = {}  # what could not be evaluated, with which checks
 
     # events
 
@@ -124,7 +116,6 @@ class Nodes:
         self._view.nodes.add_handler(self._node_changed)
         self._view.node_scans.add_handler(self._scan_changed)
         self._view.audit_reports[CLUSTERINFRAASSESSMENTREPORTS].add_handler(self._report_changed)
-        self._reports.add_lost_handler(self._report_lost)
 
     def look_at_all(self) -> None:
         """Have all nodes looked at, after everything else: checks have changed."""
@@ -163,9 +154,9 @@ class Nodes:
         node = self._view.nodes.get(ObjectKey("", name))
         if node is None:
             self._jobs.slots.release(name)
-            self._in_vain.pop(name, None)
+            self._reports.forget(name)
             return None  # what there is of it belongs to it, and goes with it
-        if self._reports.is_off(CLUSTERINFRAASSESSMENTREPORTS):
+        if self._reports.is_off:
             return None
         scan = self._records.get(name)
         if scan is None:
@@ -181,8 +172,8 @@ class Nodes:
             why_not(node, self._settings),
             self._jobs.of(name),
             policy,
-            reported=self._is_reported(node, status),
-            untried=self._in_vain.get(name) != self._basis(status),
+            reported=self._reports.is_current(node, status),
+            untried=not self._reports.failed_before(name, status),
             now=now,
         )
         if not isinstance(step, Start):
@@ -218,23 +209,6 @@ class Nodes:
             pod_patience=_POD_PATIENCE,
         )
 
-    def _basis(self, status: NodeScanStatus) -> tuple[str, str]:
-        return status.info_hash, self._auditor.policies_hash(_KIND)
-
-    def _report(self, name: str) -> StoredReport | None:
-        resource = CLUSTERINFRAASSESSMENTREPORTS
-        return self._reports.get(resource, ObjectKey("", report_name(resource, "Node", name)))
-
-    def _is_reported(self, node: ClusterNode, status: NodeScanStatus) -> bool:
-        """Whether the report says what it should."""
-        report = self._report(node.metadata.name)
-        return (
-            report is not None
-            and report.owner_uid == node.metadata.uid
-            and (report.spec_hash, report.policies_hash) == self._basis(status)
-            and report.settings_hash == self._options.settings_hash
-        )
-
     # steps
 
     async def _start(
@@ -262,7 +236,7 @@ class Nodes:
                 self._jobs.release(name)
         now = self._clock.now()
         if why is not None:
-            await self._failed(node, nodescan.attempted(status, now=now), why)
+            await self._outcomes.failed(node, nodescan.attempted(status, now=now), why)
             return True
         self._metrics.jobs.inc()
         log.info("node_collector_job_created", node=name, job=uid)
@@ -286,15 +260,11 @@ class Nodes:
             status = nodescan.started(status, uid, now=now)
         result = await self._read(job)
         if isinstance(result, Failure):
-            await self._failed(node, status, result)
+            await self._outcomes.failed(node, status, result)
             return
-        saved = nodescan.collected(status, result, now=now)
-        saved = replace(saved, next_refresh=nodescan.show(lifecycle.refresh_due(saved, policy)))
-        await self._records.save(name, saved)
-        self._metrics.collections.labels("succeeded").inc()
-        log.info("node_collected", node=name, type=result.type)
+        await self._outcomes.read(name, status, result, policy)
 
-    async def _read(self, job: CollectorJob) -> Failure | nodescan.NodeInfo:
+    async def _read(self, job: CollectorJob) -> Failure | NodeInfo:
         uid = job.metadata.uid
         try:
             result = await self._jobs.read(job)
@@ -324,11 +294,11 @@ class Nodes:
             status = nodescan.started(status, job.uid, now=self._clock.now())
         if refused:
             words = f"no pod could be made in the namespace {self._jobs.namespace} within a minute"
-            await self._failed(node, status, explained(FailureClass.ADMISSION, words))
+            await self._outcomes.failed(node, status, explained(FailureClass.ADMISSION, words))
         else:
             minutes = round(self._settings.scan_job.timeout_seconds / 60, 1)
             words = f"the collector did not end within {minutes} minutes"
-            await self._failed(node, status, explained(FailureClass.TIMEOUT, words))
+            await self._outcomes.failed(node, status, explained(FailureClass.TIMEOUT, words))
 
     async def _evaluate(self, node: ClusterNode, status: NodeScanStatus) -> float | None:
         """Have what was read checked, and write the report."""
@@ -337,90 +307,20 @@ class Nodes:
         if info is None:  # not what we wrote
             await self._records.save(name, replace(status, node_info="", info_hash=""))
             return 0.0
-        basis = self._basis(status)
-        try:
-            checks = await self._auditor.audit(Subject(f"Node/{name}", _KIND, info.document), urgent=False)
-        except AuditError as error:
-            if error.everyone:
-                raise  # nothing is to be said of this node
-            self._in_vain[name] = basis
-            await self._unaudited(node, status, error.reason.value, error.message, _class_of(error))
+        basis = self._reports.basis(status)
+        unmade = await self._reports.make(node, status, info)
+        if unmade is not None:
+            await self._outcomes.unreported(node, status, unmade)
             return 0.0
-        meta = node.metadata
-        report = build_audit_report(
-            CLUSTERINFRAASSESSMENTREPORTS,
-            AuditSubject("Node", NODES.api_version, meta.key, meta.uid, meta.labels or {}),
-            checks,
-            AuditBasis(*basis, scanner_version=self._auditor.version),
-            self._options,
-            now=self._clock.now(),
-        )
-        refusal = await self._reports.write_object(CLUSTERINFRAASSESSMENTREPORTS, report)
-        if refusal is not None:
-            self._in_vain[name] = basis
-            words = f"the API server refused the report {refusal.key}: {refusal.error}"
-            await self._unaudited(node, status, "refused", words, FailureClass.ADMISSION)
-            return 0.0
-        self._in_vain.pop(name, None)
-        if not self._is_reported(node, status):
-            return _REFUSED_SECONDS if self._basis(status) == basis else 0.0
-        if status.audit_failed or status.phase is not Phase.FAILED:
+        if not self._reports.is_current(node, status):  # other checks meanwhile, or no place for the report
+            return _REFUSED_SECONDS if self._reports.basis(status) == basis else 0.0
+        if status.audit_failed:
             await self._records.save(name, nodescan.recovered(status))
         return 0.0
 
     async def _skip(self, node: ClusterNode, status: NodeScanStatus, skip: Skip) -> None:
         name = node.metadata.name
-        report = self._report(name)
-        if skip.for_good and report is not None and report.owner_uid == node.metadata.uid:
-            await self._reports.delete(CLUSTERINFRAASSESSMENTREPORTS, report)
+        if skip.for_good:
+            await self._reports.delete(node)
         await self._records.save(name, nodescan.skipped(status, skip))
         log.info("node_skipped", node=name, why=skip.why.value)
-
-    # failures
-
-    async def _failed(self, node: ClusterNode, status: NodeScanStatus, why: Failure) -> None:
-        """The node could not be read; a time for the next try is found."""
-        failed = nodescan.failed(
-            status, why, retry_at=self._retry(status, why.failure_class), now=self._clock.now()
-        )
-        self._metrics.collections.labels("failed").inc()
-        self._metrics.failures.labels(why.failure_class.value).inc()
-        await self._tell(node, failed)
-
-    async def _unaudited(
-        self,
-        node: ClusterNode,
-        status: NodeScanStatus,
-        reason: str,
-        message: str,
-        failure_class: FailureClass,
-    ) -> None:
-        retry_at = self._retry(status, failure_class)
-        now = self._clock.now()
-        await self._tell(node, nodescan.unaudited(status, reason, message, retry_at=retry_at, now=now))
-
-    def _retry(self, status: NodeScanStatus, failure_class: FailureClass) -> datetime | None:
-        seconds = next_retry(
-            failure_class,
-            status.consecutive_failures + 1,
-            self._rng,
-            at_least_seconds=self._settings.scan_job.retry_after_seconds,
-        )
-        return None if seconds is None else self._clock.now() + timedelta(seconds=seconds)
-
-    async def _tell(self, node: ClusterNode, status: NodeScanStatus) -> None:
-        name = node.metadata.name
-        await self._records.save(name, status)
-        log.warning(
-            "node_scan_failed",
-            node=name,
-            failure=status.reason,
-            message=status.message,
-            retry_at=status.next_retry or None,
-        )
-        note = f"{status.reason}: {status.message}"
-        self._events.event(ObjectReference.of(NODES, node.metadata), "Warning", "NodeScanFailed", note)
-
-
-def _class_of(error: AuditError) -> FailureClass:
-    return _CLASSES.get(error.reason, FailureClass.SCANNER)

@@ -98,11 +98,6 @@ def time_of(text: str) -> datetime | None:
     return moment if moment.tzinfo is not None else None
 
 
-def show(moment: datetime | None) -> str:
-    """A time as a status has it."""
-    return "" if moment is None else timestamp(moment)
-
-
 def queued(status: NodeScanStatus) -> NodeScanStatus:
     """It waits for a slot."""
     return replace(status, phase=Phase.QUEUED)
@@ -151,6 +146,11 @@ def collected(status: NodeScanStatus, info: NodeInfo, *, now: datetime) -> NodeS
     )
 
 
+def with_refresh(status: NodeScanStatus, due: datetime | None) -> NodeScanStatus:
+    """What was read is good until then; None: for ever."""
+    return replace(status, next_refresh=_show(due))
+
+
 def recovered(status: NodeScanStatus) -> NodeScanStatus:
     """What had failed with what was read before went well."""
     return settled(replace(status, consecutive_failures=0, next_retry=""))
@@ -160,7 +160,7 @@ def failed(
     status: NodeScanStatus, failure: Failure, *, retry_at: datetime | None, now: datetime
 ) -> NodeScanStatus:
     """The node could not be read; what was read before stays."""
-    message = f"{failure.message} {failure.remedy}".strip()
+    message = f"{failure.message.removesuffix('.')}. {failure.remedy}".strip()
     return _failed(status, failure.failure_class.value, message, retry_at, now)
 
 
@@ -181,5 +181,9 @@ def _failed(
         message=message,
         consecutive_failures=status.consecutive_failures + 1,
         last_attempt=status.last_attempt or timestamp(now),
-        next_retry=show(retry_at),
+        next_retry=_show(retry_at),
     )
+
+
+def _show(moment: datetime | None) -> str:
+    return "" if moment is None else timestamp(moment)

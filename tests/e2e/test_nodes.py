@@ -201,15 +201,18 @@ async def test_deleted_report_comes_back_without_another_pod_on_the_node(tmp_pat
 
 
 async def test_node_that_never_answers_fails_and_holds_up_no_other(tmp_path: Path) -> None:
+    clock = LeapingClock()
     async with (
-        running_cluster(tmp_path) as cluster,
+        running_cluster(tmp_path, clock=clock) as cluster,
         another_node(cluster, "silent", "linux/amd64") as silent,
     ):
         silent.faults.rules.append(lambda _pod: Fault(Kind.HANG))
-        environ = {"OPERATOR_SCAN_JOB_TIMEOUT": "4s"}
-        async with reading_nodes(cluster, environ) as operator:
-            status = await until_phase(cluster, "Failed", "silent")
+        environ = {"OPERATOR_CONCURRENT_NODE_COLLECTOR_LIMIT": "2"}
+        async with reading_nodes(cluster, environ, clock) as operator:
+            await until_phase(cluster, "Running", "silent")
             await until_reported(cluster, NODE)
+            clock.leap(301)  # the deadline of the Job
+            status = await until_phase(cluster, "Failed", "silent")
             events = await cluster.until(
                 lambda found: any(is_about(one, "", "silent") for one in found), EVENTS, what="told"
             )
@@ -268,6 +271,21 @@ async def test_namespace_that_forbids_collectors_is_named_with_what_helps(tmp_pa
     assert failed["reason"] == "admission"
     assert "OPERATOR_NODE_COLLECTOR_NAMESPACE" in failed["message"]
     assert made == 0
+
+
+async def test_job_that_gets_no_pod_fails_long_before_its_deadline(tmp_path: Path) -> None:
+    """Admission refuses pods, not Jobs; here because there is no such service account."""
+    clock = LeapingClock()
+    environ = {"OPERATOR_NODE_COLLECTOR_SERVICE_ACCOUNT": "nobody"}
+    async with running_cluster(tmp_path, clock=clock) as cluster, reading_nodes(cluster, environ, clock):
+        await cluster.until(lambda jobs: len(jobs) == 1, JOBS, NAMESPACE)
+        await until_phase(cluster, "Running")
+        clock.leap(61)
+        failed = await until_phase(cluster, "Failed")
+        await cluster.until(lambda jobs: not jobs, JOBS, NAMESPACE)
+
+    assert failed["reason"] == "admission"
+    assert NAMESPACE in failed["message"]
 
 
 async def test_other_policies_are_evaluated_on_what_was_read_before(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 
 import orjson
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 
 from tests.parity.golden import GOLDEN, MISSING_IMAGE, Json, scanned, trivy_output
 from tests.series import (
@@ -99,6 +100,14 @@ async def test_labels_come_in_the_documented_order_with_help_and_type(served: Re
         lines = [line for line in page.splitlines() if line.startswith(f"{family.name}{{")]
         for line in lines:
             assert label_names(line) == family.labels, line
+
+
+async def test_page_is_open_metrics_as_it_is(served: Reporting) -> None:
+    """The text of a gauge is the same in both formats, so it is written once."""
+    families = {family.name: family for family in open_metrics(served.page() + "# EOF\n")}
+
+    assert families.keys() == {name for name, _ in served.scrape()}
+    assert sum(len(family.samples) for family in families.values()) == len(served.scrape())
 
 
 async def test_controls_are_told_of_reports_of_type_summary() -> None:

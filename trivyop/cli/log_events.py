@@ -29,6 +29,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "audit_kinds_unknown": "Kinds to be audited that there is nothing to check of.",
     "check_crashed": "One check failed at a resource; the others count.",
     "clock_set": "The time of day jumped; what goes by it comes early or late.",
+    "checks_bundle_not_fetched": "The bundle of checks could not be fetched; tried again.",
+    "checks_bundle_taken": "There is a new bundle of checks; resources are audited with it.",
     "cluster_components_matched": "The cluster's own components were matched against the database.",
     "cluster_components_not_matched": "They could not be; tried again.",
     "cluster_report_refused": "The API server does not take the report on them.",

@@ -13,39 +13,29 @@ Not here: what is done about a change (`audits.py`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any
 
 import msgspec
 import structlog
 
 from trivyop.control.clock import Clock
+from trivyop.controllers.auditkinds import NOT_AUDITED, OTHER_KINDS, AuditRef, Held, hold
 from trivyop.controllers.mirror import Mirror
 from trivyop.controllers.view import View
 from trivyop.errors import TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery, discover
 from trivyop.kube.informer import Informer, InformerMetrics
-from trivyop.kube.objects import ObjectMeta
 from trivyop.kube.resources import (
-    CLUSTERROLEBINDINGS,
-    CLUSTERROLES,
-    CONFIGMAPS,
     CRDS,
     INGRESSES,
-    LIMITRANGES,
     NETWORKPOLICIES,
-    PERSISTENTVOLUMECLAIMS,
-    PERSISTENTVOLUMES,
-    RESOURCEQUOTAS,
-    ROLEBINDINGS,
-    ROLES,
-    SERVICES,
     ObjectKey,
     Resource,
 )
-from trivyop.workload.audited import LEADER, Document, document_state, object_state
+from trivyop.workload.audited import Document, object_state
 from trivyop.workload.objects import Job, Pod
 from trivyop.workload.owners import (
     WorkloadKind,
@@ -55,49 +45,12 @@ from trivyop.workload.owners import (
     workload_of_pod,
 )
 from trivyop.workload.resolve import Reason, Skipped, resolve
-from trivyop.workload.selection import MANAGED_BY, MANAGED_BY_VALUE, Selection
+from trivyop.workload.selection import Selection
 
 log = structlog.get_logger(__name__)
 
-OTHER_KINDS: Mapping[str, Resource] = {
-    resource.kind: resource
-    for resource in (
-        SERVICES,
-        INGRESSES,
-        NETWORKPOLICIES,
-        LIMITRANGES,
-        RESOURCEQUOTAS,
-        PERSISTENTVOLUMES,
-        PERSISTENTVOLUMECLAIMS,
-        ROLES,
-        CLUSTERROLES,
-        ROLEBINDINGS,
-        CLUSTERROLEBINDINGS,
-        CONFIGMAPS,
-        CRDS,
-    )
-}
-"""Kinds that are audited and run no images."""
 _BY_GENERATION = frozenset({INGRESSES, NETWORKPOLICIES, CRDS})  # of these, metadata tells all
-_NOT_AUDITED = frozenset({"Deployment", "Node"})  # their ReplicaSets are; nodes have their own reports
 _REDISCOVERY_SECONDS = 60.0
-
-
-class AuditRef(NamedTuple):
-    """A resource to look at."""
-
-    kind: str  # "Role"; with its group, "Service.serving.knative.dev", where several groups have that kind
-    key: ObjectKey
-
-    def __str__(self) -> str:
-        return f"{self.kind}/{self.key}"
-
-    @classmethod
-    def parse(cls, owner: str) -> Self | None:
-        """Read what a stored report says it is about: "Role/shop/reader", "ClusterRole//admin"."""
-        kind, _, rest = owner.partition("/")
-        namespace, _, name = rest.partition("/")
-        return cls(kind, ObjectKey(namespace, name)) if kind and name else None
 
 
 class Audited(msgspec.Struct, frozen=True, gc=False):
@@ -107,21 +60,13 @@ class Audited(msgspec.Struct, frozen=True, gc=False):
     state: str
 
 
-class _Held(msgspec.Struct, frozen=True, gc=False):
-    """What is kept of an object that runs no images."""
-
-    uid: str
-    state: str
-    left_out: Reason | None = None
-
-
 @dataclass(slots=True)
 class _Source:
     """One of those kinds."""
 
     name: str
     resource: Resource
-    mirror: Mirror[_Held]
+    mirror: Mirror[Held]
     running: list[asyncio.Task[None]]
 
 
@@ -222,7 +167,7 @@ class AuditedObjects:
 
     def add_policy_kinds(self, kinds: Iterable[str]) -> None:
         """Audit these kinds as well, instead of those of the last call."""
-        known = _NOT_AUDITED | set(WorkloadKind)
+        known = NOT_AUDITED | set(WorkloadKind)
         self._named = frozenset(kinds) - known - self._settled
         self._sort_out()
 
@@ -260,7 +205,7 @@ class AuditedObjects:
                 Document,
                 namespace=namespace,
                 metadata_only=own or resource in _BY_GENERATION,
-                transform=lambda document: self._hold(document, resource),
+                transform=lambda document: hold(document, resource, self._selection),
                 clock=self._clock,
                 metrics=self._metrics,
             )
@@ -278,24 +223,6 @@ class AuditedObjects:
         if self._changed is not None:
             for key in list(source.mirror.keys()):
                 self._changed(AuditRef(name, key), False)
-
-    def _hold(self, document: Document, resource: Resource) -> _Held | None:
-        meta = document.metadata
-        if LEADER in (meta.annotations or {}):
-            return None
-        return _Held(meta.uid, document_state(document, resource.api_version), self._left_out(meta))
-
-    def _left_out(self, meta: ObjectMeta) -> Reason | None:
-        labels = meta.labels or {}
-        if not self._selection.namespaces.includes(meta.namespace):
-            return Reason.NAMESPACE
-        if labels.get(MANAGED_BY) == MANAGED_BY_VALUE:
-            return Reason.OURS
-        if not self._selection.skip_label_keys.isdisjoint(labels):
-            return Reason.LABEL
-        if meta.deletion_timestamp is not None:
-            return Reason.TERMINATING
-        return None
 
     # events
 
@@ -318,7 +245,7 @@ class AuditedObjects:
             self._tell_of(source)
 
     def _tell_of(self, source: _Source) -> None:
-        def told(key: ObjectKey, old: _Held | None, _new: _Held | None) -> None:
+        def told(key: ObjectKey, old: Held | None, _new: Held | None) -> None:
             if self._changed is not None:
                 self._changed(AuditRef(source.name, key), old is None)
 

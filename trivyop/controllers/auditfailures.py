@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, Counter
 from trivyop.audit.engine import AuditError, AuditFailure
 from trivyop.control.backoff import half_jitter
 from trivyop.control.clock import Clock
-from trivyop.controllers.audited import AuditRef
+from trivyop.controllers.auditkinds import AuditRef
 
 log = structlog.get_logger(__name__)
 

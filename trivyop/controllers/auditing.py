@@ -20,8 +20,9 @@ from trivyop.audit.trivyengine import TrivyEngine
 from trivyop.control.clock import Clock
 from trivyop.control.controller import Controller, ControllerMetrics
 from trivyop.control.queue import QueueMetrics, WorkQueue
-from trivyop.controllers.audited import AuditedObjects, AuditRef
+from trivyop.controllers.audited import AuditedObjects
 from trivyop.controllers.auditfailures import AuditFailures
+from trivyop.controllers.auditkinds import AuditRef
 from trivyop.controllers.audits import WORKERS, Audits
 from trivyop.controllers.policies import PolicyWatch
 from trivyop.controllers.reports import Reports

@@ -25,8 +25,9 @@ from trivyop.audit.auditor import Auditor, Request
 from trivyop.audit.engine import AuditError, Outcome
 from trivyop.control.clock import Clock
 from trivyop.control.queue import Priority, WorkQueue
-from trivyop.controllers.audited import Audited, AuditedObjects, AuditRef
+from trivyop.controllers.audited import Audited, AuditedObjects
 from trivyop.controllers.auditfailures import REFUSED, AuditFailures, Basis
+from trivyop.controllers.auditkinds import AuditRef
 from trivyop.controllers.manifests import Manifest, read_manifest
 from trivyop.controllers.reports import Refusal, Reports
 from trivyop.controllers.targets import keeps_reports
@@ -53,7 +54,7 @@ log = structlog.get_logger(__name__)
 
 BACKLOG = 1000  # audits in hand that nobody waits for: two batches, and what the next ones need
 WORKERS = BACKLOG + 64
-_AT_ONCE = 16  # writes of reports that nobody waits for
+_AT_ONCE = 8  # writes of reports that nobody waits for
 _TOLD_AGAIN = 100
 _DELETED_PATIENCE_SECONDS = 1.0  # time for a resource's own deletion to arrive after that of its report
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import structlog
 
-from trivyop.controllers.audited import OTHER_KINDS
+from trivyop.controllers.auditkinds import OTHER_KINDS
 from trivyop.report.audit import RBAC_KINDS, AuditOptions
 from trivyop.report.findings import Severity
 from trivyop.report.options import AdditionalField, ReportOptions

@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 
 from tests.clock import FakeClock
 from trivyop.audit.engine import AuditError, AuditFailure
-from trivyop.controllers.audited import AuditRef
 from trivyop.controllers.auditfailures import AuditFailures, Basis
+from trivyop.controllers.auditkinds import AuditRef
 from trivyop.kube.resources import ObjectKey
 
 REF = AuditRef("Role", ObjectKey("shop", "reader"))

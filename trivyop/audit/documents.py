@@ -16,8 +16,8 @@ import msgspec
 import orjson
 
 # A sign, a fraction, an exponent, or too many digits: first a quick look, then one outside of strings.
-_PERHAPS_AWKWARD = re.compile(rb"[:,\[]\s*(?:-|\d+[.eE]|\d{19})")
-_AWKWARD = re.compile(rb'"(?:[^"\\]|\\.)*"|(-\d|\d+[.eE]|\d{19})')
+_PERHAPS_AWKWARD = re.compile(rb"[:,\[]\s*(?:-|\d+[.eE]|\d{20})")
+_AWKWARD = re.compile(rb'"(?:[^"\\]|\\.)*"|(-\d|\d+[.eE]|\d{20})')
 _UNSAFE = re.compile(r"[^\x20-\x7e]")
 _COMMENT = b"#\n"  # what does not begin with a brace is read as YAML
 

@@ -299,3 +299,24 @@ async def test_report_of_the_go_operator_is_taken_over(tmp_path: Path) -> None:
 
     assert failed(report) == {SECRETS_CHECK}
     assert len(report["metadata"]["ownerReferences"]) == 1
+
+
+async def test_target_namespaces_that_are_others_now_lose_and_gain_reports(tmp_path: Path) -> None:
+    """Also where the mirrors do not look any more; what another operator wrote stays."""
+    async with running_cluster(tmp_path) as cluster:
+        await create(cluster, ROLES, role("a", "one"), role("b", "two"), role("c", "three"))
+        async with auditing(cluster, {"OPERATOR_TARGET_NAMESPACES": "one,three"}):
+            await until_report(cluster, RBACASSESSMENTREPORTS, "role-a", "one")
+            await until_report(cluster, RBACASSESSMENTREPORTS, "role-c", "three")
+            first = await cluster.list(RBACASSESSMENTREPORTS)
+        foreign = {"metadata": {"annotations": {keys.OPERATOR: "elsewhere"}}}
+        await cluster.api.patch(
+            RBACASSESSMENTREPORTS, ObjectKey("three", "role-c"), foreign, kind=PatchKind.MERGE
+        )
+        async with auditing(cluster, {"OPERATOR_TARGET_NAMESPACES": "two"}):
+            await until_report(cluster, RBACASSESSMENTREPORTS, "role-b", "two")
+            await until_gone(cluster, RBACASSESSMENTREPORTS, "role-a")
+            second = await cluster.list(RBACASSESSMENTREPORTS)
+
+    assert names(first) == {"role-a", "role-c"}
+    assert names(second) == {"role-b", "role-c"}

@@ -27,6 +27,7 @@ from trivyop.controllers.audits import WORKERS, Audits
 from trivyop.controllers.policies import PolicyWatch
 from trivyop.controllers.reports import Reports
 from trivyop.controllers.selecting import build_audit_kinds, build_audit_options, build_audit_selection
+from trivyop.controllers.strays import delete_strays
 from trivyop.controllers.view import View
 from trivyop.errors import TerminalError, TransientError
 from trivyop.kube.client import Api
@@ -71,11 +72,14 @@ class Auditing:
             TrivyEngine(settings), settings=settings, clock=clock, metrics=AuditMetrics(registry)
         )
         self.failures = AuditFailures(registry, clock, rng)
+        selection = build_audit_selection(settings)
+        self._namespaces = selection.namespaces
+        self._namespace = settings.operator.namespace
         self._audited = AuditedObjects(
             api,
             view,
             discovery,
-            selection=build_audit_selection(settings),
+            selection=selection,
             kinds=build_audit_kinds(settings),
             clock=clock,
             metrics=informer_metrics,
@@ -150,6 +154,8 @@ class Auditing:
             self._audits.listen()
             self._policies.listen(self._audits.look_at)
             background.append(group.create_task(self._tell_again(), name="audit-problems"))
+            strays = delete_strays(self._api, self._namespaces, self._namespace, self._clock)
+            background.append(group.create_task(strays, name="strays"))
             await self._controller.run()
             for task in background:
                 task.cancel()

@@ -86,6 +86,7 @@ def build_audit_options(settings: Settings) -> AuditOptions:
     return AuditOptions(
         severities=frozenset(Severity(name.value) for name in settings.trivy.severities),
         failed_only=settings.audit.record_failed_checks_only,
+        operator=settings.operator.namespace,
         resource_labels=reports.resource_labels,
         additional_labels=reports.additional_labels,
         report_ttl=format_duration(reports.ttl_seconds) if reports.ttl_seconds else "",

@@ -80,6 +80,7 @@ class AuditOptions:
     additional_labels: Mapping[str, str] = field(default_factory=dict[str, str])  # put on every report
     report_ttl: str = "24h0m0s"  # a Go duration, as the annotation shows it; "" for none
     budget_bytes: int = DEFAULT_BUDGET_BYTES  # of JSON, as sent
+    operator: str = ""  # the namespace of the operator, by which it knows its own reports
 
     @property
     def settings_hash(self) -> str:
@@ -209,6 +210,7 @@ def _annotations(
     return {
         **({} if is_label_value(name) else {keys.RESOURCE_NAME: name}),
         **({keys.REPORT_TTL: options.report_ttl} if with_ttl else {}),
+        **({keys.OPERATOR: options.operator} if options.operator else {}),
         keys.SETTINGS_HASH: options.settings_hash,
         keys.SCANNED_AT: timestamp(now),
         keys.SUMMARY: str(counts),

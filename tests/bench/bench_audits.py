@@ -70,7 +70,8 @@ async def measure() -> list[Figure]:
 async def _direct(directory: Path, files: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         *(str(trivy()), "config", "-q", "--skip-check-update", "--misconfig-scanners", "kubernetes"),
-        *("--include-non-failures", "--format", "json", "--cache-dir", str(directory / "cache")),
+        *("--include-non-failures", "--format", "json", "--timeout", "1h"),
+        *("--cache-dir", str(directory / "cache")),
         *("--output", str(directory / "result.json"), str(files)),
         env={"PATH": os.environ["PATH"], "HOME": str(directory)},
     )

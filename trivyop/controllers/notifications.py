@@ -256,8 +256,7 @@ class Notifications:
     async def _stop(self, name: str) -> None:
         running = self._channels.pop(name)
         running.task.cancel()
-        with suppress(asyncio.CancelledError):
-            await running.task
+        await asyncio.wait([running.task])  # unlike awaiting it, this ends when we are cancelled ourselves
         self._departures.audience = self._audience()
         log.info("webhook_stopped", endpoint=name)
 

@@ -340,3 +340,18 @@ async def test_the_go_operators_settings_are_enough(receiver: Receiver) -> None:
     body = receiver.requests[0].json
     assert body["kind"] == "VulnerabilityReport"
     assert body["report"] == report("a", 1)["report"]
+
+
+async def test_who_is_cancelled_while_a_channel_ends_ends_too(receiver: Receiver) -> None:
+    """Else the operator would not stop, if its configuration changes at that moment."""
+    async with scene() as here:
+        await here.configure({"name": "siem", "url": receiver.url})
+        await here.put("a", 1)
+        await here.until(lambda: len(receiver.requests) == 1)
+
+        stopping = asyncio.create_task(here.notifications._stop("siem"))
+        await asyncio.sleep(0)
+        stopping.cancel()
+        await asyncio.wait([stopping])
+
+    assert stopping.cancelled()

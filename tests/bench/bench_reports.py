@@ -182,7 +182,7 @@ def _written(operator: Operator, count: int) -> asyncio.Event:
     """Is set once it has written so many; to ask its registry again and again would take its time."""
     enough = asyncio.Event()
     numbers = itertools.count(1)
-    metrics = operator._report_metrics
+    metrics = operator.surroundings.report_metrics
     wrote = metrics.wrote
 
     def counted(kind: str, size: int, *, truncated: bool) -> None:

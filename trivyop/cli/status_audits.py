@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
-import structlog
 
 from trivyop.cli.tables import show_table
 from trivyop.controllers.policies import POLICIES_CONFIG
@@ -21,8 +20,6 @@ from trivyop.kube.objects import Object
 from trivyop.kube.resources import CONFIGMAPS, EVENTS, ObjectKey
 from trivyop.report.stored import StoredReport
 from trivyop.report.summary import SeverityCounts
-
-log = structlog.get_logger(__name__)
 
 _HEADER = ("REPORTS", "COUNT", "CRITICAL", "HIGH", "MEDIUM", "LOW")
 _AUDIT_REASONS = ("AuditFailed", "ReportRefused")
@@ -102,7 +99,12 @@ async def read_audits(api: Api, operator_namespace: str, namespace: str = "") ->
             )
         for report in reports:
             newest[report.owner_uid] = max(newest.get(report.owner_uid, ""), report.scanned_at)
-    problems = [*await _policy_problems(api, operator_namespace), *await _failures(api, namespace, newest)]
+    try:
+        policies = await _policy_problems(api, operator_namespace)
+        problems = [*policies, *await _failures(api, namespace, newest)]
+    except TerminalError:
+        told = "failures of audits are not shown: you may not read Events"
+        problems = [told] if tallies else []
     return AuditsState(tuple(tallies), tuple(problems))
 
 
@@ -152,9 +154,5 @@ async def _policy_problems(api: Api, operator_namespace: str) -> Iterable[str]:
 
 
 async def _events(api: Api, namespace: str, reason: str) -> list[_Event]:
-    try:
-        listing = await api.list(EVENTS, type=_Event, namespace=namespace, field_selector=f"reason={reason}")
-    except TerminalError as error:
-        log.warning("events_not_readable", problem=str(error))
-        return []
+    listing = await api.list(EVENTS, type=_Event, namespace=namespace, field_selector=f"reason={reason}")
     return listing.items

@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
 
 import msgspec
 
@@ -63,8 +62,12 @@ class Place(msgspec.Struct, frozen=True):
     family: Family
 
 
-Scopes: TypeAlias = dict[Family, frozenset[str]]
-"""Which checks are for a family, by their packages, as found out in a batch that had no other in it."""
+class Scopes:
+    """Which checks are for a family, by their packages, as found out in a run without any other family."""
+
+    def __init__(self) -> None:
+        self.known: dict[Family, frozenset[str]] = {}
+        self.asked: set[Family] = set()  # about to be known
 
 
 class ResultReader:
@@ -81,7 +84,7 @@ class ResultReader:
         Where ``scopes`` has nothing for a family, what is found out about it is added.
         ``msgspec.MsgspecError`` or ``OSError`` when that is not what the template prints.
         """
-        found: Scopes = {}
+        found: dict[Family, frozenset[str]] = {}
         outcomes: dict[str, Outcome | AuditError] = {}
         for file, checks in self._outcomes(path, files, policies, scopes, found):
             outcomes[files[file].subject.name] = checks
@@ -95,7 +98,7 @@ class ResultReader:
         packages = {policy.module.key: policy.module.package for policy in policies.custom}
         if crashes.keys() <= packages.keys():  # else it is not known what is missing
             missing = frozenset(packages[check] for check in crashes)
-            scopes.update({family: packages_seen | missing for family, packages_seen in found.items()})
+            scopes.known.update({family: packages_seen | missing for family, packages_seen in found.items()})
         return Batch(
             outcomes, tuple(Crash(check, without_path(message)) for check, message in crashes.items())
         )
@@ -106,7 +109,7 @@ class ResultReader:
         files: Mapping[str, Place],
         policies: Policies,
         scopes: Scopes,
-        found: Scopes,
+        found: dict[Family, frozenset[str]],
     ) -> Iterator[tuple[str, Outcome]]:
         owners = _owners(policies)
         told: list[_Told] = []
@@ -116,7 +119,7 @@ class ResultReader:
                 if place is None:
                     continue
                 family, kind = place.family, place.subject.kind
-                scope = scopes.get(family)
+                scope = scopes.known.get(family)
                 if scope is None:
                     spoke = frozenset(told[number].namespace for number, _ in results)
                     found[family] = found.get(family, frozenset()) | spoke

@@ -1,7 +1,7 @@
 """The engine that is Trivy: ``trivy config`` over a directory with one file per resource.
 
 Which checks Trivy evaluates depends on what is among the resources, so the first time that a family comes up
-(an API version and kind), it is audited by itself, and remembered which checks are for it.
+(an API version and kind), one of it is audited by itself, and remembered which checks are for it.
 
 Promises: nothing is left on disk or running, also when cancelled. At the deadline Trivy is killed.
 Not here: how many run at once (``auditor.py``), splitting of batches that fail (``splitting.py``).
@@ -55,12 +55,32 @@ class TrivyEngine:
         scopes = self._scopes_of(policies, cluster_version)
         outcomes: dict[str, Outcome | AuditError] = {}
         crashes: tuple[Crash, ...] = ()
-        for group in await asyncio.to_thread(_groups, subjects, frozenset(scopes)):
+
+        async def run(some: Sequence[Subject]) -> None:
+            nonlocal crashes
             batch, _ = await self.run(
-                group, policies, cluster_version=cluster_version, brake=brake, scopes=scopes
+                some, policies, cluster_version=cluster_version, brake=brake, scopes=scopes
             )
-            outcomes |= batch.outcomes
+            outcomes.update(batch.outcomes)
             crashes += batch.crashes
+
+        groups = await asyncio.to_thread(_by_family, subjects)
+        for family in sorted(groups.keys() - scopes.known.keys(), key=str):
+            if family in scopes.known or family in scopes.asked:
+                continue  # another batch found out, or is about to
+            scopes.asked.add(family)
+            try:
+                await run([groups[family].pop()])
+            finally:
+                scopes.asked.discard(family)
+        together: list[Subject] = []
+        for family, some in groups.items():
+            if family in scopes.known:
+                together += some
+            elif some:
+                await run(some)  # never wait for another batch: it may be standing still for this one
+        if together:
+            await run(together)
         return Batch(outcomes, crashes)
 
     async def examine(self, policies: Policies) -> tuple[Policies, tuple[PolicyProblem, ...]]:
@@ -131,7 +151,7 @@ class TrivyEngine:
         scopes: Scopes | None,
     ) -> Batch:
         try:
-            return self._reader.read(result, errors, files, policies, {} if scopes is None else scopes)
+            return self._reader.read(result, errors, files, policies, scopes or Scopes())
         except (OSError, msgspec.MsgspecError, IndexError) as error:
             words = f"Trivy printed something else than results: {error}"
             raise AuditError(AuditFailure.SCANNER, words) from error
@@ -143,7 +163,7 @@ class TrivyEngine:
         if scopes is None:
             while len(self._scopes) >= _KEPT_SCOPES:
                 del self._scopes[next(iter(self._scopes))]
-            scopes = self._scopes[key] = {}
+            scopes = self._scopes[key] = Scopes()
         return scopes
 
     def _environment(self, directory: Path) -> dict[str, str]:
@@ -183,13 +203,11 @@ def _audit_error(error: ScanError) -> AuditError:
     )
 
 
-def _groups(subjects: Sequence[Subject], known: frozenset[Family]) -> list[list[Subject]]:
-    """Subjects that may be audited together: families that checks are not known for come alone."""
-    groups: dict[Family | None, list[Subject]] = {}
+def _by_family(subjects: Sequence[Subject]) -> dict[Family, list[Subject]]:
+    groups: dict[Family, list[Subject]] = {}
     for subject in subjects:
-        family = family_of(subject.document)
-        groups.setdefault(None if family in known else family, []).append(subject)
-    return list(groups.values())
+        groups.setdefault(family_of(subject.document), []).append(subject)
+    return groups
 
 
 def _write(

@@ -1,0 +1,301 @@
+"""Building the parts of the operator from its settings.
+
+Promises: building reads and writes nothing; whatever goes wrong with a part later shows up in ``health``.
+Not here: when the parts begin and end (``parts.py``, ``operator.py``).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, TypeVar
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from trivyop.app.parts import Parts
+from trivyop.audit.nodes.job import CollectorPlace
+from trivyop.control.clock import Clock
+from trivyop.control.controller import Controller, ControllerMetrics, Reconcile
+from trivyop.control.queue import QueueMetrics, WorkQueue
+from trivyop.controllers.auditing import Auditing
+from trivyop.controllers.clustercomponents import ClusterComponents
+from trivyop.controllers.collecting import Collecting
+from trivyop.controllers.delivery import Delivery
+from trivyop.controllers.imagescans import ImageScans
+from trivyop.controllers.metrics import ClusterComponentMetrics, ReportMetrics, ScanCollector, ScanMetrics
+from trivyop.controllers.notifications import Notifications
+from trivyop.controllers.rematch import Matcher
+from trivyop.controllers.reports import Reports
+from trivyop.controllers.results import Results
+from trivyop.controllers.scanjobs import ScanJobs
+from trivyop.controllers.selecting import build_options, build_selection
+from trivyop.controllers.series import ReportSeries
+from trivyop.controllers.series_families import ALL_LABELS, wanted_families
+from trivyop.controllers.series_labels import ResourceLabels
+from trivyop.controllers.series_reader import SeriesReader, Unread
+from trivyop.controllers.targets import Targets
+from trivyop.controllers.usage import Usage
+from trivyop.controllers.view import View
+from trivyop.controllers.workloads import Workloads
+from trivyop.kube.client import Api
+from trivyop.kube.discovery import Discovery
+from trivyop.kube.events import EventMetrics, EventRecorder
+from trivyop.kube.informer import InformerMetrics
+from trivyop.notify.metrics import WebhookMetrics
+from trivyop.observe.health import Health
+from trivyop.settings import Settings, settings_hash
+from trivyop.workload.owners import WorkloadRef
+
+K = TypeVar("K", bound=Hashable)
+
+log = structlog.get_logger(__name__)
+
+_CLUSTER = "clustercomponents"
+_SERIES = "report-series"
+
+
+class Surroundings:
+    """What all parts share, whatever they do."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        registry: CollectorRegistry,
+        health: Health,
+        clock: Clock,
+        rng: random.Random,
+    ) -> None:
+        self.settings = settings
+        self.registry = registry
+        self.health = health
+        self.clock = clock
+        self.rng = rng
+        self.queue_metrics = QueueMetrics(registry)
+        self.controller_metrics = ControllerMetrics(registry)
+        self.informer_metrics = InformerMetrics(registry)
+        self.event_metrics = EventMetrics(registry)
+        self.report_metrics = ReportMetrics(registry)
+        self.scan_metrics = ScanMetrics(registry)
+
+    def queue(self, name: str, _key: type[K]) -> WorkQueue[K]:
+        """A new queue that is measured under that name."""
+        return WorkQueue[K](self.clock, rng=self.rng, metrics=self.queue_metrics.of(name))
+
+    def controller(
+        self, name: str, reconcile: Reconcile[K], queue: WorkQueue[K], keys: Callable[[], Iterable[K]]
+    ) -> Controller[K]:
+        """A controller with the workers and the resync that the settings say."""
+        operator = self.settings.operator
+        return Controller(
+            name,
+            reconcile,
+            operator.workers,
+            queue,
+            resync_keys=keys,
+            resync_seconds=operator.resync_interval_seconds,
+            metrics=self.controller_metrics,
+            rng=self.rng,
+        )
+
+
+class Builder:
+    """Builds the parts for one API server. `active`: whether this replica is the one that works."""
+
+    def __init__(
+        self, api: Api, discovery: Discovery, around: Surroundings, *, active: Callable[[], bool]
+    ) -> None:
+        settings = around.settings
+        self._api = api
+        self._discovery = discovery
+        self._around = around
+        self._active = active
+        self._selection = build_selection(settings)
+        self._view = View(
+            api,
+            discovery,
+            operator_namespace=settings.operator.namespace,
+            watched_namespaces=self._selection.namespaces.watched,
+            jobs_everywhere=settings.scan_job.in_workload_namespace,
+            collector_namespace=CollectorPlace.of(settings).namespace if _collects(settings) else None,
+            report_labels=settings.reports.resource_labels,
+            clock=around.clock,
+            metrics=around.informer_metrics,
+        )
+        self._events = EventRecorder(api, clock=around.clock, metrics=around.event_metrics)
+        self._reports = Reports(
+            api,
+            self._view,
+            budget_bytes=settings.reports.size_budget_bytes,
+            clock=around.clock,
+            metrics=around.report_metrics,
+        )
+        self._matcher = Matcher(settings, clock=around.clock, metrics=around.scan_metrics)
+
+    def build(self) -> Parts:
+        """Build all parts; once."""
+        around, view = self._around, self._view
+        around.health.mention("permissions", self._reports.denials)
+        around.health.mention("database", lambda: self._matcher.problem)
+        usage = Usage()
+        targets = Targets(view.listers, view.sole_platform, usage, around.settings, self._selection)
+        scan_queue = around.queue("imagescans", str)
+        scans = self._scans(targets, scan_queue)
+        workload_queue = around.queue("workloads", WorkloadRef)
+        workloads = Workloads(
+            self._api, view, usage, targets, self._reports, scans, workload_queue, around.clock
+        )
+        ScanCollector(around.registry, view, usage, scans.slots)
+        controllers: list[Controller[Any]] = [
+            around.controller("workloads", workloads.reconcile, workload_queue, workloads.all),
+            around.controller("imagescans", scans.reconcile, scan_queue, scans.names),
+        ]
+        components = self._components()
+        if components is not None:
+            controllers.append(
+                around.controller(_CLUSTER, components.reconcile, components.queue, components.names)
+            )
+        series, reading = self._series()
+        auditing = self._auditing()
+        return Parts(
+            view=view,
+            usage=usage,
+            events=self._events,
+            matcher=self._matcher,
+            workloads=workloads,
+            scans=scans,
+            series=series,
+            reading=reading,
+            auditing=auditing,
+            collecting=None if auditing is None else self._collecting(auditing),
+            components=components,
+            notifications=self._notifications(),
+            controllers=tuple(controllers),
+        )
+
+    def _scans(self, targets: Targets, queue: WorkQueue[str]) -> ImageScans:
+        around, settings = self._around, self._around.settings
+        options = build_options(settings)
+        return ImageScans(
+            self._api,
+            self._view,
+            targets,
+            Delivery(self._view, self._reports, settings=settings, options=options, clock=around.clock),
+            Results(self._api, settings),
+            ScanJobs(self._api, self._view, settings),
+            self._matcher,
+            settings=settings,
+            settings_hash=settings_hash(settings),
+            queue=queue,
+            clock=around.clock,
+            rng=around.rng,
+            events=self._events,
+            metrics=around.scan_metrics,
+        )
+
+    def _components(self) -> ClusterComponents | None:
+        around, operator = self._around, self._around.settings.operator
+        needs = (operator.sbom_generation_enabled, operator.vulnerability_scanner_enabled)
+        if not (operator.cluster_components_enabled and all(needs)):
+            return None
+        return ClusterComponents(
+            self._api,
+            self._view,
+            self._discovery,
+            self._reports,
+            self._matcher,
+            settings=around.settings,
+            options=build_options(around.settings),
+            queue=around.queue(_CLUSTER, str),
+            clock=around.clock,
+            rng=around.rng,
+            events=self._events,
+            metrics=ClusterComponentMetrics(around.registry),
+        )
+
+    def _auditing(self) -> Auditing | None:
+        around = self._around
+        if not around.settings.audit.config_audit_enabled:
+            return None
+        auditing = Auditing(
+            self._api,
+            self._discovery,
+            self._view,
+            self._reports,
+            around.settings,
+            events=self._events,
+            registry=around.registry,
+            informer_metrics=around.informer_metrics,
+            queue_metrics=around.queue_metrics,
+            controller_metrics=around.controller_metrics,
+            clock=around.clock,
+            rng=around.rng,
+        )
+        around.health.require("audits", auditing.waiting_for)
+        around.health.mention("audit limits", auditing.limits)
+        return auditing
+
+    def _collecting(self, auditing: Auditing) -> Collecting | None:
+        around = self._around
+        if not _collects(around.settings):
+            return None
+        return Collecting(
+            self._api,
+            self._discovery,
+            self._view,
+            self._reports,
+            auditing,
+            around.settings,
+            events=self._events,
+            registry=around.registry,
+            queue_metrics=around.queue_metrics,
+            controller_metrics=around.controller_metrics,
+            clock=around.clock,
+            rng=around.rng,
+        )
+
+    def _notifications(self) -> Notifications:
+        around = self._around
+        notifications = Notifications(
+            self._api,
+            self._view,
+            around.settings,
+            environ=os.environ,
+            events=self._events,
+            clock=around.clock,
+            rng=around.rng,
+            metrics=WebhookMetrics(around.registry),
+            informer_metrics=around.informer_metrics,
+        )
+        around.health.mention("webhooks", notifications.problem)
+        return notifications
+
+    def _series(self) -> tuple[ReportSeries, Controller[Unread]]:
+        """The metrics that are counted from reports, and what reads the reports that have to be read."""
+        around, settings = self._around, self._around.settings
+        families = wanted_families(settings.metrics)
+        labels = ResourceLabels(
+            settings.reports.resource_labels, settings.metrics.resource_labels_prefix, ALL_LABELS
+        )
+        for problem in labels.problems:
+            log.warning("setting_odd", problem=problem)
+        queue = around.queue(_SERIES, Unread)
+        reader = SeriesReader(self._api, self._view.all_reports, families, queue, around.registry)
+        series = ReportSeries(
+            self._view.all_reports,
+            reader,
+            families,
+            labels=labels,
+            limit=settings.metrics.series_limit,
+            merged_roles=settings.audit.merge_rbac_findings,
+            active=self._active,
+            registry=around.registry,
+        )
+        return series, around.controller(_SERIES, reader.read, queue, reader.keys)
+
+
+def _collects(settings: Settings) -> bool:
+    """Whether nodes are read."""
+    return settings.audit.config_audit_enabled and settings.audit.infra_assessment_enabled

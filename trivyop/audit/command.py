@@ -3,12 +3,13 @@
 The template prints what reports need, a line per result, and says what a check is only once: for 500
 resources that is some hundred kilobytes. Trivy's own JSON has 80 MB, most of it the same over and over.
 
-Promises: pure; secrets travel in the environment, never in arguments.
+Promises: secrets travel in the environment, never in arguments.
 Not here: reading what is printed (``results.py``).
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 
 from trivyop.audit.policies import Policies
@@ -79,9 +80,19 @@ def build_fetch_command(program: str, reference: str, *, cache_dir: str) -> list
     return [*command, INPUTS]
 
 
+def build_background_command(command: list[str]) -> list[str]:
+    """The command with less claim to CPUs than the operator itself, where there is a program for that."""
+    nice = shutil.which("nice")
+    return command if nice is None else [nice, "-n", "5", *command]
+
+
 def audit_environment(settings: Settings, *, home: str, inherited: Mapping[str, str]) -> dict[str, str]:
-    """Environment to audit in."""
-    return base_environment(settings, home, inherited)
+    """Environment to audit in.
+
+    Go collects garbage half as often as by default. That saves a tenth of the CPU or more, and takes the
+    memory that the template saves.
+    """
+    return {**base_environment(settings, home, inherited), "GOGC": "200"}
 
 
 def fetch_environment(settings: Settings, *, home: str, inherited: Mapping[str, str]) -> dict[str, str]:

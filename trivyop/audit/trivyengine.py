@@ -119,12 +119,14 @@ class TrivyEngine:
             files, unreadable = await asyncio.to_thread(_write, directory, subjects, policies)
             try:
                 done = await run_program(
-                    command.build_audit_command(
-                        self._program,
-                        policies,
-                        cache_dir=policies.bundle or str(directory / "cache"),
-                        cluster_version=cluster_version,
-                        debug=debug,
+                    command.build_background_command(
+                        command.build_audit_command(
+                            self._program,
+                            policies,
+                            cache_dir=policies.bundle or str(directory / "cache"),
+                            cluster_version=cluster_version,
+                            debug=debug,
+                        )
                     ),
                     environment=self._environment(directory),
                     directory=str(directory),

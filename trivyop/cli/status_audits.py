@@ -140,9 +140,7 @@ async def _policy_problems(api: Api, operator_namespace: str) -> Iterable[str]:
         found = await api.get(CONFIGMAPS, ObjectKey(operator_namespace, POLICIES_CONFIG), _ConfigMap)
     except TerminalError:
         return ()
-    if found is None:
-        return ()
-    meta = found.metadata
+    meta = found.metadata if found is not None else _ManagedMeta()  # what is no policy's has no ConfigMap
     changed = max((entry.time for entry in meta.managed_fields), default=meta.creation_timestamp)
     return sorted(
         {

@@ -21,7 +21,7 @@ from trivyop.controllers.audited import AuditedObjects
 from trivyop.kube.client import Api
 from trivyop.kube.events import EventRecorder, ObjectReference
 from trivyop.kube.informer import Informer, InformerMetrics
-from trivyop.kube.objects import Object
+from trivyop.kube.objects import Object, ObjectMeta
 from trivyop.kube.resources import CONFIGMAPS, ObjectKey
 
 log = structlog.get_logger(__name__)
@@ -111,12 +111,11 @@ class PolicyWatch:
 
     def _tell(self, problems: tuple[PolicyProblem, ...]) -> None:
         found = self._informer.store.get(self._key)
-        if found is None:
-            return
-        version = found.metadata.resource_version
+        meta = found.metadata if found is not None else ObjectMeta()  # the bundle may have a problem, too
+        version = meta.resource_version
         news = [one for one in problems if self._told.get(one) != version]
         self._told = dict.fromkeys(problems, version)
-        about = ObjectReference("v1", "ConfigMap", self._key, found.metadata.uid)
+        about = ObjectReference("v1", "ConfigMap", self._key, meta.uid)
         for one in news:
             self._events.event(about, "Warning", "PolicyProblem", f"policy {one.policy}: {one.message}")
 

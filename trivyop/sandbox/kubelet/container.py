@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import aclosing, suppress
 from pathlib import Path
 
+from trivyop.control.backoff import exponential
 from trivyop.errors import TerminalError, TransientError
 from trivyop.sandbox.controllers.changes import Json
 from trivyop.sandbox.kubelet.faults import OUT_OF_MEMORY, Fault, Kind
@@ -82,7 +83,7 @@ class ContainerRun:
                 return
             if attempt:
                 first, longest = RESTART_SECONDS
-                seconds = min(first * 2 ** (attempt - 1), longest)
+                seconds = exponential(attempt - 1, base_seconds=first, max_seconds=longest)
                 meta = self._pod["metadata"]
                 name = f"{meta['name']}_{meta['namespace']}({meta['uid']})"
                 text = f"back-off {seconds:.0f}s restarting failed container={self.status.name} pod={name}"

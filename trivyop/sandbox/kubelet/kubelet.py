@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from trivyop.control.backoff import exponential
 from trivyop.control.clock import Clock
 from trivyop.control.controller import work
 from trivyop.control.queue import WorkQueue
@@ -233,7 +234,7 @@ class Kubelet:
         if not failures:
             return 1.0  # the failure itself shows for a moment, then the back-off does
         first, longest = _PULL_AGAIN_SECONDS
-        return min(first * 2 ** (failures - 1), longest)
+        return exponential(failures - 1, base_seconds=first, max_seconds=longest)
 
     async def _complete(self, pod: BoundPod) -> float | None:
         since = self._running_since.get(pod.metadata.uid, 0.0)

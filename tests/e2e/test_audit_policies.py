@@ -195,10 +195,19 @@ async def test_policy_concerns_only_the_kinds_that_it_names(tmp_path: Path) -> N
             await until_report(cluster, RBACASSESSMENTREPORTS, "role-odd-two", check="TEAM-001")
             again = await until_idle(operator)
         roles = await cluster.list(ROLES)
+        await set_policies(cluster, {"policy.odd.rego": BROKEN, "policy.odd.kinds": "Role"})
+        async with auditing(cluster) as operator:
+            await create(cluster, ROLES, role("odd-three"))
+            bare = await until_report(cluster, RBACASSESSMENTREPORTS, "role-odd-three")
+            broken = await until_idle(operator)
+            kept = await until_report(cluster, RBACASSESSMENTREPORTS, "role-odd-one")
 
     assert more == len(roles) - 1  # that was made later
     assert basis(after) == basis(untouched)
     assert again == 1
+    assert broken == 1, "what a policy said before it was broken stays"
+    assert "TEAM-001" in failed(kept)
+    assert "TEAM-001" not in failed(bare)
 
 
 async def until_told(list_objects: Any, *policies: str) -> dict[str, str]:

@@ -117,6 +117,10 @@ class Auditor:
         """What the outcome for a resource of this kind depends on, beside the resource, in one word."""
         return self._keeper.hash_for(kind)
 
+    def undecided(self, kind: str) -> bool:
+        """Whether a difference in that word alone is no reason to audit anew; see ``PolicyKeeper``."""
+        return self._keeper.undecided(kind)
+
     def set_policies(self, data: Mapping[str, str] | None) -> tuple[PolicyProblem, ...]:
         """Take what the ConfigMap says; comes into force once it was tried. See ``PolicyKeeper``."""
         return self._keeper.set_policies(data)

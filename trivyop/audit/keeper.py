@@ -1,7 +1,9 @@
 """The policies in force: taken from a ConfigMap, tried, and given up when they turn out to be unusable.
 
 A change comes into force in one step once everything in it was tried; until then the former policies count.
-So a policy with a mistake changes no report.
+A policy with a mistake changes no report: where an earlier version of it counted, that still does. A restart
+does not know earlier versions; kinds that a policy with a mistake is for are `undecided` then, and what was
+reported on them stays.
 
 Promises: ``policies`` can be evaluated whole. What is wrong with the rest is in ``problems``, and told to
 whoever asked, as is every change with the kinds that it concerns.
@@ -12,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 import msgspec
@@ -20,7 +22,15 @@ import structlog
 
 from trivyop.audit.engine import AuditError, Crash, Engine
 from trivyop.audit.metrics import AuditMetrics
-from trivyop.audit.policies import Policies, PolicyProblem, hash_of, kinds_concerned, parse_policies
+from trivyop.audit.policies import (
+    ANY_KIND,
+    Policies,
+    PolicyProblem,
+    hash_of,
+    kinds_apply,
+    kinds_concerned,
+    parse_policies,
+)
 from trivyop.control.backoff import half_jitter
 from trivyop.control.clock import Clock
 
@@ -58,6 +68,7 @@ class PolicyKeeper:
         self._ready = asyncio.Event()
         self._given = False  # whether it is known what the ConfigMap says
         self._asked = Policies()  # the last that were tried, with what was refused of them
+        self._undecided = frozenset[str]()  # kinds as policies name them
         self._changed: list[ChangedHandler] = []
         self._problem_handlers: list[ProblemsHandler] = []
         self._told: tuple[PolicyProblem, ...] = ()
@@ -95,6 +106,10 @@ class PolicyKeeper:
     def hash_for(self, kind: str) -> str:
         """What the outcome for a resource of this kind depends on, beside the resource, in one word."""
         return hash_of((self.version, self.cluster_version, self.policies.hash_for(kind)))
+
+    def undecided(self, kind: str) -> bool:
+        """Whether reports on that kind may be by an earlier version of a policy that has a mistake now."""
+        return kinds_apply(self._undecided, kind)
 
     def set_policies(self, data: Mapping[str, str] | None) -> tuple[PolicyProblem, ...]:
         """Take what the ConfigMap says, None without one; what is wrong with it at first sight."""
@@ -185,6 +200,10 @@ class PolicyKeeper:
         if wanted is None or not self._bundle_known:
             return
         accepted, problems = await self._engine.examine(wanted)
+        refused = {problem.policy for problem in (*problems, *self._parse_problems)}
+        restored = accepted.with_former(self.policies, refused)
+        if restored != accepted:  # what was good before may not go with what is new
+            accepted, _ = await self._engine.examine(restored)
         if self._wanted is not wanted:
             return  # it changed meanwhile, and the change is waiting to be tried
         self._wanted, self._asked = None, wanted
@@ -196,8 +215,13 @@ class PolicyKeeper:
         before, self.policies = self.policies, accepted
         first = not self._ready.is_set()
         self._ready.set()
+        undecided, self._undecided = self._undecided, frozenset[str]()
+        if first:
+            self._undecided = _kinds_of(wanted, refused)
         self._tell_problems()
         concerned = kinds_concerned(before, accepted)
+        if undecided:
+            concerned = None
         if not first and (concerned is None or concerned):
             self._tell_changed(concerned)
 
@@ -221,3 +245,11 @@ class PolicyKeeper:
         if self._ready.is_set():
             for handler in self._changed:
                 handler(kinds)
+
+
+def _kinds_of(wanted: Policies, refused: Collection[str]) -> frozenset[str]:
+    """The kinds that refused policies are for; all where that is not known."""
+    known = {policy.name: policy.kinds for policy in wanted.custom}
+    libraries = {library.key for library in wanted.libraries}  # policies that need one are refused, too
+    kinds = (known.get(name, frozenset({ANY_KIND})) for name in refused if name not in libraries)
+    return frozenset(kind for some in kinds for kind in some)

@@ -40,6 +40,16 @@ WORKLOAD_KINDS: Final = frozenset(
 _AUDITED_AS: Final = {"Deployment": "ReplicaSet"}
 
 
+def kinds_apply(kinds: Collection[str], kind: str) -> bool:
+    """Whether kinds, as they are written for a policy, include that kind."""
+    return (
+        ANY_KIND in kinds
+        or kind in kinds
+        or (WORKLOAD in kinds and kind in WORKLOAD_KINDS)
+        or any(_AUDITED_AS.get(one) == kind for one in kinds)
+    )
+
+
 class Module(msgspec.Struct, frozen=True, order=True):
     """A file of Rego."""
 
@@ -61,12 +71,7 @@ class CustomPolicy(msgspec.Struct, frozen=True, order=True):
     kinds: frozenset[str]  # as written; see ``applies_to``
 
     def applies_to(self, kind: str) -> bool:
-        return (
-            ANY_KIND in self.kinds
-            or kind in self.kinds
-            or (WORKLOAD in self.kinds and kind in WORKLOAD_KINDS)
-            or any(_AUDITED_AS.get(one) == kind for one in self.kinds)
-        )
+        return kinds_apply(self.kinds, kind)
 
 
 class PolicyProblem(msgspec.Struct, frozen=True, order=True):
@@ -107,6 +112,18 @@ class Policies(msgspec.Struct, frozen=True):
         """The same without some custom policies."""
         return msgspec.structs.replace(
             self, custom=tuple(policy for policy in self.custom if policy.name not in names)
+        )
+
+    def with_former(self, former: Policies, refused: Collection[str]) -> Policies:
+        """The same with what was refused of it as it was before, policies and libraries, where it was."""
+        there = {policy.name for policy in self.custom} | {library.key for library in self.libraries}
+        wanted = set(refused) - there
+        custom = [policy for policy in former.custom if policy.name in wanted]
+        libraries = [library for library in former.libraries if library.key in wanted]
+        return msgspec.structs.replace(
+            self,
+            custom=tuple(sorted((*self.custom, *custom))) if custom else self.custom,
+            libraries=tuple(sorted((*self.libraries, *libraries))) if libraries else self.libraries,
         )
 
 

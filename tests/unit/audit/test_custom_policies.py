@@ -208,6 +208,41 @@ async def test_changed_policy_concerns_its_kinds_only() -> None:
         assert told.empty()
 
 
+async def test_policy_that_a_change_breaks_counts_as_it_was() -> None:
+    """Until it is mended, or taken away."""
+    async with auditing(TEAM | LEGACY) as auditor:
+        problems: asyncio.Queue[object] = asyncio.Queue()
+        auditor.add_problem_handler(problems.put_nowait)
+        told: asyncio.Queue[frozenset[str] | None] = asyncio.Queue()
+        auditor.add_handler(told.put_nowait)
+        before = auditor.policies_hash("Pod")
+
+        auditor.set_policies(TEAM | LEGACY | {"policy.team.rego": SYNTAX["policy.syntax.rego"]})
+        await problems.get()
+        assert [one.policy for one in auditor.problems] == ["team"]
+        assert auditor.policies_hash("Pod") == before
+        assert await custom_ids(auditor, pod("web")) == [["LEGACY-1", "TEAM-1"]]
+        assert told.empty()
+
+        auditor.set_policies(LEGACY)
+        assert "Pod" in (await told.get() or ())
+        assert auditor.problems == ()
+        assert await custom_ids(auditor, pod("web")) == [["LEGACY-1"]]
+
+
+async def test_what_a_broken_policy_said_before_a_restart_is_left_open() -> None:
+    broken = TEAM | LEGACY | {"policy.team.rego": SYNTAX["policy.syntax.rego"]}
+    async with auditing(broken) as auditor:
+        told: asyncio.Queue[frozenset[str] | None] = asyncio.Queue()
+        auditor.add_handler(told.put_nowait)
+        assert auditor.undecided("Pod")
+        assert not auditor.undecided("Role")
+
+        auditor.set_policies(LEGACY)
+        assert await told.get() is None
+        assert not auditor.undecided("Pod")
+
+
 @pytest.mark.parametrize(
     ("data", "expected"),
     [

@@ -98,12 +98,17 @@ class Cluster:
 async def each(actions: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """Do these, a few at a time; all are tried, then the first error is raised."""
     gate = asyncio.Semaphore(_AT_ONCE)
+    actions = list(actions)
 
     async def one(action: Coroutine[Any, Any, T]) -> T:
         async with gate:
             return await action
 
-    results = await asyncio.gather(*(one(action) for action in actions), return_exceptions=True)
+    try:
+        results = await asyncio.gather(*(one(action) for action in actions), return_exceptions=True)
+    finally:
+        for action in actions:
+            action.close()  # those that a cancellation kept from beginning
     for result in results:
         if isinstance(result, BaseException):
             raise result

@@ -257,7 +257,8 @@ async def test_an_endpoint_that_hangs_delays_no_other_and_nothing_else() -> None
         await hanging.wait()
         await here.until(lambda: len(set(names(receiver))) == 20)
 
-        assert here.sample("trivyop_webhook_backlog", endpoint="hangs") == 20
+        # the report that hangs may wait a second time: it was told of again meanwhile
+        assert here.sample("trivyop_webhook_backlog", endpoint="hangs") in (20, 21)
         assert here.sample("trivyop_webhook_deliveries_total", endpoint="hangs", result="delivered") == 0
 
 

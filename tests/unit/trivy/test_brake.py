@@ -22,8 +22,11 @@ async def until_stopped(pid: int) -> None:
 
 
 async def started(tmp_path: Path, brake: Brake, seconds: float) -> tuple[asyncio.Task[object], int]:
-    """A program that tells its number and then waits for a file to appear."""
-    script = "echo $$ > pid.new; mv pid.new pid; while [ ! -e go ]; do sleep 0.01; done"
+    """A program that tells its number and then waits for a file to appear.
+
+    It starts no other while it waits: a process that has just forked stands still in another state.
+    """
+    script = "echo $$ > pid.new; mv pid.new pid; while [ ! -e go ]; do :; done"
     task = asyncio.create_task(
         run_program(
             ["/bin/sh", "-c", script],

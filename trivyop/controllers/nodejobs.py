@@ -29,7 +29,7 @@ from trivyop.control.queue import Priority
 from trivyop.controllers.ahead import Ahead
 from trivyop.controllers.jobpods import pod_of, told, why_it_waits
 from trivyop.controllers.view import View
-from trivyop.errors import ForbiddenError
+from trivyop.errors import ForbiddenError, TerminalError
 from trivyop.kube.client import Api
 from trivyop.kube.objects import Object
 from trivyop.kube.resources import JOBS, NAMESPACES, ObjectKey
@@ -118,14 +118,22 @@ class NodeJobs:
         return uid
 
     async def delete(self, node: str, uid: str) -> None:
-        """Delete a Job; it does not count from now on, whatever the informer still tells."""
+        """Delete a Job; it does not count from then on, whatever the informer still tells.
+
+        One that cannot be deleted for good does not count either; one that cannot be now still does.
+        """
         try:
             await self._api.delete(JOBS, self._key(node), uid=uid)
-        finally:
-            there = self.told(node)
-            if there is not None and there.metadata.uid == uid:
-                self._ignored.add(uid)
-            self._ended(node, uid)
+        except TerminalError:
+            self._ignore(node, uid)
+            raise
+        self._ignore(node, uid)
+
+    def _ignore(self, node: str, uid: str) -> None:
+        there = self.told(node)
+        if there is not None and there.metadata.uid == uid:
+            self._ignored.add(uid)
+        self._ended(node, uid)
 
     def release(self, node: str) -> None:
         """Give back the slot of a node, or its place in line, unless its Job runs."""

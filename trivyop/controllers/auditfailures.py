@@ -62,6 +62,7 @@ class AuditFailures:
         self._clock = clock
         self._rng = rng
         self._problems: dict[AuditRef, AuditProblem] = {}
+        self._everyones: dict[AuditRef, str] = {}  # messages of those that are for everyone
         self.audits = Counter(
             "trivyop_audits_total",
             "Audits of resources by how they ended: done, failed, refused (the report, by the API server).",
@@ -111,9 +112,13 @@ class AuditFailures:
         delay = half_jitter(attempts - 1, self._rng, base_seconds=base, max_seconds=most)
         seconds = max(delay, at_least or 0.0)
         until = self._clock.monotonic() + seconds
-        known = self.text() == message
+        known = everyone and self.text() == message
         self._problems[ref] = AuditProblem(basis, reason, message, attempts, until, everyone)
-        if not (everyone and known):  # of thousands of the same, one is told
+        if everyone:
+            self._everyones[ref] = message
+        else:
+            self._everyones.pop(ref, None)
+        if not known:  # of thousands of the same, one is told
             log.warning(
                 "audit_failed",
                 resource=str(ref),
@@ -131,7 +136,8 @@ class AuditFailures:
     def forget(self, ref: AuditRef) -> None:
         """The resource is audited, or need not be."""
         self._problems.pop(ref, None)
+        self._everyones.pop(ref, None)
 
     def text(self) -> str | None:
         """What keeps any audit from working, for people; None if nothing does."""
-        return next((problem.message for problem in self._problems.values() if problem.everyone), None)
+        return next(iter(self._everyones.values()), None)

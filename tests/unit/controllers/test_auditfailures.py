@@ -81,6 +81,18 @@ def test_what_fails_for_everybody_is_logged_once(failures: AuditFailures) -> Non
     assert failures.text() == "it took too long"
 
 
+def test_what_keeps_all_from_working_is_told_while_it_does(failures: AuditFailures) -> None:
+    """It is over for a resource that fails for a reason of its own, or that is gone."""
+    other = AuditRef("Role", ObjectKey("shop", "other"))
+    for ref in (REF, other):
+        failures.failed(ref, BASIS, error(AuditFailure.SCANNER, everyone=True))
+
+    failures.failed(REF, BASIS, error(AuditFailure.TIMEOUT))
+    assert failures.text() is not None
+    failures.forget(other)
+    assert failures.text() is None
+
+
 def test_success_ends_it(failures: AuditFailures, registry: CollectorRegistry) -> None:
     failures.failed(REF, BASIS, error())
     failures.succeeded(REF)

@@ -141,11 +141,9 @@ class AuditedObjects:
             for key in source.mirror.keys():  # noqa: SIM118
                 yield AuditRef(source.name, key)
 
-    def of_kinds(self, kinds: frozenset[str] | None) -> Iterator[AuditRef]:
-        """Those of some kinds, as objects call themselves; None for all."""
-        for ref in self.all():
-            if kinds is None or ref.kind.partition(".")[0] in kinds:
-                yield ref
+    def is_named(self, kind: str) -> bool:
+        """Whether policies name this kind; if it is not audited then, the server does not tell of it."""
+        return kind in self._named
 
     @property
     def waiting_for(self) -> list[str]:
@@ -220,6 +218,9 @@ class AuditedObjects:
         source = self._sources.pop(name)
         for task in source.running:
             task.cancel()
+        if self._metrics is not None:
+            for informer in source.mirror.informers:
+                self._metrics.detach(informer)
         if self._changed is not None:
             for key in list(source.mirror.keys()):
                 self._changed(AuditRef(name, key), False)

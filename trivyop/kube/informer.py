@@ -79,6 +79,18 @@ class InformerMetrics:
             self.restarts.labels(name, reason)
         self.malformed.labels(name)
 
+    def detach(self, informer: Informer[Any]) -> None:
+        """Report on ``informer`` no more: it is over. What was counted of its kind stays."""
+        name = informer.resource.name
+        alike = self._informers.get(name, [])
+        if informer not in alike:
+            return
+        alike.remove(informer)
+        if not alike:
+            del self._informers[name]
+            for gauge in (self.objects, self.synced, self.problem):
+                gauge.remove(name)
+
 
 class Informer(Generic[V]):
     """A mirror of one kind; ``store`` is what others read."""

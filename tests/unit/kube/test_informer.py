@@ -441,4 +441,11 @@ async def test_metrics_of_one_kind_in_several_namespaces_are_added_up(clock: Eag
         for task in running:
             task.cancel()
 
-        assert registry.get_sample_value("trivyop_informer_objects", {"resource": "configmaps"}) == 2
+        def objects() -> float | None:
+            return registry.get_sample_value("trivyop_informer_objects", {"resource": "configmaps"})
+
+        assert objects() == 2
+        metrics.detach(informers[0])
+        assert objects() == 1
+        metrics.detach(informers[1])
+        assert objects() is None

@@ -26,7 +26,7 @@ from trivyop.audit.cores import usable_cores
 from trivyop.audit.engine import AuditError, AuditFailure, Crash, Engine, Outcome, Subject
 from trivyop.audit.keeper import ChangedHandler, PolicyKeeper, ProblemsHandler
 from trivyop.audit.metrics import AuditMetrics
-from trivyop.audit.policies import Policies, PolicyProblem
+from trivyop.audit.policies import CustomPolicy, Policies, PolicyProblem
 from trivyop.audit.splitting import Settlement
 from trivyop.control.clock import Clock
 from trivyop.settings import Settings
@@ -261,10 +261,11 @@ class Auditor:
         self, run: _Run, subjects: list[Subject], answers: Mapping[str, asyncio.Future[Outcome]]
     ) -> None:
         began = self._clock.monotonic()
-        hearing = _Hearing(self, answers)
+        policies = self._keeper.policies
+        hearing = _Hearing(self, policies, answers)
         settlement = Settlement(
             self._engine,
-            self._keeper.policies,
+            policies,
             hearing,
             cluster_version=self._keeper.cluster_version,
             brake=run.brake,
@@ -311,8 +312,8 @@ class Auditor:
     def crashed(self, name: str, crash: Crash) -> None:
         self._keeper.crashed(name, crash)
 
-    def unusable(self, policy: str, message: str) -> None:
-        self._keeper.give_up(policy, message)
+    def unusable(self, policy: CustomPolicy, tried: Policies, message: str) -> None:
+        self._keeper.give_up(policy, tried, message)
 
     def _count_waiting(self) -> None:
         self._metrics.waiting.set(sum(map(len, self._lanes.values())))
@@ -321,8 +322,11 @@ class Auditor:
 class _Hearing:
     """Gives the outcomes of one batch to those who wait for them."""
 
-    def __init__(self, auditor: Auditor, answers: Mapping[str, asyncio.Future[Outcome]]) -> None:
+    def __init__(
+        self, auditor: Auditor, policies: Policies, answers: Mapping[str, asyncio.Future[Outcome]]
+    ) -> None:
         self._auditor = auditor
+        self._policies = policies
         self._answers = answers
         self._spoilers: set[str] = set()
         self.outcomes = 0
@@ -343,8 +347,8 @@ class _Hearing:
         self._spoilers.add(name)
         self._auditor.crashed(name, crash)
 
-    def unusable(self, policy: str, message: str) -> None:
-        self._auditor.unusable(policy, message)
+    def unusable(self, policy: CustomPolicy, message: str) -> None:
+        self._auditor.unusable(policy, self._policies, message)
 
 
 def _spoils(outcome: Outcome | AuditError) -> bool:

@@ -24,6 +24,7 @@ from trivyop.audit.engine import AuditError, Crash, Engine
 from trivyop.audit.metrics import AuditMetrics
 from trivyop.audit.policies import (
     ANY_KIND,
+    CustomPolicy,
     Policies,
     PolicyProblem,
     hash_of,
@@ -139,16 +140,20 @@ class PolicyKeeper:
             self.cluster_version = version
             self._tell_changed(None)
 
-    def give_up(self, policy: str, message: str) -> None:
-        """Do without a policy from now on, until the ConfigMap changes."""
-        if policy in self._unusable:
+    def give_up(self, policy: CustomPolicy, tried: Policies, message: str) -> None:
+        """Do without a policy from now on, until the ConfigMap changes.
+
+        ``tried`` is what it turned out with. If there is another version of it by now, or of what it imports,
+        that is not to blame.
+        """
+        if policy not in self.policies.custom or tried.libraries != self.policies.libraries:
             return
-        self._unusable[policy] = message
+        self._unusable[policy.name] = message
         for check, subject in list(self._crashes):
-            if self._policy_of(check) == policy:
+            if check == policy.module.key:
                 del self._crashes[check, subject]
-        log.warning("policy_given_up", policy=policy, error=message)
-        before, self.policies = self.policies, self.policies.without({policy})
+        log.warning("policy_given_up", policy=policy.name, error=message)
+        before, self.policies = self.policies, self.policies.without({policy.name})
         self._tell_problems()
         self._tell_changed(kinds_concerned(before, self.policies))
 

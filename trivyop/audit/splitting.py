@@ -34,8 +34,8 @@ class Verdicts(Protocol):
         """A check crashed on this subject."""
         ...
 
-    def unusable(self, policy: str, message: str) -> None:
-        """A custom policy must not be used any more."""
+    def unusable(self, policy: CustomPolicy, message: str) -> None:
+        """A custom policy, as it was in this batch, must not be used any more."""
         ...
 
 
@@ -119,7 +119,7 @@ class Settlement:
 
     def _give_up(self, policy: CustomPolicy, message: str) -> None:
         self._policies = self._policies.without({policy.name})
-        self._verdicts.unusable(policy.name, message)
+        self._verdicts.unusable(policy, message)
 
     async def _without_guilty(self, subjects: Sequence[Subject], failed: AuditError) -> Batch | AuditError:
         """What comes out without the policies that make it fail; ``failed`` if none is to blame."""

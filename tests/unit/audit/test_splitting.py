@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.clock import FakeClock
+from tests.clock import settle as turns
 from tests.unit.audit.running import audit_all, audit_settings, auditing
 from trivyop.audit.engine import AuditError, AuditFailure, Batch, Crash, Outcome, Subject
 from trivyop.audit.policies import CustomPolicy, Module, Policies, PolicyProblem
@@ -35,6 +37,7 @@ class Engine:
 
     def __init__(self) -> None:
         self.runs: list[list[str]] = []
+        self.before_run: Callable[[], Awaitable[object]] = lambda: asyncio.sleep(0)
         self.hangs: Callable[[str, Policies], bool] = lambda _name, _policies: False
         self.crashes: Callable[[str, str], bool] = lambda _name, _check: False
 
@@ -43,7 +46,7 @@ class Engine:
     ) -> Batch:
         names = [subject.name for subject in subjects]
         self.runs.append(names)
-        await asyncio.sleep(0)
+        await self.before_run()
         if any(self.hangs(name, policies) for name in names):
             raise AuditError(AuditFailure.TIMEOUT, "took more than 60 s")
         checks = {"BUILTIN": "builtin.rego"} | {one.name: one.module.key for one in policies.custom}
@@ -73,8 +76,8 @@ class Heard:
     def crashed(self, name: str, crash: Crash) -> None:
         self.crashes.append((name, crash.check))
 
-    def unusable(self, policy: str, message: str) -> None:
-        self.given_up.append(policy)
+    def unusable(self, policy: CustomPolicy, message: str) -> None:
+        self.given_up.append(policy.name)
 
     def ids(self, name: str) -> set[str]:
         outcome = self.outcomes[name]
@@ -163,6 +166,26 @@ async def test_no_room_is_nobodys_fault() -> None:
     assert len(engine.runs) == 1
     assert all(isinstance(one, AuditError) for one in heard.outcomes.values())
     assert heard.given_up == []
+
+
+async def test_fixed_policy_is_not_given_up_for_what_it_was(clock: FakeClock) -> None:
+    """A batch that began before the change hangs, and says so after it."""
+    engine = Engine()
+    changed = asyncio.Event()
+    engine.hangs = lambda _, policies: any("loop" in one.module.text for one in policies.custom)
+    engine.before_run = changed.wait
+    config = {"policy.a.kinds": "*", "policy.a.rego": "package trivyoperator.a\n# loop"}
+    async with auditing(config, engine=engine, clock=clock) as auditor:
+        waiting = asyncio.create_task(audit_all(auditor, subjects(3)))
+        await clock.elapse(1)
+        assert len(engine.runs) == 1
+        auditor.set_policies(config | {"policy.a.rego": "package trivyoperator.a"})
+        await turns(200)
+        changed.set()
+        await waiting
+
+        assert [one.name for one in auditor.policies.custom] == ["a"]
+        assert auditor.problems == ()
 
 
 async def test_culprit_is_alone_the_next_time() -> None:

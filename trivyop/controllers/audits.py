@@ -3,7 +3,8 @@
 A report is due when there is none, or when the resource, the policies or the settings are not those that its
 labels and annotations tell of. The resource is then read whole, audited, and let go; what is kept are the
 hashes in its reports. A report that somebody deletes comes back; those of a resource that is not audited any
-more go.
+more go, but not those of a kind that a policy may be for: a policy with a mistake changes no report, nor does
+a server that does not tell of a kind for a while.
 
 Promises: an audit that fails changes no report, is tried again at a pace that follows from why it failed, and
 at once when the resource or the policies change; how it stands is in `failures`. A resource that somebody
@@ -48,6 +49,7 @@ from trivyop.report.audit import (
     report_name,
 )
 from trivyop.report.stored import StoredReport
+from trivyop.workload.owners import WorkloadKind
 from trivyop.workload.resolve import Reason, Skipped
 
 log = structlog.get_logger(__name__)
@@ -120,9 +122,13 @@ class Audits:
                     yield ref
 
     def look_at(self, kinds: frozenset[str] | None) -> None:
-        """Have resources of some kinds looked at, after all else: policies changed; None for all kinds."""
-        for ref in self._audited.of_kinds(kinds):
-            self._queue.add(ref, Priority.REFRESH)
+        """Have resources of some kinds looked at, after all else: policies changed; None for all kinds.
+
+        Also those that only have reports: what kept these may be over.
+        """
+        for ref in self.all():
+            if kinds is None or ref.kind.partition(".")[0] in kinds:
+                self._queue.add(ref, Priority.REFRESH)
 
     def _changed(self, ref: AuditRef, new: bool) -> None:
         self._turns.add(ref, (ref.kind, new))
@@ -274,9 +280,18 @@ class Audits:
         self._auditor.forget(str(ref))
         if skipped is None or keeps_reports(skipped):
             return  # of an object that is gone, the cluster collects them
+        if skipped.reason is Reason.KIND and self._may_be_wanted(ref.kind):
+            return
         for kind, report in list(self._reports_of(ref)):
             log.info("report_superfluous", report=str(report.key), why=skipped.reason.value)
             await self._reports.delete(kind, report)
+
+    def _may_be_wanted(self, kind: str) -> bool:
+        """Whether a kind that is not audited now may be one that policies are for."""
+        plain = kind.partition(".")[0]
+        return self._audited.is_named(plain) or (
+            plain not in set(WorkloadKind) and self._auditor.undecided(plain)
+        )
 
     async def _delete_superfluous(self, ref: AuditRef, found: Audited, wanted: list[Resource]) -> None:
         """Delete the reports that settings moved to another kind."""

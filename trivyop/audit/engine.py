@@ -36,6 +36,7 @@ class AuditFailure(StrEnum):
 
     UNPARSABLE = "unparsable"  # the subject is not what checks can read
     TIMEOUT = "timeout"
+    MEMORY = "memory"  # for a batch that is no one's fault: a smaller one may fit
     POLICY = "policy"  # a policy or a check crashed
     SCANNER = "scanner"  # anything else that Trivy says
 

@@ -45,7 +45,7 @@ async def examine(trivy: Runs, policies: Policies) -> tuple[Policies, tuple[Poli
     """
     if not policies.custom:
         return policies, ()
-    batch, _ = await trivy.run(SAMPLES, policies.without({one.name for one in policies.custom}))
+    batch, _ = await trivy.run(SAMPLES, _without_custom(policies))
     plain = _own_findings(batch)
     problems = await _problems(trivy, policies, plain)
     if not problems:
@@ -72,6 +72,10 @@ async def examine(trivy: Runs, policies: Policies) -> tuple[Policies, tuple[Poli
     return accepted, tuple(found)
 
 
+def _without_custom(policies: Policies) -> Policies:
+    return policies.without({one.name for one in policies.custom})
+
+
 def _with_probe(policies: Policies) -> Policies:
     """With a policy that finds nothing: without any, Trivy would not read the libraries."""
     module = Module("policy.trivyop-probe.rego", "package trivyop_probe\n")
@@ -81,13 +85,25 @@ def _with_probe(policies: Policies) -> Policies:
 
 
 async def _problems(trivy: Runs, policies: Policies, plain: frozenset[tuple[str, Check]]) -> list[str]:
-    """What Trivy says against these policies, or what they do to its own checks."""
+    """What Trivy says against these policies, or what they do to its own checks.
+
+    Trivy may also be slow or killed for a moment, through no fault of theirs. So unless it names a module, it
+    has to fail twice, and work without them in between.
+    """
     try:
         batch, log = await trivy.run(SAMPLES, policies, debug=True)
     except AuditError as error:
         if error.everyone:
             raise  # it says nothing about the policies
-        return [_worded(error.message)]
+        if _ABOUT_REGO.search(error.message):
+            return [_worded(error.message)]
+        await trivy.run(SAMPLES, _without_custom(policies))
+        try:
+            batch, log = await trivy.run(SAMPLES, policies, debug=True)
+        except AuditError as again:
+            if again.everyone:
+                raise
+            return [_worded(again.message)]
     said = list(_complaints(log, {module.key for module in policies.modules}))
     if not said and not plain <= _own_findings(batch):
         said.append("it changes what checks of Trivy's own find, or keeps them from being evaluated")

@@ -28,7 +28,7 @@ from trivyop.audit.examination import examine
 from trivyop.audit.policies import Policies, PolicyProblem
 from trivyop.audit.results import Place, ResultReader, Scopes
 from trivyop.settings import Settings
-from trivyop.trivy.failures import FailureClass, ScanError, classify
+from trivyop.trivy.failures import Failure, FailureClass, ScanError, classify
 from trivyop.trivy.process import Brake, run_program
 
 _KEPT_SCOPES: Final = 8  # while policies are searched for the guilty one, there are some at a time
@@ -36,6 +36,10 @@ _ERRORS_BYTES: Final = 512 * 1024
 _VERSION_SECONDS: Final = 30.0
 _SECONDS_PER_SUBJECT: Final = 0.25  # five times what one takes; the deadline for a single one is the setting
 _NOBODYS_FAULT = (FailureClass.SCANNER_IMAGE, FailureClass.DISK, FailureClass.INTERRUPTED)
+_REASONS = {
+    FailureClass.TIMEOUT: AuditFailure.TIMEOUT,
+    FailureClass.OUT_OF_MEMORY: AuditFailure.MEMORY,
+}
 _VERSION = re.compile(rb"^Version:\s*v?(\S+)", re.MULTILINE)
 
 
@@ -98,7 +102,7 @@ class TrivyEngine:
                     timeout_seconds=_VERSION_SECONDS,
                 )
             except ScanError as error:
-                raise _audit_error(error) from error
+                raise _audit_error(error.failure) from error
         found = _VERSION.search(done.output)
         if done.exit_code != 0 or found is None:
             raise AuditError(AuditFailure.SCANNER, f"{self._program} --version did not tell its version")
@@ -135,10 +139,9 @@ class TrivyEngine:
                     brake=brake,
                 )
             except ScanError as error:
-                raise _audit_error(error) from error
+                raise _audit_error(error.failure) from error
             if done.exit_code != 0:
-                failure = classify(exit_code=done.exit_code, stderr=done.errors)
-                raise AuditError(AuditFailure.SCANNER, failure.message)
+                raise _audit_error(classify(exit_code=done.exit_code, stderr=done.errors))
             batch = await asyncio.to_thread(
                 self._read, directory / command.RESULT, done.errors, files, policies, scopes
             )
@@ -195,11 +198,9 @@ def _no_room(error: OSError) -> AuditError:
     )
 
 
-def _audit_error(error: ScanError) -> AuditError:
-    failure = error.failure
-    timeout = failure.failure_class is FailureClass.TIMEOUT
+def _audit_error(failure: Failure) -> AuditError:
     return AuditError(
-        AuditFailure.TIMEOUT if timeout else AuditFailure.SCANNER,
+        _REASONS.get(failure.failure_class, AuditFailure.SCANNER),
         failure.message,
         everyone=failure.failure_class in _NOBODYS_FAULT,
     )

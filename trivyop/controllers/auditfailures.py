@@ -28,6 +28,7 @@ _MINUTE, _HOUR = 60.0, 3600.0
 _PACE: dict[str, tuple[float, float]] = {
     AuditFailure.UNPARSABLE.value: (10 * _MINUTE, 6 * _HOUR),  # only a change of it can help
     AuditFailure.TIMEOUT.value: (2 * _MINUTE, 2 * _HOUR),
+    AuditFailure.MEMORY.value: (2 * _MINUTE, 2 * _HOUR),
     AuditFailure.POLICY.value: (10 * _MINUTE, 6 * _HOUR),
     AuditFailure.SCANNER.value: (30.0, 15 * _MINUTE),
     REFUSED: (_HOUR, 6 * _HOUR),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -37,6 +38,8 @@ class Engine:
 
     def __init__(self) -> None:
         self.runs: list[list[str]] = []
+        self.failures: list[AuditError] = []  # of the next runs
+        self.most = 1000  # subjects that there is memory for
         self.before_run: Callable[[], Awaitable[object]] = lambda: asyncio.sleep(0)
         self.hangs: Callable[[str, Policies], bool] = lambda _name, _policies: False
         self.crashes: Callable[[str, str], bool] = lambda _name, _check: False
@@ -47,6 +50,10 @@ class Engine:
         names = [subject.name for subject in subjects]
         self.runs.append(names)
         await self.before_run()
+        if self.failures:
+            raise self.failures.pop(0)
+        if len(names) > self.most:
+            raise AuditError(AuditFailure.MEMORY, "exit code 137")
         if any(self.hangs(name, policies) for name in names):
             raise AuditError(AuditFailure.TIMEOUT, "took more than 60 s")
         checks = {"BUILTIN": "builtin.rego"} | {one.name: one.module.key for one in policies.custom}
@@ -137,6 +144,83 @@ async def test_policy_that_hangs_is_given_up_and_the_others_are_evaluated() -> N
     assert heard.given_up == ["loop"]
     assert all(heard.ids(subject.name) == {"BUILTIN", "a", "b", "c"} for subject in subjects(100))
     assert len(engine.runs) <= 10
+
+
+@pytest.mark.parametrize("count", [1, 100])
+@pytest.mark.parametrize("names", [["a"], ["a", "b", "c"]])
+async def test_no_policy_is_given_up_for_what_happened_once(count: int, names: list[str]) -> None:
+    """A run that is killed, or slow for a moment; all have all results nevertheless."""
+    engine = Engine()
+    engine.failures = [AuditError(AuditFailure.TIMEOUT, "took more than 60 s")]
+
+    heard = await settle(engine, subjects(count), *map(policy, names))
+
+    assert heard.given_up == []
+    assert all(heard.ids(subject.name) == {"BUILTIN", *names} for subject in subjects(count))
+    assert len(engine.runs) <= 3
+
+
+@pytest.mark.parametrize("count", [1, 100])
+async def test_policies_that_fail_together_only_cost_no_other_results(count: int) -> None:
+    engine = Engine()
+    engine.hangs = lambda _, policies: len(policies.custom) > 1
+
+    heard = await settle(engine, subjects(count), policy("a"), policy("b"))
+
+    assert sorted(heard.given_up) == ["a", "b"]
+    assert all(heard.ids(subject.name) == {"BUILTIN"} for subject in subjects(count))
+
+
+async def test_policies_that_are_too_slow_for_a_large_batch_are_kept() -> None:
+    """Each is in time, all of them are with half of the batch."""
+    engine = Engine()
+    engine.hangs = lambda _, policies: len(policies.custom) * len(engine.runs[-1]) > 100
+
+    heard = await settle(engine, subjects(50), policy("a"), policy("b"), policy("c"))
+
+    assert heard.given_up == []
+    assert all(heard.ids(subject.name) == {"BUILTIN", "a", "b", "c"} for subject in subjects(50))
+
+
+async def test_batch_that_memory_is_too_small_for_is_halved_and_nobody_is_to_blame() -> None:
+    engine = Engine()
+    engine.most = 100
+
+    heard = await settle(engine, subjects(500), policy("a"), policy("b"))
+
+    assert heard.given_up == []
+    assert all(heard.ids(subject.name) == {"BUILTIN", "a", "b"} for subject in subjects(500))
+    assert len(engine.runs) <= 15
+
+
+async def test_want_of_memory_for_anything_is_no_subjects_fault() -> None:
+    """Two may be too large by themselves; then it is not believed any more, and not tried 500 times."""
+    engine = Engine()
+    engine.most = 0
+
+    heard = await settle(engine, subjects(500), policy("a"))
+
+    errors = [one for one in heard.outcomes.values() if isinstance(one, AuditError)]
+    assert len(errors) == 500
+    assert [one.everyone for one in errors].count(False) < MAX_CULPRITS
+    assert heard.given_up == []
+    assert len(engine.runs) <= 30
+
+
+async def test_policy_that_takes_all_memory_is_given_up() -> None:
+    """It is known by a subject that is well without it."""
+    engine = Engine()
+    audit = engine.audit
+
+    async def devouring(subjects: Sequence[Subject], policies: Policies, **more: Any) -> Batch:
+        engine.most = 0 if policies.custom else 1000
+        return await audit(subjects, policies, **more)
+
+    engine.audit = devouring  # type: ignore[method-assign]
+    heard = await settle(engine, subjects(100), policy("bad"))
+
+    assert heard.given_up == ["bad"]
+    assert all(heard.ids(subject.name) == {"BUILTIN"} for subject in subjects(100))
 
 
 async def test_policy_that_crashes_everywhere_is_given_up_soon() -> None:

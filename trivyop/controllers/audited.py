@@ -49,7 +49,8 @@ from trivyop.workload.selection import Selection
 
 log = structlog.get_logger(__name__)
 
-_BY_GENERATION = frozenset({INGRESSES, NETWORKPOLICIES, CRDS})  # of these, metadata tells all
+# Of these, metadata tells all. Custom kinds count generations, too, but those of an aggregated API need not.
+_BY_GENERATION = frozenset({INGRESSES, NETWORKPOLICIES, CRDS})
 _REDISCOVERY_SECONDS = 60.0
 
 
@@ -195,14 +196,13 @@ class AuditedObjects:
 
     def _add(self, name: str, resource: Resource) -> None:
         watched = self._selection.namespaces.watched if resource.namespaced else ("",)
-        own = "." in resource.group and not resource.group.endswith(".k8s.io")
         informers = {
             namespace: Informer(
                 self._api,
                 resource,
                 Document,
                 namespace=namespace,
-                metadata_only=own or resource in _BY_GENERATION,
+                metadata_only=resource in _BY_GENERATION,
                 transform=lambda document: hold(document, resource, self._selection),
                 clock=self._clock,
                 metrics=self._metrics,

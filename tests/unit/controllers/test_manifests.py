@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 
+from trivyop.controllers.auditkinds import hold
 from trivyop.controllers.manifests import build_manifest
-from trivyop.kube.resources import INGRESSES, REPLICASETS, ROLES
-from trivyop.workload.audited import LAST_APPLIED
+from trivyop.kube.resources import INGRESSES, REPLICASETS, ROLES, Resource
+from trivyop.workload.audited import LAST_APPLIED, Document
+from trivyop.workload.selection import Namespaces, Selection
 
 ROLE: dict[str, Any] = {
     "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -91,3 +94,19 @@ def test_workload_has_its_state_from_its_generation() -> None:
     assert build_manifest(orjson.dumps(workload), REPLICASETS).state == (
         build_manifest(orjson.dumps(scaled), REPLICASETS).state
     )
+
+
+def test_state_of_a_custom_object_without_a_generation_is_that_of_its_mirror_and_follows_its_spec() -> None:
+    resource = Resource("shop.example", "v1", "gadgets", "Gadget")
+
+    def states(colour: str) -> tuple[str, str]:
+        meta = {"name": "one", "namespace": "shop", "uid": "u1"}
+        data = orjson.dumps({"kind": "Gadget", "metadata": meta, "spec": {"colour": colour}})
+        held = hold(msgspec.json.decode(data, type=Document), resource, Selection(Namespaces("operator")))
+        assert held is not None
+        return held.state, build_manifest(data, resource).state
+
+    blue, red = states("blue"), states("red")
+    assert blue[0] == blue[1]
+    assert red[0] == red[1]
+    assert blue != red

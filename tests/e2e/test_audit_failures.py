@@ -24,6 +24,7 @@ from tests.e2e.harness import NAMESPACE, TRIVY, Cluster, running_cluster, runnin
 from tests.e2e.looking import until_event, until_readiness
 from tests.e2e.programs import TRIVYOP, run
 from tests.e2e.test_permissions import USER, complaints, grant
+from trivyop.audit.keeper import TRIAL
 from trivyop.controllers.policies import POLICIES_CONFIG
 from trivyop.kube.client import PatchKind
 from trivyop.kube.resources import (
@@ -122,6 +123,22 @@ async def test_broken_policy_shows_in_the_status_until_it_is_gone(tmp_path: Path
 
     assert "ConfigMap trivy-system/trivy-operator-policies-config: policy bad: " in before
     assert "policy bad" not in after
+
+
+async def test_policies_that_cannot_be_tried_are_named(tmp_path: Path) -> None:
+    """Without a Trivy that works no audit begins; the Event, the readiness and a metric say why."""
+    program = tmp_path / "no-trivy"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    async with running_cluster(tmp_path) as cluster:
+        await set_policies(cluster, {"policy.a.rego": "package trivyoperator.a", "policy.a.kinds": "*"})
+        async with auditing(cluster, {"OPERATOR_TRIVY_PROGRAM": str(program)}) as operator:
+            event = await until_event(cluster, NAMESPACE, POLICIES_CONFIG, "PolicyProblem")
+            await until_readiness(operator, lambda answer: "cannot be tried" in answer[1])
+            broken = operator.registry.get_sample_value("trivyop_policy_problem", {"policy": TRIAL})
+
+    assert "cannot be tried" in event["message"]
+    assert broken == 1
 
 
 async def test_kind_that_may_not_be_read_is_named_and_costs_only_itself(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ log = structlog.get_logger(__name__)
 _RETRY_BASE_SECONDS: Final = 5.0
 _RETRY_MAX_SECONDS: Final = 300.0
 BUNDLE: Final = "checks-bundle"
+TRIAL: Final = "policy-trial"
 _MAX_CRASHES: Final = 100  # told of one by one
 
 ChangedHandler = Callable[[frozenset[str] | None], None]
@@ -65,6 +66,7 @@ class PolicyKeeper:
         self._bundle = ("", "")
         self._bundle_known = not awaits_bundle
         self._bundle_problem = ""
+        self._trial_failure = ""  # why nothing could be tried, last
         self._work = asyncio.Event()
         self._ready = asyncio.Event()
         self._given = False  # whether it is known what the ConfigMap says
@@ -94,6 +96,8 @@ class PolicyKeeper:
             found.add(PolicyProblem(self._policy_of(check), f"crashed on {subject}: {message}"))
         if self._bundle_problem:
             found.add(PolicyProblem(BUNDLE, self._bundle_problem))
+        if self._trial_failure:
+            found.add(PolicyProblem(TRIAL, self._trial_failure))
         return tuple(sorted(found))
 
     def add_handler(self, handler: ChangedHandler) -> None:
@@ -182,12 +186,15 @@ class PolicyKeeper:
             try:
                 await self._try()
                 failures = 0
+                self._tell_trial("")
             except Exception as error:
                 failures += 1
                 if isinstance(error, AuditError):
                     log.warning("policies_not_tried", error=error.message, failures=failures)
+                    self._tell_trial(f"policies cannot be tried: {error.message}")
                 else:  # a bug of ours
                     log.exception("policy_trial_crashed")
+                    self._tell_trial(f"policies cannot be tried: {error!r}")
                 await self._clock.sleep(
                     half_jitter(
                         failures - 1,
@@ -212,6 +219,7 @@ class PolicyKeeper:
         if self._wanted is not wanted:
             return  # it changed meanwhile, and the change is waiting to be tried
         self._wanted, self._asked = None, wanted
+        self._trial_failure = ""
         self._unusable.clear()
         self._crashes.clear()
         self._trial_problems = problems
@@ -237,6 +245,10 @@ class PolicyKeeper:
 
     def _policy_of(self, check: str) -> str:
         return next((one.name for one in self._asked.custom if one.module.key == check), check)
+
+    def _tell_trial(self, failure: str) -> None:
+        self._trial_failure = failure
+        self._tell_problems()
 
     def _tell_problems(self) -> None:
         problems = self.problems

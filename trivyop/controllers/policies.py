@@ -76,8 +76,9 @@ class PolicyWatch:
         await self._informer.wait_settled()
         self._informer.add_list_handler(self._set)
         self._informer.add_handler(lambda _key, _old, _new: self._set())
+        self._auditor.add_problem_handler(self._tell)  # first: that nothing can be tried is a problem, too
         self._set()
-        self._auditor.add_problem_handler(self._tell)
+        self._tell(self._auditor.problems)
         self._auditor.add_handler(self._changed)
         await self._auditor.wait_ready()
         self._tell(self._auditor.problems)

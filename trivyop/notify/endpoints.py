@@ -15,7 +15,7 @@ import difflib
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import yaml
 
@@ -87,12 +87,14 @@ class Parsed:
 def parse_endpoints(text: str) -> Parsed:
     """Read the YAML list of endpoints."""
     try:
-        document: object = yaml.safe_load(text)
+        document: object = yaml.load(text, _Loader)  # noqa: S506 - it is a safe one
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark is not None else ""
         reason = f"is not YAML{where}: {getattr(error, 'problem', None) or 'cannot be read'}"
         return Parsed(problems=(EndpointError("*", "endpoints", reason),))
+    except RecursionError:
+        return Parsed(problems=(EndpointError("*", "endpoints", "is nested too deeply"),))
     if document is None:
         return Parsed()
     if not isinstance(document, list):
@@ -110,6 +112,17 @@ def parse_endpoints(text: str) -> Parsed:
         except EndpointError as error:
             problems.append(error)
     return Parsed(tuple(found.values()), tuple(problems))
+
+
+class _Loader(yaml.SafeLoader):
+    """Says in YAML's own way which value is none of its type; Python's words for it would quote the value."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)  # pyright: ignore[reportUnknownMemberType] - half typed
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            problem = f"this is not a value of type {node.tag.rpartition(':')[2]}"
+            raise yaml.constructor.ConstructorError(problem=problem, problem_mark=node.start_mark) from None
 
 
 def default_endpoint(settings: Settings) -> Endpoint | None:

@@ -113,6 +113,18 @@ def test_what_is_wrong_is_said_with_endpoint_and_key(keys: dict[str, Any], says:
         ("- {name: A, url: https://h}", "endpoint '#1': name: is missing, or is not lower-case letters"),
         ("- {name: default, url: https://h}", "endpoint 'default': name: 'default' is the endpoint of "),
         ("- !!python/object/apply:os.system [id]", "endpoint '*': endpoints: is not YAML at line 1: "),
+        (
+            "- name: a\n  cluster: 2024-02-30",
+            "endpoint '*': endpoints: is not YAML at line 2: this is not a value of type timestamp",
+        ),
+        ("- !!timestamp x", "endpoint '*': endpoints: is not YAML at line 1: this is not a value of type "),
+        (
+            "- {name: !!int ''}",
+            "endpoint '*': endpoints: is not YAML at line 1: this is not a value of type ",
+        ),
+        ("- !!bool x", "endpoint '*': endpoints: is not YAML at line 1: this is not a value of type bool"),
+        ("[" * 5000, "endpoint '*': endpoints: is nested too deeply"),
+        (f"- {{cluster: {'{a: ' * 5000}", "endpoint '*': endpoints: is nested too deeply"),
     ],
 )
 def test_what_is_no_list_of_endpoints(text: str, says: str) -> None:
@@ -132,6 +144,7 @@ def test_no_message_shows_a_secret() -> None:
     assert "XXXX" not in problem(one(url=bad))
     assert "XXXX" not in problem(one(bearerToken=["XXXX"]))
     assert "XXXX" not in problem(one(headers={"X": "XXXX\n"}))
+    assert "XXXX" not in problem("- {bearerToken: !!int XXXX}")
 
 
 # the Go operator's settings

@@ -31,11 +31,13 @@ def build_context(
     """A context that verifies, with ``ca`` in the place of the usual authorities; None: nothing unusual."""
     if ca is None and certificate is None:
         return None
+    authorities = None
     if ca is not None:
         _check_times("ca", ca, now, all_of_them=True)
+        authorities = "\n".join(_PEM.findall(ca))  # without comments, whose letters Python may not take
     try:
-        context = ssl.create_default_context(cadata=ca)
-    except (ssl.SSLError, ValueError) as error:
+        context = ssl.create_default_context(cadata=authorities)
+    except (ssl.SSLError, ValueError, TypeError) as error:
         raise TlsError("ca", f"is not a certificate in PEM: {_reason(error)}") from None
     if certificate is not None:
         _check_times("certificate", certificate, now, all_of_them=False)

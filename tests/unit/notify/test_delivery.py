@@ -261,6 +261,25 @@ async def test_a_ca_of_ones_own_and_a_client_certificate(clock: FakeClock, pki: 
         assert len(receiver.taken) == 1
 
 
+async def test_a_ca_may_have_comments_in_any_language(clock: FakeClock, pki: Pki) -> None:
+    context = build_context(f"# Z\u00fcrich\n{pki.ca_pem.decode()}# fin\u00e9\n", None, None, now=NOW)
+    async with (
+        receiving(clock, pki.server_context("localhost", ["localhost"])) as receiver,
+        courier(receiver, clock, tls=context) as one,
+    ):
+        await one.send(MESSAGE)
+
+        assert len(receiver.taken) == 1
+
+
+def test_letters_inside_a_certificate_are_no_certificate(pki: Pki) -> None:
+    broken = pki.ca_pem.decode().replace("MII", "M\u00fcI", 1)
+
+    with pytest.raises(TlsError, match="is not a certificate in PEM") as raised:
+        build_context(broken, None, None, now=NOW)
+    assert raised.value.part == "ca"
+
+
 async def test_an_unknown_authority_is_named(clock: FakeClock, pki: Pki) -> None:
     async with (
         receiving(clock, pki.server_context("localhost", ["localhost"])) as receiver,

@@ -37,6 +37,7 @@ from trivyop.observe.health import Health
 from trivyop.observe.looplag import LoopLag
 from trivyop.observe.registry import SteadyRegistry
 from trivyop.settings import Settings
+from trivyop.trivy.directories import sweep
 from trivyop.web.server import serving
 
 T = TypeVar("T")
@@ -134,7 +135,7 @@ class Operator:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set; work in hand that outlasts the drain time is cut short."""
-        await asyncio.to_thread(lambda: None)  # loads what threads need while there are files to be opened
+        await asyncio.to_thread(sweep)  # of what one left that was killed; this loads what threads need, too
         async with serving(
             self.registry,
             self.health,

@@ -12,8 +12,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,6 +26,7 @@ from trivyop.audit.examination import examine
 from trivyop.audit.policies import Policies, PolicyProblem
 from trivyop.audit.results import Place, ResultReader, Scopes
 from trivyop.settings import Settings
+from trivyop.trivy.directories import private_directory
 from trivyop.trivy.failures import Failure, FailureClass, ScanError, classify
 from trivyop.trivy.process import Brake, run_program
 
@@ -181,15 +180,10 @@ class TrivyEngine:
 @asynccontextmanager
 async def _private_directory() -> AsyncGenerator[Path]:
     try:
-        directory = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="trivyop-audit-"))
+        with private_directory("audit") as directory:  # in one step, so that a cancellation leaves no half
+            yield directory
     except OSError as error:
         raise _no_room(error) from error
-    try:
-        yield directory
-    except OSError as error:
-        raise _no_room(error) from error
-    finally:  # in one step, so that a cancellation cannot leave half of it
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _no_room(error: OSError) -> AuditError:

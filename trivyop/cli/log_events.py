@@ -54,6 +54,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "leading": "This replica leads.",
     "lease_not_renewed": "One renewal failed; there is time for more.",
     "lease_released": "The Lease was given back at the end.",
+    "leftovers_deleted": "Files that an operator left behind when it was killed were deleted.",
     "log_level_changed": "A signal changed the level.",
     "log_read_again": "The result in a pod's log did not come whole; read once more.",
     "metrics_missing": "A bug: one collector's metrics are missing from scrapes. Told once.",

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +25,7 @@ from trivyop.scan.localtrivy import build_match_command, match_environment
 from trivyop.scan.podconfig import ScanVariant
 from trivyop.scan.trivy_json import read_findings
 from trivyop.settings import Settings, TrivyMode
+from trivyop.trivy.directories import private_directory
 from trivyop.trivy.failures import FailureClass, ScanError, classify, failure
 from trivyop.trivy.process import run_program
 
@@ -52,13 +52,13 @@ async def rematch(
 
 
 async def _match(sbom: Sbom, settings: Settings, variant: ScanVariant, cache_dir: str | None) -> Findings:
-    with tempfile.TemporaryDirectory(prefix="trivyop-match-") as directory:
-        files = await asyncio.to_thread(_write_files, Path(directory), sbom, settings, variant)
-        with (Path(directory) / "result.json").open("w+b") as output:
+    with private_directory("match") as directory:
+        files = await asyncio.to_thread(_write_files, directory, sbom, settings, variant)
+        with (directory / "result.json").open("w+b") as output:
             done = await run_program(
-                build_match_command(settings, cache_dir=cache_dir or directory, bom=_BOM, files=files),
-                environment=match_environment(settings, home=directory, inherited=os.environ),
-                directory=directory,
+                build_match_command(settings, cache_dir=cache_dir or str(directory), bom=_BOM, files=files),
+                environment=match_environment(settings, home=str(directory), inherited=os.environ),
+                directory=str(directory),
                 timeout_seconds=settings.database.rematch_timeout_seconds,
                 output=output,
             )

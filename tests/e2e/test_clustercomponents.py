@@ -25,6 +25,7 @@ from trivyop.scan.kbom import ClusterParts
 Json = dict[str, Any]
 CONTAINERD, KUBELET, NEWS = "CVE-2026-50195", "CVE-2024-10220", "CVE-2026-53492"
 NODE = ObjectKey("", "sandbox-node")
+SOON = 60.0  # from one look at what changes to the next
 
 
 @asynccontextmanager
@@ -79,16 +80,18 @@ async def test_cluster_has_its_bill_of_materials_and_its_vulnerabilities(tmp_pat
 
 async def test_pod_of_the_control_plane_is_one_component_whatever_its_labels(tmp_path: Path) -> None:
     """A pod with both labels that count used to keep the whole report from being made."""
-    async with running_cluster(tmp_path) as cluster:
+    clock = LeapingClock()
+    async with running_cluster(tmp_path, clock=clock) as cluster:
         image = cluster.image("library/clean:1")
         scheduler = pod("kube-scheduler-n1", "kube-system", scheduler=image)
         labels = {"component": "kube-scheduler", "k8s-app": "kube-scheduler", "tier": "control-plane"}
         scheduler["metadata"]["labels"] = {**labels, "app.kubernetes.io/version": "v1.30.1"}
         other = pod("web", "shop", web=image)
         other["metadata"]["labels"] = {"component": "web"}
-        async with operator_on(cluster):
+        async with operator_on(cluster, clock):
             await until_found(cluster, CONTAINERD)
             before = await bill_of_materials(cluster)
+            clock.leap(SOON)
             await cluster.create(scheduler, other)
             await cluster.until(
                 lambda found: any("k8s.io/kube-scheduler" in names_in(one) for one in found),
@@ -110,6 +113,7 @@ async def test_vulnerabilities_follow_the_components_and_the_database(tmp_path: 
         registry = cluster.sandbox.registry
         assert registry is not None
         before = await until_found(cluster, CONTAINERD)
+        clock.leap(SOON)
         info = {"kubeletVersion": "v1.30.1", "containerRuntimeVersion": "containerd://2.1.0"}
         await cluster.api.patch(NODES, NODE, {"status": {"nodeInfo": info}}, subresource="status")
         await until_found(cluster, CONTAINERD, KUBELET)

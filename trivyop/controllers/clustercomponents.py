@@ -1,8 +1,9 @@
 """The cluster's own components: their bill of materials, and the vulnerabilities that are known of them.
 
 One key stands for the whole cluster. What changes (a pod of the control plane, a node, the version of the API
-server) is gathered for a moment, then the bill of materials is made anew; what it lists is matched here, by
-Trivy, when the list is another, when there is a newer database, when the report is gone, and when it is old.
+server) is gathered for a moment, or for a minute while more changes, then the bill of materials is made anew;
+what it lists is matched here, by Trivy, when that is another, when there is a newer database, when the report
+is gone, and when it is old. Another node like those that there are is nothing else to match.
 
 Promises: a pod counts once, whatever labels it has. There is one bill of materials; that of an earlier
 version of Kubernetes is deleted. What fails is told by an Event on the bill of materials and a metric, and
@@ -11,9 +12,11 @@ tried again. What was matched when is not kept across restarts: a start matches 
 
 from __future__ import annotations
 
+import asyncio
 import random
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import structlog
 
@@ -46,11 +49,11 @@ from trivyop.report.kbom import (
 )
 from trivyop.report.options import ReportOptions
 from trivyop.report.stored import StoredReport
-from trivyop.scan.kbom import ClusterParts, Component, build_kbom, component_of, distinct
+from trivyop.scan.kbom import ClusterParts, Component, build_kbom, component_of, distinct, matched_of
 from trivyop.scan.podconfig import ScanVariant
 from trivyop.settings import Settings
 from trivyop.trivy.failures import Failure, ScanError, next_retry
-from trivyop.workload.nodes import ClusterNode
+from trivyop.workload.nodes import HOSTNAME_LABEL, ClusterNode
 from trivyop.workload.objects import Pod
 from trivyop.workload.owners import WorkloadKind
 
@@ -64,6 +67,7 @@ _CLUSTERVERSIONS = Resource(
 )
 _DISTRIBUTIONS = frozenset({"eks", "gke", "aks", "ocp"})  # that vulnerabilities are published for
 _SETTLE_SECONDS = 3.0  # in which more changes are awaited
+_PAUSE_SECONDS = 60.0  # between two looks because of changes, which a rollout on all nodes brings for long
 _REFUSED_SECONDS = 3600.0
 
 
@@ -71,7 +75,7 @@ _REFUSED_SECONDS = 3600.0
 class _Match:
     """What was matched, and with what."""
 
-    serial: str  # of the document
+    matched: str  # what of the document counts
     database: datetime | None
     at: float  # by the monotonic clock
 
@@ -109,6 +113,8 @@ class ClusterComponents:
         self._metrics = metrics
         self._components: dict[ObjectKey, Component] = {}
         self._name = ""  # of the bill of materials
+        self._looked_at = -_PAUSE_SECONDS
+        self._written: dict[ObjectKey, str] = {}  # content hashes of the reports
         self._matched: _Match | None = None
         self._tried: _Match | None = None  # in vain
         self._failures = 0
@@ -123,7 +129,7 @@ class ClusterComponents:
         for pod in pods.values():
             self._note(pod.key, pod)
         pods.add_handler(self._pod_changed, replay=False)
-        self._view.nodes.add_handler(self._node_changed)
+        self._view.nodes.add_handler(self._node_changed, replay=False)
         self._view.cluster_sboms.add_handler(self._report_changed)
         self._view.cluster_vulnerabilities.add_handler(self._report_changed)
         self.queue.add(CLUSTER, Priority.BACKLOG)
@@ -145,13 +151,19 @@ class ClusterComponents:
 
     def _pod_changed(self, key: ObjectKey, _: Pod | None, new: Pod | None) -> None:
         if self._note(key, new):
-            self.queue.add_after(CLUSTER, _SETTLE_SECONDS)
+            self._look_soon()
 
     def _node_changed(self, _: ObjectKey, old: ClusterNode | None, new: ClusterNode | None) -> None:
         if old is None or new is None or _shown(old) != _shown(new):
-            self.queue.add_after(CLUSTER, _SETTLE_SECONDS)
+            self._look_soon()
+
+    def _look_soon(self) -> None:
+        pause = self._looked_at + _PAUSE_SECONDS - self._clock.monotonic()
+        self.queue.add_after(CLUSTER, max(_SETTLE_SECONDS, pause))
 
     def _report_changed(self, key: ObjectKey, old: StoredReport | None, new: StoredReport | None) -> None:
+        if new is not None and new.content_hash == self._written.get(key):
+            return
         ours = not self._name or self._name in key.name
         if ours and (new is None or (old is not None and new.content_hash != old.content_hash)):
             self.queue.add(CLUSTER, Priority.USER)
@@ -162,31 +174,42 @@ class ClusterComponents:
         """Bring the reports up to date; returns seconds until the next look."""
         if self._reports.is_off(CLUSTERSBOMREPORTS):
             return None
-        parts = await self._parts()
-        now = self._clock.now()
-        scanner = self._settings.trivy.tag
-        bom = build_kbom(parts, scanner_version=scanner, now=now)
-        report = build_kbom_report(parts.tag, bom, self._options, scanner_version=scanner, now=now)
-        refusal = await self._reports.write_object(CLUSTERSBOMREPORTS, report)
+        self._looked_at = self._clock.monotonic()
+        version = (await self._api.version()).get("gitVersion", "")
+        components, nodes = tuple(self._components.values()), tuple(self._view.nodes.values())
+        # With thousands of nodes it takes a second.
+        tag, bom, report = await asyncio.to_thread(self._build, version, components, nodes, self._clock.now())
+        refusal = await self._write(CLUSTERSBOMREPORTS, report)
         if refusal is not None:
             return self._refused(refusal)
-        name = kbom_name(parts.tag)
+        name = kbom_name(tag)
         if name != self._name:
             await self._delete_others(name)
             self._name = name
-        return await self._keep_matched(parts.tag, bom)
+        return await self._keep_matched(tag, bom)
 
-    async def _parts(self) -> ClusterParts:
-        version = (await self._api.version()).get("gitVersion", "")
-        nodes = sorted(self._view.nodes.values(), key=lambda node: node.metadata.name)
+    def _build(
+        self, version: str, components: tuple[Component, ...], nodes: tuple[ClusterNode, ...], now: datetime
+    ) -> tuple[str, Sbom, dict[str, Any]]:
+        """The tag, the bill of materials and the report on it; runs in a thread."""
+        nodes = tuple(sorted(nodes, key=lambda node: node.metadata.name))
         names = [node.metadata.name for node in nodes]
         platform = detect_platform(version, names, openshift=self._openshift)
-        return ClusterParts(
+        parts = ClusterParts(
             version=version,
-            components=distinct(self._components.values()),
-            nodes=tuple(nodes),
+            components=distinct(components),
+            nodes=nodes,
             distribution=platform if platform in _DISTRIBUTIONS else "",
         )
+        scanner = self._settings.trivy.tag
+        bom = build_kbom(parts, scanner_version=scanner, now=now)
+        report = build_kbom_report(parts.tag, bom, self._options, scanner_version=scanner, now=now)
+        return parts.tag, bom, report
+
+    async def _write(self, resource: Resource, report: dict[str, Any]) -> Refusal | None:
+        meta = report["metadata"]
+        self._written[ObjectKey("", meta["name"])] = meta["annotations"][keys.CONTENT_HASH]
+        return await self._reports.write_object(resource, report)
 
     async def _delete_others(self, name: str) -> None:
         """Delete the bills of materials of other versions."""
@@ -206,11 +229,12 @@ class ClusterComponents:
         owner = self._reports.get(CLUSTERSBOMREPORTS, ObjectKey("", kbom_name(tag)))
         if owner is None:
             return _REFUSED_SECONDS
-        left = self._left(tag, owner, bom)
+        matched = await asyncio.to_thread(matched_of, bom)
+        left = self._left(tag, owner, matched)
         if left is None or left > 0:
             return left
-        this = self._this(bom)
-        if self._tried is not None and self._tried.serial == this.serial:
+        this = self._this(matched)
+        if self._tried is not None and self._tried.matched == this.matched:
             wait = self._retry_at - this.at
             if wait > 0 and self._tried.database == this.database:
                 return wait
@@ -223,30 +247,30 @@ class ClusterComponents:
             owner.uid,
             result.findings,
             self._options,
-            spec_hash=compute_hash(this.serial),
+            spec_hash=compute_hash(this.matched),
             now=self._clock.now(),
         )
-        refusal = await self._reports.write_object(CLUSTERVULNERABILITYREPORTS, report)
+        refusal = await self._write(CLUSTERVULNERABILITYREPORTS, report)
         self._matched, self._tried, self._failures = this, None, 0
         self._metrics.matches.labels("succeeded").inc()
         if refusal is not None:
             self._refused_until = this.at + _REFUSED_SECONDS
             return self._refused(refusal)
         log.info("cluster_components_matched", report=report["metadata"]["name"])
-        return self._left(tag, owner, bom)
+        return self._left(tag, owner, matched)
 
-    def _this(self, bom: Sbom) -> _Match:
-        return _Match(bom["serialNumber"], self._matcher.database_updated, self._clock.monotonic())
+    def _this(self, matched: str) -> _Match:
+        return _Match(matched, self._matcher.database_updated, self._clock.monotonic())
 
-    def _left(self, tag: str, owner: StoredReport, bom: Sbom) -> float | None:
+    def _left(self, tag: str, owner: StoredReport, matched_now: str) -> float | None:
         """Seconds until a match is due; None: only when something changes."""
-        this, matched = self._this(bom), self._matched
+        this, matched = self._this(matched_now), self._matched
         key = ObjectKey("", cluster_vulnerabilities_name(tag))
         report = self._reports.get(CLUSTERVULNERABILITYREPORTS, key)
         there = report is not None and report.owner_uid == owner.uid
         if not there and this.at >= self._refused_until:
             return 0.0
-        if matched is None or (matched.serial, matched.database) != (this.serial, this.database):
+        if matched is None or (matched.matched, matched.database) != (this.matched, this.database):
             return 0.0
         ttl = self._settings.reports.ttl_seconds
         return max(0.0, matched.at + ttl - this.at) if ttl else None
@@ -270,4 +294,5 @@ class ClusterComponents:
 
 
 def _shown(node: ClusterNode) -> object:
-    return node.metadata.uid, node.metadata.labels, node.status.node_info
+    hostname = (node.metadata.labels or {}).get(HOSTNAME_LABEL)
+    return hostname, node.is_control_plane, node.status.node_info

@@ -12,6 +12,7 @@ Not here: what vulnerabilities there are, and the reports.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import uuid
@@ -160,6 +161,19 @@ def build_kbom(parts: ClusterParts, *, scanner_version: str, now: datetime) -> S
     return document.finished(root, scanner_version, now)
 
 
+def matched_of(bom: Sbom) -> str:
+    """What matching finds depends on, of a document, in one word: what it lists, not where that runs."""
+    listed = [bom["metadata"]["component"], *bom["components"]]
+    content = hashlib.sha256()
+    for what in sorted(
+        (one["type"], one["name"], one.get("version", ""), one.get("purl", ""))
+        for one in listed
+        if "purl" in one or one["type"] != "platform"  # a node
+    ):
+        content.update(json.dumps(what).encode())
+    return content.hexdigest()
+
+
 def _add_component(document: _Document, component: Component) -> str:
     made = document.add(
         "application",
@@ -268,12 +282,14 @@ class _Document:
         dependencies = [
             {"ref": outer, "dependsOn": sorted(inner)} for outer, inner in sorted(self._within.items())
         ]
-        content = json.dumps([root_component, components, dependencies])
+        content = hashlib.sha256()
+        for part in (root_component, *components.values(), *dependencies):  # one by one: others run meanwhile
+            content.update(json.dumps(part).encode())
         tool = {"type": "application", "group": "aquasecurity", "name": "trivy", "version": scanner_version}
         return {
             "bomFormat": "CycloneDX",
             "specVersion": SPEC_VERSION,
-            "serialNumber": f"urn:uuid:{uuid.uuid5(_NAMESPACE, content)}",
+            "serialNumber": f"urn:uuid:{uuid.uuid5(_NAMESPACE, content.hexdigest())}",
             "version": 1,
             "metadata": {
                 "timestamp": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S+00:00"),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trivyop.scan.kbom import ClusterParts, Component, Image, build_kbom, component_of, distinct
+from trivyop.scan.kbom import ClusterParts, Component, Image, build_kbom, component_of, distinct, matched_of
 from trivyop.workload.nodes import ClusterNode
 from trivyop.workload.objects import Pod
 
@@ -222,3 +222,20 @@ def test_document_is_sound_and_does_not_depend_on_any_order(
     assert len(refs) == len(set(refs))
     for dependency in bom["dependencies"]:
         assert {dependency["ref"], *dependency["dependsOn"]} <= set(refs)
+
+
+def test_nodes_alike_are_nothing_else_to_match() -> None:
+    proxy = component_of(pod("kube-proxy-1", "kube-system", k8s_app="kube-proxy"))
+    assert proxy is not None
+    before = matched_of(bom_of(node("n1"), components=(proxy,)))
+
+    renamed = proxy._replace(pod="kube-proxy-2")
+    assert matched_of(bom_of(node("n2"), node("n3"), components=(renamed,))) == before
+    for other in (
+        bom_of(node("n1")),
+        bom_of(node("n1"), components=(proxy,), version="v1.31.3"),
+        bom_of(node("n1"), node("n2", kubeletVersion="v1.30.1"), components=(proxy,)),
+        bom_of(node("n1", osImage="Ubuntu 24.04.1 LTS"), components=(proxy,)),
+        bom_of(node("n1", containerRuntimeVersion="containerd://2.1.0"), components=(proxy,)),
+    ):
+        assert matched_of(other) != before

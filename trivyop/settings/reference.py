@@ -49,9 +49,7 @@ _PAGES: tuple[tuple[str, str, tuple[Source, ...]], ...] = (
 )
 _FEATURES = {
     "": "",
-    "audit": "Configuration audits (not part of this version: checked, without effect)",
     "compliance": "Compliance (not part of this version: checked, without effect)",
-    "metrics": "Metrics counted from reports (not part of this version: checked, without effect)",
     "alternate storage": "Reports as files (not part of this version: checked, without effect)",
 }
 

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.e2e.auditing import set_policies
 from tests.e2e.harness import NAMESPACE, Cluster, another_node, configure, running_cluster, running_operator
 from tests.e2e.leaping import LeapingClock
@@ -183,6 +185,25 @@ async def test_report_of_a_node_goes_when_the_node_is_excluded(tmp_path: Path) -
             made = jobs_made(cluster)
 
     assert made == 1
+
+
+@pytest.mark.parametrize("what", ["INFRA_ASSESSMENT", "CONFIG_AUDIT"])
+async def test_reports_on_nodes_go_when_they_are_switched_off(tmp_path: Path, what: str) -> None:
+    async with running_cluster(tmp_path) as cluster:
+        async with reading_nodes(cluster):
+            (report,) = await until_reported(cluster, NODE)
+        meta = report["metadata"]
+        others = {**meta["annotations"], "trivyop.dev/operator": "somebody-elses"}
+        for field in ("uid", "resourceVersion", "managedFields", "creationTimestamp"):
+            del meta[field]
+        other = {**report, "metadata": {**meta, "name": "node-other", "annotations": others}}
+        await cluster.api.create(CLUSTERINFRAASSESSMENTREPORTS, other)
+        off = {f"OPERATOR_{what}_SCANNER_ENABLED": "false"}
+        async with reading_nodes(cluster, off):
+            (left,) = await cluster.until(lambda found: len(found) == 1, CLUSTERINFRAASSESSMENTREPORTS)
+            await cluster.until(lambda found: not found, NODESCANS)
+
+    assert left["metadata"]["name"] == "node-other"
 
 
 async def test_deleted_report_comes_back_without_another_pod_on_the_node(tmp_path: Path) -> None:

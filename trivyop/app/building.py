@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Hashable, Iterable
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -35,6 +36,7 @@ from trivyop.controllers.series import ReportSeries
 from trivyop.controllers.series_families import ALL_LABELS, wanted_families
 from trivyop.controllers.series_labels import ResourceLabels
 from trivyop.controllers.series_reader import SeriesReader, Unread
+from trivyop.controllers.strays import delete_switched_off
 from trivyop.controllers.targets import Targets
 from trivyop.controllers.usage import Usage
 from trivyop.controllers.view import View
@@ -172,6 +174,7 @@ class Builder:
             collecting=None if auditing is None else self._collecting(auditing),
             components=components,
             notifications=self._notifications(),
+            tidying=partial(delete_switched_off, self._api, view, around.settings, around.clock),
             controllers=tuple(controllers),
         )
 

@@ -8,6 +8,7 @@ Not here: how parts are built (``building.py``), who may work (``operator.py``).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +43,8 @@ class Parts:
     collecting: Collecting | None
     components: ClusterComponents | None
     notifications: Notifications
+    tidying: Callable[[], Coroutine[Any, Any, None]]
+    """Removes what parts left that are switched off now."""
     controllers: tuple[Controller[Any], ...]
     working: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
 
@@ -74,6 +77,7 @@ class Parts:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.matcher.run(self._database_is_newer), name="database")
             group.create_task(self.notifications.run(), name="webhooks")
+            group.create_task(self.tidying(), name="tidying")
             if self.auditing is not None:
                 group.create_task(self.auditing.work(), name="auditing")
             if self.collecting is not None:

@@ -1,23 +1,29 @@
-"""Strays: reports of audits in namespaces that this operator looked at once, and does not any more.
+"""Strays: reports of audits that this operator wrote once, and that nobody here looks after any more.
 
 With a list of target namespaces, mirrors cover these and no others, so that permissions in these are enough;
-what was left elsewhere by an earlier list is found by looking once, at the start.
+what was left elsewhere by an earlier list is found by looking once, at the start. So is what audits left that
+are switched off now.
 
 Promises: only reports that say that this operator wrote them are deleted, since others may look after other
-namespaces; without the permission to look everywhere nothing is.
+namespaces, and of NodeScans those of the same nodes; without the permission to look everywhere nothing is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from functools import partial
+
 import structlog
 
+from trivyop.audit.nodes.nodescan import NODESCANS
 from trivyop.control.clock import Clock
-from trivyop.controllers.view import AUDIT_REPORT_KINDS
+from trivyop.controllers.view import AUDIT_REPORT_KINDS, View
 from trivyop.errors import TerminalError, TransientError
 from trivyop.kube.client import Api
-from trivyop.kube.objects import Object
-from trivyop.kube.resources import Resource
+from trivyop.kube.objects import Object, ObjectMeta
+from trivyop.kube.resources import CLUSTERINFRAASSESSMENTREPORTS, ObjectKey, Resource
 from trivyop.report import keys
+from trivyop.settings import Settings
 from trivyop.workload.selection import Namespaces
 
 log = structlog.get_logger(__name__)
@@ -29,25 +35,59 @@ async def delete_strays(api: Api, namespaces: Namespaces, operator: str, clock: 
     """Delete the reports that the operator in namespace `operator` wrote outside of `namespaces`."""
     if "" in namespaces.watched:
         return  # mirrors have them all
+
+    async def delete(resource: Resource) -> None:
+        for meta in await _written_by(api, resource, "", operator):
+            if not namespaces.includes(meta.namespace):
+                await _delete(api, resource, meta, why="namespace is not selected")
+
     for resource in AUDIT_REPORT_KINDS:
-        while resource.namespaced:
-            try:
-                await _delete_of_kind(api, resource, namespaces, operator)
-            except TransientError as error:
-                log.info("reconcile_deferred", error=str(error), seconds=_RETRY_SECONDS)
-                await clock.sleep(_RETRY_SECONDS)
-            except TerminalError:
-                break  # not ours to see
-            else:
-                break
+        if resource.namespaced:
+            await _at_last(partial(delete, resource), clock)
 
 
-async def _delete_of_kind(api: Api, resource: Resource, namespaces: Namespaces, operator: str) -> None:
+async def delete_switched_off(api: Api, view: View, settings: Settings, clock: Clock) -> None:
+    """Delete the reports that this operator wrote of kinds that settings switch off; ``view`` is filled."""
+    audit, operator = settings.audit, settings.operator.namespace
+
+    async def delete(resource: Resource) -> None:
+        mirror = view.audit_reports[resource]
+        for scope in mirror.scopes if len(mirror) else ():
+            for meta in await _written_by(api, resource, scope, operator):
+                if resource is CLUSTERINFRAASSESSMENTREPORTS and (report := mirror.get(meta.key)) is not None:
+                    await api.delete(NODESCANS, ObjectKey("", report.owner.rpartition("/")[2]))
+                await _delete(api, resource, meta, why="audits are switched off")
+
+    if not audit.config_audit_enabled:
+        for resource in AUDIT_REPORT_KINDS:
+            await _at_last(partial(delete, resource), clock)
+    elif not audit.infra_assessment_enabled:  # those on pods are superfluous to those who audit pods
+        await _at_last(partial(delete, CLUSTERINFRAASSESSMENTREPORTS), clock)
+
+
+async def _at_last(delete: Callable[[], Awaitable[None]], clock: Clock) -> None:
+    """Delete, again and again until it works, or cannot."""
+    while True:
+        try:
+            await delete()
+        except TransientError as error:
+            log.info("reconcile_deferred", error=str(error), seconds=_RETRY_SECONDS)
+            await clock.sleep(_RETRY_SECONDS)
+        except TerminalError:
+            return  # not ours to see
+        else:
+            return
+
+
+async def _written_by(api: Api, resource: Resource, namespace: str, operator: str) -> list[ObjectMeta]:
     ours = f"{keys.MANAGED_BY}={keys.MANAGED_BY_VALUE}"
-    listing = await api.list(resource, type=Object, metadata_only=True, label_selector=ours)
-    for report in listing.items:
-        meta = report.metadata
-        wrote_it = (meta.annotations or {}).get(keys.OPERATOR) == operator
-        if wrote_it and not namespaces.includes(meta.namespace):
-            log.info("report_superfluous", report=str(meta.key), why="namespace is not selected")
-            await api.delete(resource, meta.key, uid=meta.uid)
+    listing = await api.list(
+        resource, type=Object, namespace=namespace, metadata_only=True, label_selector=ours
+    )
+    metas = (report.metadata for report in listing.items)
+    return [meta for meta in metas if (meta.annotations or {}).get(keys.OPERATOR) == operator]
+
+
+async def _delete(api: Api, resource: Resource, meta: ObjectMeta, *, why: str) -> None:
+    log.info("report_superfluous", report=str(meta.key), why=why)
+    await api.delete(resource, meta.key, uid=meta.uid)

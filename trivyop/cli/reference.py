@@ -17,8 +17,9 @@ from prometheus_client.metrics_core import Metric
 from trivyop.app import Operator
 from trivyop.cli.log_events import MEANINGS, find_events
 from trivyop.controllers.series_families import FAMILIES
+from trivyop.kube.access import Access
 from trivyop.kube.client import Api
-from trivyop.kube.config import Access, ClusterConfig
+from trivyop.kube.config import ClusterConfig
 from trivyop.kube.transport import ApiMetrics
 from trivyop.observe.registry import SteadyRegistry
 from trivyop.settings import load_settings

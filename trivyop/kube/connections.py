@@ -13,7 +13,7 @@ import socket
 
 import aiohttp
 
-from trivyop.kube.config import Access
+from trivyop.kube.access import Access
 
 _KEEP_ALIVE_SECONDS = 60.0  # API servers and load balancers drop idle connections after 90 s or more
 

@@ -25,7 +25,7 @@ from kubernetes_asyncio.client.configuration import Configuration
 from kubernetes_asyncio.config.config_exception import ConfigException
 from kubernetes_asyncio.config.kube_config import ConfigNode, KubeConfigLoader, KubeConfigMerger
 
-from trivyop.kube.config import Access, ConfigError, Source
+from trivyop.kube.access import Access, ConfigError, Source
 from trivyop.kube.proxies import checked_proxy, proxy_for
 
 _TOKEN_FILE_SECONDS = 60.0  # a token file belongs to somebody who rewrites it

@@ -24,7 +24,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from trivyop.control.clock import Clock, deadline
 from trivyop.errors import TransientError
-from trivyop.kube.config import Access, ClusterConfig
+from trivyop.kube.access import Access
+from trivyop.kube.config import ClusterConfig
 from trivyop.kube.connections import Pool
 from trivyop.kube.refusals import error_for
 

@@ -16,7 +16,8 @@ import yaml
 
 from tests.clock import FakeClock
 from trivyop.errors import TransientError
-from trivyop.kube.config import Access, ClusterConfig, ConfigError
+from trivyop.kube.access import Access, ConfigError
+from trivyop.kube.config import ClusterConfig
 from trivyop.sandbox.pki import Pki
 
 PKI = Pki.create()

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from tests.clock import FakeClock
 from tests.unit.kube.toy import config_of, serving, status
 from trivyop.errors import ForbiddenError, TransientError
-from trivyop.kube.config import Access
+from trivyop.kube.access import Access
 from trivyop.kube.transport import ApiMetrics, Call, SilentError, Transport
 from trivyop.sandbox.pki import Pki
 

@@ -13,8 +13,9 @@ from aiohttp import web
 
 from tests.clock import FakeClock
 from trivyop.control.clock import Clock
+from trivyop.kube.access import Access
 from trivyop.kube.client import Api
-from trivyop.kube.config import Access, ClusterConfig
+from trivyop.kube.config import ClusterConfig
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from trivyop.sandbox.apiserver import deletes, status
 from trivyop.sandbox.apiserver.objects import crd
 from trivyop.sandbox.apiserver.objects.plain import list_at
-from trivyop.sandbox.apiserver.writes import now
+from trivyop.sandbox.apiserver.stamps import now
 
 if TYPE_CHECKING:
     from trivyop.sandbox.apiserver.kinds import Kinds

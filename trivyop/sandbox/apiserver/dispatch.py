@@ -17,9 +17,10 @@ from trivyop.sandbox.apiserver.pages import Pages
 from trivyop.sandbox.apiserver.pods import Pods
 from trivyop.sandbox.apiserver.request import Reply
 from trivyop.sandbox.apiserver.reviews import Reviews
+from trivyop.sandbox.apiserver.stamps import now
 from trivyop.sandbox.apiserver.storage import Storage
 from trivyop.sandbox.apiserver.watches import Watch
-from trivyop.sandbox.apiserver.writes import Writes, now
+from trivyop.sandbox.apiserver.writes import Writes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

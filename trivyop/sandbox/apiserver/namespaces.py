@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from trivyop.sandbox.apiserver import deletes, encoding, status
 from trivyop.sandbox.apiserver.objects.plain import fields_at, list_at
 from trivyop.sandbox.apiserver.request import Reply
-from trivyop.sandbox.apiserver.writes import now
+from trivyop.sandbox.apiserver.stamps import now
 
 if TYPE_CHECKING:
     from trivyop.sandbox.apiserver.kinds import Kinds, Served

@@ -18,7 +18,7 @@ from trivyop.sandbox.apiserver import deletes, status
 from trivyop.sandbox.apiserver.objects.plain import fields_at
 from trivyop.sandbox.apiserver.request import Reply, Streamed
 from trivyop.sandbox.apiserver.selectors import matches, selector_of
-from trivyop.sandbox.apiserver.writes import now
+from trivyop.sandbox.apiserver.stamps import now
 
 if TYPE_CHECKING:
     from trivyop.sandbox.apiserver.kinds import Kinds, Served

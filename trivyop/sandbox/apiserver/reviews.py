@@ -12,7 +12,7 @@ from trivyop.sandbox.apiserver import status
 from trivyop.sandbox.apiserver.authn import AUDIENCE, User
 from trivyop.sandbox.apiserver.authz import Access
 from trivyop.sandbox.apiserver.request import Reply
-from trivyop.sandbox.apiserver.writes import now
+from trivyop.sandbox.apiserver.stamps import now
 
 if TYPE_CHECKING:
     from trivyop.sandbox.apiserver.authn import Authenticator

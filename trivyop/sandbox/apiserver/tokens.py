@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from trivyop.sandbox.apiserver import status
 from trivyop.sandbox.apiserver.authn import AUDIENCE
 from trivyop.sandbox.apiserver.request import Reply
-from trivyop.sandbox.apiserver.writes import now
+from trivyop.sandbox.apiserver.stamps import now
 
 if TYPE_CHECKING:
     from trivyop.sandbox.apiserver.authn import Authenticator

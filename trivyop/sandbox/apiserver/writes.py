@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from trivyop.sandbox.apiserver import deletes, encoding, status
 from trivyop.sandbox.apiserver.negotiation import JSON, YAML
 from trivyop.sandbox.apiserver.objects import scale, writing
 from trivyop.sandbox.apiserver.request import Reply, Request, options_kind, unsupported_body
+from trivyop.sandbox.apiserver.stamps import now
 
 if TYPE_CHECKING:
     from trivyop.sandbox.apiserver.admission import Admission
@@ -149,11 +149,6 @@ def _validation(text: str, verb: str) -> writing.Validation:
 def _bad_option(reason: str, field: str, message: str, verb: str) -> status.Refused:
     error = status.FieldError(reason, field, message)
     return status.invalid(options_kind(verb), "meta.k8s.io", "", [error])
-
-
-def now() -> str:
-    """Return the time as objects carry it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def token() -> str:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from trivyop.sandbox.apiserver.objects.write import Obj, Write
 
 if TYPE_CHECKING:
     from trivyop.sandbox.apiserver.objects.refusals import FieldError
     from trivyop.sandbox.apiserver.objects.schema import Schema
-    from trivyop.sandbox.apiserver.objects.write import Write
 
-Obj = dict[str, Any]
 Change = Callable[[Obj], None]  # changes the object in place
-Admit = Callable[[Obj, "Write"], None]
+Admit = Callable[[Obj, Write], None]
 Check = Callable[[Obj], "list[FieldError]"]
 CheckUpdate = Callable[[Obj, Obj], "list[FieldError]"]  # (old, new)
 Prepare = Callable[[Obj, Obj], None]  # (old, new): changes the new one in place

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from trivyop.sandbox.apiserver.objects.kinds import Obj
+Obj = dict[str, Any]
 
 
 class Validation(StrEnum):

@@ -102,6 +102,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "standing_by": "Another replica leads; this one waits for its turn.",
     "still_waiting": "Lists that take longer than expected.",
     "version_not_told": "The version of the server or of Trivy is not known.",
+    "webhook_access_crashed": "A bug in setting up an endpoint, which is not told of anything.",
     "webhook_access_renewed": "An endpoint's Secrets changed; the new ones are used.",
     "webhook_channel_crashed": "A bug: an endpoint's channel ended, and starts again.",
     "webhook_compared": "Which reports an endpoint has not been told of was found out.",

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from trivyop.control.backoff import full_jitter
-from trivyop.control.clock import Clock, deadline
+from trivyop.control.clock import Clock, Timer, deadline
 from trivyop.controllers.departures import Departures, watch_all
 from trivyop.controllers.news import News
 from trivyop.controllers.view import View
@@ -64,7 +64,7 @@ class _Running:
     channel: Channel
     task: asyncio.Task[None]
     access: str = ""  # the fingerprint, or the problem, that it was told last
-    refused: set[str] = field(default_factory=set[str])
+    refused: set[int] = field(default_factory=set[int])  # the answers that were told of
 
 
 class Notifications:
@@ -110,6 +110,7 @@ class Notifications:
         self._problems: dict[str, EndpointError] = {}
         self._trouble: str | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._soon: Timer | None = None
 
     def problem(self) -> str | None:
         """What is wrong with endpoints, for people; None if nothing is."""
@@ -159,13 +160,18 @@ class Notifications:
 
     def _denied(self) -> None:
         """A receiver does not take our credentials; perhaps there are new ones."""
-        self._clock.call_later(_SOON_SECONDS, self._look_again.set)
+        if self._soon is None:
+            self._soon = self._clock.call_later(_SOON_SECONDS, self._look_now)
+
+    def _look_now(self) -> None:
+        self._soon = None
+        self._look_again.set()
 
     def _refused(self, name: str, subject: Subject, error: RefusedError) -> None:
         running = self._channels.get(name)
         note = f"{error} (first: {subject}); it is not sent again until it, or the endpoint, changes"
-        if running is not None and str(error) not in running.refused:
-            running.refused.add(str(error))
+        if running is not None and error.status not in running.refused:  # their words may differ each time
+            running.refused.add(error.status)
             self._tell("WebhookRefused", note)
 
     # how it is configured
@@ -184,10 +190,19 @@ class Notifications:
             try:
                 await self._give_access(running, secrets)
             except EndpointError as error:
-                problems[name] = error
-                if running.access != str(error):
-                    running.access = str(error)
-                    await running.channel.use(None, str(error))
+                problem = error
+            except Exception as error:  # a bug of ours; it must not take the operator along
+                problem = EndpointError(
+                    name, "", f"cannot be set up, a bug: {type(error).__name__}"
+                )
+                if running.access != str(problem):
+                    log.exception("webhook_access_crashed", endpoint=name)
+            else:
+                continue
+            problems[name] = problem
+            if running.access != str(problem):
+                running.access = str(problem)
+                await running.channel.use(None, str(problem))
         self._tell_problems(problems)
         self._watch_deletions(group)
 

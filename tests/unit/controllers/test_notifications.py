@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -35,7 +36,10 @@ from trivyop.kube.resources import (
     VULNERABILITYREPORTS,
     ObjectKey,
 )
+from trivyop.notify.delivery import Access
+from trivyop.notify.endpoint import Endpoint
 from trivyop.notify.metrics import WebhookMetrics
+from trivyop.notify.secrets import build_access
 from trivyop.sandbox.apiserver.server import ApiServer
 from trivyop.settings import load_settings
 
@@ -356,3 +360,61 @@ async def test_who_is_cancelled_while_a_channel_ends_ends_too(receiver: Receiver
         await asyncio.wait([stopping])
 
     assert stopping.cancelled()
+
+
+async def test_a_bug_in_setting_up_one_endpoint_is_its_problem_alone(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash_for_one(endpoint: Endpoint, *args: Any, **options: Any) -> Access:
+        if endpoint.name == "odd":
+            raise ZeroDivisionError
+        return build_access(endpoint, *args, **options)
+
+    monkeypatch.setattr("trivyop.controllers.notifications.build_access", crash_for_one)
+    async with scene() as here:
+        with capture_logs() as logs:
+            await here.configure({"name": "odd", "url": receiver.url}, {"name": "siem", "url": receiver.url})
+            await here.put("a", 1)
+            await here.until(lambda: names(receiver) == ["a"])
+            here.clock.leap(61)
+            await here.put("b", 1)
+            await here.until(lambda: names(receiver) == ["a", "b"])
+        problem = here.notifications.problem()
+
+    assert problem == "endpoint 'odd': cannot be set up, a bug: ZeroDivisionError"
+    assert [line["endpoint"] for line in logs if line["event"] == "webhook_access_crashed"] == ["odd"]
+
+
+async def test_refusals_that_are_worded_anew_each_time_are_told_once() -> None:
+    """Many receivers put the id of the request into their answers."""
+    counter = itertools.count()
+    faults = iter([*[Fault.REFUSE] * 4, Fault.UNAUTHORIZED])
+    async with (
+        receiving(
+            FakeClock(), misbehave=lambda _: next(faults), reason=lambda: f"no (request {next(counter)})"
+        ) as receiver,
+        scene() as here,
+    ):
+        await here.configure({"name": "siem", "url": receiver.url, "concurrency": 1})
+        for n in range(5):
+            await here.put(f"r{n}", 1)
+        await here.until(lambda: len(receiver.requests) == 5)
+        told: list[str] = []
+        while not any("answers 401" in one for one in told):
+            await asyncio.sleep(0.02)
+            told = await here.events()
+
+    assert len([one for one in told if "answers 400" in one]) == 1
+
+
+async def test_many_refused_credentials_make_for_one_more_look_at_them(receiver: Receiver) -> None:
+    async with scene() as here:
+        for _ in range(2):
+            before = len(here.clock.timers)
+            for _ in range(100):
+                here.notifications._denied()
+            after = len(here.clock.timers)
+
+            assert after - before == 1
+            here.clock.leap(6)
+            await here.until(lambda: here.notifications._soon is None)

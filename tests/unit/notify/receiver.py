@@ -63,6 +63,7 @@ class Receiver:
     activity: int = 0
     peers: set[Any] = field(default_factory=set[Any])
     angry: bool = True  # for ``misbehave``
+    reason: Callable[[], str] = lambda: "no, because"
 
     @property
     def taken(self) -> list[Request]:
@@ -89,7 +90,7 @@ class Receiver:
                 assert request.transport is not None
                 request.transport.abort()
             case Fault.ERROR | Fault.TIMEOUT | Fault.REFUSE | Fault.UNAUTHORIZED:
-                return web.Response(status=int(fault.value), text="no, because")
+                return web.Response(status=int(fault.value), text=self.reason())
             case Fault.BUSY:
                 return web.Response(status=429, headers={"Retry-After": "7"})
             case Fault.BUSY_UNTIL:

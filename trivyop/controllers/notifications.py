@@ -192,9 +192,7 @@ class Notifications:
             except EndpointError as error:
                 problem = error
             except Exception as error:  # a bug of ours; it must not take the operator along
-                problem = EndpointError(
-                    name, "", f"cannot be set up, a bug: {type(error).__name__}"
-                )
+                problem = EndpointError(name, "", f"cannot be set up, a bug: {type(error).__name__}")
                 if running.access != str(problem):
                     log.exception("webhook_access_crashed", endpoint=name)
             else:

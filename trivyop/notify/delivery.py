@@ -164,7 +164,7 @@ class Courier:
         if status < 300:
             return
         if status < 400:
-            where = urlsplit(response.headers.get("Location", "")).hostname
+            where = _host_of(response.headers.get("Location", ""))
             other = f" to {self._shown(where)}" if where else ""
             raise TransientError(f"{name} answers {status}, a redirect{other}, which is not followed")
         said = self._shown(rest.decode(errors="replace"))
@@ -191,10 +191,17 @@ def retry_after_seconds(text: str | None, now: datetime) -> float | None:
         return min(float(text), _MAX_RETRY_AFTER_SECONDS)
     try:
         when = email.utils.parsedate_to_datetime(text)
+        seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)) - now
+    except (ValueError, OverflowError):  # the latter for offsets of centuries
+        return None
+    return min(max(0.0, seconds.total_seconds()), _MAX_RETRY_AFTER_SECONDS)
+
+
+def _host_of(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
     except ValueError:
         return None
-    seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)) - now
-    return min(max(0.0, seconds.total_seconds()), _MAX_RETRY_AFTER_SECONDS)
 
 
 def _tls_reason(error: BaseException) -> str:

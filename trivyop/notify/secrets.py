@@ -12,8 +12,10 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
+from typing import Any, cast
+from urllib.parse import unquote, urlsplit
 
 from trivyop.errors import TerminalError
 from trivyop.kube.client import Api
@@ -111,7 +113,7 @@ def build_access(
         server_name=tls.server_name,
         proxy=proxy,
         timeout_seconds=endpoint.timeout_seconds,
-        secrets=_worth_hiding({*headers.values(), *texts.seen}),
+        secrets=_worth_hiding({*headers.values(), *_parts(url, headers.values()), *texts.seen}),
         fingerprint=_fingerprint(endpoint, secrets, url, headers),
     )
 
@@ -119,8 +121,27 @@ def build_access(
 def _fingerprint(endpoint: Endpoint, secrets: Secrets, url: str, headers: Mapping[str, str]) -> str:
     """Another one whenever there is reason to hope that what was refused is taken now."""
     versions = [(ref.name, secrets[ref.name].version) for ref in refs_of(endpoint) if ref.name in secrets]
-    parts = (repr(endpoint), sorted(versions), url, sorted(headers.items()))
+    parts = (_stable(endpoint), sorted(versions), url, sorted(headers.items()))
     return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _stable(value: Any) -> str:
+    """Like ``repr``, but the same in each process, where sets come in another order."""
+    if is_dataclass(value):
+        return f"({', '.join(f'{one.name}={_stable(getattr(value, one.name))}' for one in fields(value))})"
+    if isinstance(value, frozenset):
+        return repr(sorted(map(repr, cast("frozenset[object]", value))))
+    return repr(value)
+
+
+def _parts(url: str, headers: Iterable[str]) -> Iterator[str]:
+    """What answers repeat without the rest: of the URL what follows the host, of headers the credentials."""
+    target = urlsplit(url)
+    for text in (target.path, f"{target.path}?{target.query}", target.query):
+        yield text
+        yield unquote(text)
+    for text in headers:
+        yield text.partition(" ")[2].strip()  # "Basic dXNlcg==" has its scheme in front
 
 
 def _worth_hiding(texts: Iterable[str]) -> tuple[str, ...]:

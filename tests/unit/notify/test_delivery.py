@@ -21,9 +21,12 @@ from tests.clock import NOON, FakeClock, settle
 from tests.unit.notify.receiver import Fault, Receiver, receiving
 from trivyop.errors import TransientError
 from trivyop.notify.delivery import Access, Courier, RefusedError, retry_after_seconds
+from trivyop.notify.endpoint import Endpoint
 from trivyop.notify.formats import Message
+from trivyop.notify.secrets import build_access
 from trivyop.notify.tls import TlsError, build_context
 from trivyop.sandbox.pki import Pki
+from trivyop.settings.kinds import SecretText
 
 NOW = datetime.now(UTC)  # of certificates that are made here
 MESSAGE = Message(b'{"a": 1}', "application/json", "msg_1", {"X-Format": "1"})
@@ -113,6 +116,10 @@ async def test_a_receiver_says_when(clock: FakeClock) -> None:
         ("", None),
         (None, None),
         ("Fri, 99 Jan 2026 12:00:00 GMT", None),
+        ("Fri, 02 Jan 2026 12:00:00 +99999999999999", None),
+        ("Fri, 02 Jan 2026 12:00:00 +999999999999999999999999", None),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", 3600),
+        ("9" * 400, 3600),
     ],
 )
 def test_retry_after(text: str | None, seconds: float | None) -> None:
@@ -142,6 +149,15 @@ async def test_a_redirect_leaks_nothing(clock: FakeClock) -> None:
         assert other.peers == set()
 
 
+async def test_a_redirect_to_what_is_no_url_is_one_all_the_same(clock: FakeClock) -> None:
+    async with (
+        receiving(clock, misbehave=lambda _: Fault.REDIRECT, elsewhere="http://[") as receiver,
+        courier(receiver, clock) as one,
+    ):
+        with pytest.raises(TransientError, match="answers 307, a redirect, which is not followed"):
+            await one.send(MESSAGE)
+
+
 @pytest.mark.parametrize("fault", [Fault.SLOW_BODY, Fault.ENDLESS_BODY])
 async def test_what_was_taken_in_counts_whatever_comes_after(clock: FakeClock, fault: Fault) -> None:
     async with receiving(clock, misbehave=lambda _: fault) as receiver, courier(receiver, clock) as one:
@@ -168,6 +184,37 @@ async def test_an_answer_that_repeats_a_secret_is_not_shown_with_it(clock: FakeC
     assert "answers 401" in str(raised.value)
     assert TOKEN not in str(raised.value)
     assert "\x1b" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("target", "header", "answer"),
+    [
+        ("/services/T0/B0/token", "", "Cannot POST /services/T0/B0/token"),
+        ("/hook?key=token%2Bone", "", "No route for /hook?key=token%2Bone"),
+        ("/hook?key=token%2Bone", "", "key=token+one is not known"),
+        ("/hook", "Basic dG9rZW46dG9rZW4=", "unknown: dG9rZW46dG9rZW4="),
+    ],
+)
+async def test_a_part_of_the_url_or_of_a_header_is_not_shown_either(
+    clock: FakeClock, target: str, header: str, answer: str
+) -> None:
+    """Chat services keep their secret in the path; web frameworks quote it in their 404."""
+    async with receiving(clock, misbehave=lambda _: Fault.REFUSE, reason=lambda: answer) as receiver:
+        endpoint = Endpoint(
+            name="siem",
+            url=SecretText(receiver.url.removesuffix("/hook") + target),
+            headers={"Authorization": SecretText(header)} if header else {},
+        )
+        one = Courier(build_access(endpoint, {}, {}, now=NOW), clock=clock)
+        try:
+            with pytest.raises(RefusedError) as raised:
+                await one.send(MESSAGE)
+        finally:
+            await one.close()
+
+    assert "***" in str(raised.value)
+    assert "token" not in str(raised.value)
+    assert "dG9" not in str(raised.value)
 
 
 async def test_an_answer_that_is_not_http(clock: FakeClock) -> None:

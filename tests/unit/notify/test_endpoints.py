@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -261,6 +263,31 @@ def test_a_rotated_secret_makes_another_fingerprint() -> None:
     )
 
     assert before == other != after
+
+
+async def test_a_fingerprint_is_the_same_in_each_process() -> None:
+    """The order of sets is not; what was refused would be sent again after each restart."""
+    wanted = {"kinds": sorted(GO_KINDS), "events": ["report.updated", "report.deleted", "finding.added"]}
+    text = one(filter=wanted, headers={"X-Token": "t0ken"})
+    code = (
+        "import sys; from datetime import UTC, datetime\n"
+        "from trivyop.notify.endpoints import parse_endpoints\n"
+        "from trivyop.notify.secrets import build_access\n"
+        "(endpoint,) = parse_endpoints(sys.argv[1]).endpoints\n"
+        "print(build_access(endpoint, {}, {}, now=datetime.now(UTC)).fingerprint)\n"
+    )
+    found: set[bytes] = set()
+    for seed in ("1", "2", "3"):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", code, text),
+            cwd=ROOT,
+            env={"PYTHONHASHSEED": seed},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        found.add((await process.communicate())[0])
+
+    (fingerprint,) = found
+    assert len(fingerprint.strip()) == 64
 
 
 def test_proxies_come_from_the_environment() -> None:

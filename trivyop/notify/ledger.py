@@ -93,8 +93,11 @@ class Ledger:
         """Whether all that was to be written has been."""
         return not self._dirty
 
-    def put(self, subject: Subject, record: Record, findings: bytes | None = None) -> None:
-        """Remember that; ``findings`` takes the place of those in ``record``."""
+    def put(self, subject: Subject, record: Record, findings: bytes | None = None) -> int:
+        """Remember that; ``findings`` takes the place of those in ``record``.
+
+        Returns the number of the change, which ``written`` waits for.
+        """
         if findings is not None:
             record = record.having(self._keep(findings))
         packed = pack_record(record)
@@ -102,13 +105,14 @@ class Ledger:
         records = self._records.setdefault(page, {})
         before = records.get(subject)
         if before == packed:
-            return
+            return self._dirty.get(page, 0)
         records[subject] = packed
         if record.findings:
             self._users[record.findings] += 1
         if before is not None:
             self._release(unpack_record(before))
         self._touch(page)
+        return self._changes
 
     def remove(self, subject: Subject) -> None:
         """Forget it; nothing happens if nothing was known."""
@@ -180,11 +184,10 @@ class Ledger:
                 if record.findings:
                     self._users[record.findings] += 1
 
-    async def written(self, subject: Subject) -> None:
-        """Wait until what is remembered of it now is in the cluster, or cannot be brought there for now."""
+    async def written(self, subject: Subject, change: int) -> None:
+        """Wait until that change of it is in the cluster, or cannot be brought there for now."""
         page = _page_of(subject)
-        change = self._dirty.get(page, 0)
-        while self._written.get(page, 0) < change and not self.problem:
+        while page in self._dirty and self._written.get(page, 0) < change and not self.problem:
             self._progress.clear()
             await self._progress.wait()
 

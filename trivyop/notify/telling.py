@@ -52,7 +52,7 @@ class Telling:
         self._source = source
         self._needs_diff = needs_diff or endpoint.filter.needs_diff
         self._by_workload = by_workload or endpoint.filter.only_new
-        self._announced: set[Subject] = set()  # nothing of them was sent since
+        self._announced: dict[Subject, int] = {}  # with that change; nothing of them was sent since
         self._lineages = Lineages()
 
     def wants(self, subject: Subject) -> bool:
@@ -75,8 +75,7 @@ class Telling:
             return
         marker = self._source.marker(subject)
         if marker is not None:
-            self._announced.add(subject)
-            self._ledger.put(subject, Record(marker.uid, NO_CONTENT, Mark.TOLD))
+            self._announced[subject] = self._ledger.put(subject, Record(marker.uid, NO_CONTENT, Mark.TOLD))
 
     async def prepare(self, subject: Subject) -> Prepared | None:
         """What to tell now; None if there is nothing. Raises what reading it raises."""
@@ -84,7 +83,9 @@ class Telling:
         marker = self._source.marker(subject)
         if marker is None:
             return self._prepare_deletion(subject, record) if self._source.certain(subject) else None
-        self._source.settled(subject, self._endpoint.name)  # it is back: that deletion is no news any more
+        gone = self._source.departed(subject, self._endpoint.name)
+        if gone is not None and gone.uid != marker.uid:  # else the news that it is gone is yet to come
+            self._source.settled(subject, self._endpoint.name)  # another one is there: no news any more
         if record is not None and self._is_told(record, marker):
             return None
         event = await self._source.read(subject)
@@ -118,8 +119,9 @@ class Telling:
 
     async def wait_announced(self, subject: Subject) -> None:
         """Wait until a crash could no longer make us forget that the endpoint may have heard of it."""
-        if self._endpoint.deletes:
-            await self._ledger.written(subject)
+        change = self._announced.get(subject)
+        if change is not None:
+            await self._ledger.written(subject, change)
 
     def told(self, prepared: Prepared) -> None:
         """Remember that the endpoint has it."""
@@ -127,7 +129,7 @@ class Telling:
         if _is_deletion(event):
             self._forget(prepared.subject)
             return
-        self._announced.discard(prepared.subject)
+        self._announced.pop(prepared.subject, None)
         record = Record(event.uid, content_of(event.content_hash), Mark.TOLD)
         self._ledger.put(prepared.subject, record, prepared.ids)
         self._follow(prepared)
@@ -138,7 +140,7 @@ class Telling:
         if _is_deletion(event):
             self._forget(prepared.subject)
             return
-        self._announced.discard(prepared.subject)
+        self._announced.pop(prepared.subject, None)
         before = self._ledger.get(prepared.subject)
         content = content_of(self._refusal(event.content_hash))
         findings = b"" if before is None else before.findings  # a later try tells of the same news
@@ -153,13 +155,13 @@ class Telling:
             return
         before = self._ledger.get(subject)
         heard = before is not None and Mark.TOLD in before.marks and subject not in self._announced
-        self._announced.discard(subject)
+        self._announced.pop(subject, None)
         marks = Mark.TOLD if heard else Mark.NONE
         self._ledger.put(subject, Record(event.uid, content_of(event.content_hash), marks), prepared.ids)
         self._follow(prepared)
 
     def _forget(self, subject: Subject) -> None:
-        self._announced.discard(subject)
+        self._announced.pop(subject, None)
         self._source.settled(subject, self._endpoint.name)
         self._ledger.remove(subject)
 

@@ -12,6 +12,7 @@ from tests.unit.notify.receiver import Fault, Request, receiving
 from tests.unit.notify.world import NAMESPACE, World, subject, uid_of, world
 from trivyop.kube.resources import CONFIGMAPS
 from trivyop.notify.delivery import Access
+from trivyop.notify.source import deletion
 
 REFUSALS = (Fault.REFUSE, Fault.UNAUTHORIZED)
 
@@ -112,6 +113,51 @@ async def test_a_deletion_after_updates_that_were_never_told_is_told(here: World
             await here.until(lambda: channel.idle, receiver)
 
         assert told(receiver.taken) == [("delete", "a", 1)]
+
+
+async def test_a_deletion_whose_body_comes_while_the_report_seems_to_be_there_is_told_in_full(
+    here: World,
+) -> None:
+    """Bodies and names are watched apart; either may come first."""
+    async with receiving(here.clock) as receiver, here.channel(receiver) as channel:
+        here.reports.put("a", 1)
+        await here.until(lambda: channel.idle, receiver)
+        here.reports.put("a", 2)
+        document = here.reports.present[subject("a")]
+        here.reports.gone[subject("a")] = deletion(subject("a"), uid_of("a"), document)
+        await here.until(lambda: channel.idle, receiver)
+
+        del here.reports.present[subject("a")]
+        channel.changed(subject("a"))
+        await here.until(lambda: channel.idle, receiver)
+
+        assert told(receiver.taken) == [("update", "a", 1), ("update", "a", 2), ("delete", "a", 2)]
+
+
+async def test_a_deletion_that_was_never_told_is_no_news_once_another_report_is_there(here: World) -> None:
+    async with receiving(here.clock) as receiver, here.channel(receiver) as channel:
+        here.reports.put("a", 1)
+        await here.until(lambda: channel.idle, receiver)
+        here.reports.delete("a")
+        here.reports.put("a", 2, life=1)
+        await here.until(lambda: channel.idle, receiver)
+
+        assert told(receiver.taken) == [("update", "a", 1), ("update", "a", 2)]
+        assert not here.reports.has_departed(subject("a"), "siem")
+
+
+async def test_what_was_announced_is_told_without_waiting_for_what_is_remembered_meanwhile(
+    here: World,
+) -> None:
+    """Each delivery changes a page of the ledger, which others that are to be told are on."""
+    async with receiving(here.clock) as receiver, here.channel(receiver) as channel:
+        await here.until(lambda: channel.idle, receiver)
+        began = here.clock.monotonic()
+        for n in range(300):
+            here.reports.put(f"r{n}", 1)
+        await here.until(lambda: len(receiver.taken) == 300, receiver)
+
+        assert here.clock.monotonic() - began <= 2  # one batch of the ledger, and then as fast as it goes
 
 
 async def test_where_a_kind_cannot_be_watched_nothing_counts_as_deleted(here: World) -> None:

@@ -174,8 +174,8 @@ async def test_while_it_cannot_be_written_it_says_so_and_writes_all_of_it_later(
 async def test_who_waits_goes_on_once_it_is_written(here: World) -> None:
     one = ledger(here)
     running = asyncio.create_task(one.run())
-    one.put(subject("a"), Record("u", content_of("1")))
-    waiting = asyncio.create_task(one.written(subject("a")))
+    change = one.put(subject("a"), Record("u", content_of("1")))
+    waiting = asyncio.create_task(one.written(subject("a"), change))
     await settle()
     early = waiting.done()
 
@@ -196,3 +196,16 @@ async def test_a_page_without_records_goes(here: World) -> None:
     await one.flush()
 
     assert await written_pages(here) == []
+
+
+async def test_who_waits_does_not_wait_for_what_came_later(here: World) -> None:
+    one = ledger(here)
+    change = one.put(subject("a"), Record("u", content_of("1")))
+    await one.flush()
+    one.put(subject("a"), Record("u", content_of("2")))
+
+    waiting = asyncio.create_task(one.written(subject("a"), change))
+    await settle()
+
+    assert waiting.done()
+    assert not one.clean

@@ -244,6 +244,7 @@ class Notifications:
             clock=self._clock,
             rng=self._rng,
             metrics=self._metrics,
+            check_gate=self._api.check_gate,
             on_refused=lambda subject, error: self._refused(endpoint.name, subject, error),
             on_denied=self._denied if any(refs_of(endpoint)) else None,
         )

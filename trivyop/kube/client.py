@@ -77,6 +77,11 @@ class Api:
         view._write_gate = gate  # noqa: SLF001 - one of our own kind
         return view
 
+    def check_gate(self) -> None:
+        """Raise what a write would now, for those whose effects elsewhere depend on being written down."""
+        if self._write_gate is not None:
+            self._write_gate()
+
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
         return self

@@ -62,10 +62,12 @@ class Channel:
         clock: Clock,
         rng: random.Random,
         metrics: WebhookMetrics,
+        check_gate: Callable[[], None] = lambda: None,
         on_refused: Refused | None = None,
         on_denied: Callable[[], None] | None = None,
         capacity: int = _CAPACITY,
     ) -> None:
+        """``check_gate`` raises ``TransientError`` while nothing may be sent: another one leads, say."""
         self.endpoint = endpoint
         self._format = format
         self._ledger = ledger
@@ -73,6 +75,7 @@ class Channel:
         self._clock = clock
         self._rng = rng
         self._metrics = metrics
+        self._check_gate = check_gate
         self._on_refused = on_refused
         self._on_denied = on_denied
         self._telling = Telling(
@@ -82,6 +85,7 @@ class Channel:
             needs_diff=format.needs_diff,
             by_workload=isinstance(format, DigestFormat),
         )
+        self._capacity = capacity
         self._outbox = Outbox(clock, rng, capacity=capacity)
         self._pace = Pace(clock, rng)
         self._courier: Courier | None = None
@@ -110,12 +114,12 @@ class Channel:
 
     async def use(self, access: Access | None, problem: str | None = None) -> None:
         """Send by that from now on; without it nothing is sent, and ``problem`` says why."""
+        self._usable.clear()  # first, because the others run while the old connections are closed
         old, self._courier = self._courier, None
         if old is not None:
             await old.retire()
         self._unusable = problem
         if access is None:
-            self._usable.clear()
             return
         self._courier = Courier(access, clock=self._clock, concurrency=self.endpoint.concurrency)
         self._telling.fingerprint = access.fingerprint
@@ -141,6 +145,9 @@ class Channel:
 
     async def run(self) -> None:
         """Tell the endpoint, until cancelled."""
+        self._loaded = False
+        # what a crash left in the old one's hands would never come out; the comparison finds it again
+        self._outbox = Outbox(self._clock, self._rng, capacity=self._capacity)
         self._metrics.start(self.endpoint.name, lambda: len(self._outbox), lambda: self.problem)
         try:
             await self._load()
@@ -198,15 +205,20 @@ class Channel:
             self._outbox.overflowed = False
             for batch in self._source.batches():
                 await self._compare_these(batch)
-            await self._compare_these(list(self._ledger.subjects()))
+            await self._compare_these(list(self._ledger.subjects()), gone=True)
             self._comparing = False
             log.debug("webhook_compared", endpoint=self.endpoint.name, backlog=len(self._outbox))
 
-    async def _compare_these(self, subjects: Sequence[Subject]) -> None:
+    async def _compare_these(self, subjects: Sequence[Subject], *, gone: bool = False) -> None:
+        """Take in those that are due, as room comes up; with ``gone``, only such as are not there now."""
         for n, subject in enumerate(subjects):
-            if self._telling.wants(subject) and self._telling.is_due(subject):
-                if not self._outbox.add(subject):
-                    return
+            # Starting over whenever it is full would never get beyond reports that have to be read to know.
+            await self._outbox.wait_roomy()
+            if gone and self._source.marker(subject) is not None:
+                due = False
+            else:
+                due = self._telling.wants(subject) and self._telling.is_due(subject)
+            if due and self._outbox.add(subject):
                 self._telling.announce(subject)
                 self._pending.set()
             if n % _MANY == 0:
@@ -279,6 +291,11 @@ class Channel:
         courier = self._courier
         if courier is None:
             raise TransientError(f"endpoint {self.endpoint.name!r} cannot be used: {self._unusable}")
+        try:
+            self._check_gate()
+        except TransientError:
+            self._pace.fails()  # so that everybody waits
+            raise
         began, result = self._clock.monotonic(), "failed"
         try:
             async with courier.in_use():
@@ -330,7 +347,7 @@ class Channel:
         held: list[Subject] = []
         prepared: list[tuple[Prepared, Any]] = []
         try:
-            while (subject := await self._outbox.take_ready()) is not None and len(held) < _MAX_NOTES:
+            while len(held) < _MAX_NOTES and (subject := await self._outbox.take_ready()) is not None:
                 held.append(subject)
                 if not await self._attempt(self._note(subject, format_, prepared), subject):
                     held.pop()
@@ -339,7 +356,10 @@ class Channel:
             if not prepared:
                 return
             notes = [note for _, note in prepared]
-            refusal = await self._send_patiently(format_.digest(notes, self.endpoint, self._clock.now()))
+            now = self._clock.now()
+            refusal = await self._send_patiently(
+                await asyncio.to_thread(format_.digest, notes, self.endpoint, now)  # 0.1 s and more if many
+            )
             for one, _ in prepared:
                 if refusal is None:
                     self._telling.told(one)
@@ -379,6 +399,7 @@ class Channel:
                     async with self._pace.turn():
                         await self._send_one(message)
                 except TransientError:
+                    await asyncio.sleep(0)
                     continue
                 except RefusedError as error:
                     refusal = error

@@ -10,6 +10,7 @@ Not here: what is told.
 
 from __future__ import annotations
 
+import asyncio
 import random
 
 from trivyop.control.backoff import full_jitter
@@ -29,14 +30,21 @@ class Outbox:
         self._queue = WorkQueue[Subject](clock, rng=rng)
         self._waiting: dict[Subject, None] = {}
         self._failures: dict[Subject, int] = {}
+        self._taken = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._waiting) + self._queue.in_hand
 
     @property
     def roomy(self) -> bool:
-        """Whether it is worth looking for what did not fit."""
+        """Whether a comparison may add to it, and leave enough room for what happens meanwhile."""
         return len(self._waiting) <= self._capacity // 2
+
+    async def wait_roomy(self) -> None:
+        """Wait until it is."""
+        while not self.roomy:
+            self._taken.clear()
+            await self._taken.wait()
 
     def add(self, subject: Subject, *, after: float = 0.0) -> bool:
         """Take it in; False if there is no room."""
@@ -55,6 +63,7 @@ class Outbox:
         """The next one; give it back with ``done`` or ``retry``."""
         subject = await self._queue.get()
         self._waiting.pop(subject, None)
+        self._taken.set()
         return subject
 
     async def take_ready(self) -> Subject | None:

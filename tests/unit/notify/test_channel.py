@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.clock import settle
 from tests.unit.notify.receiver import Fault, Request, receiving
 from tests.unit.notify.world import NAMESPACE, World, subject, uid_of, world
 from trivyop.kube.resources import CONFIGMAPS
@@ -306,12 +307,65 @@ async def test_the_ledger_stays_small(here: World) -> None:
 async def test_without_a_ledger_everything_is_told_all_the_same(here: World) -> None:
     """Its permission is missing, say; `problem` tells that everything will come again."""
     async with receiving(here.clock) as receiver, here.channel(receiver) as channel:
-        here.alive = False
+        here.forbidden = True
         for n in range(20):
             here.reports.put(f"r{n}", 1)
         await here.until(lambda: len(receiver.taken) == 20, receiver)
 
         assert (channel.problem or "").startswith("what was delivered cannot be remembered: ")
+
+
+@pytest.mark.parametrize("deletes", [True, False])
+async def test_who_does_not_lead_any_more_sends_nothing(here: World, deletes: bool) -> None:
+    """It could not be remembered, so the next leader would repeat all of it."""
+    async with receiving(here.clock) as receiver, here.channel(receiver, deletes=deletes) as channel:
+        await here.until(lambda: channel.idle, receiver)
+        here.alive = False
+        for n in range(20):
+            here.reports.put(f"r{n}", 1)
+        await here.clock.elapse(600)
+        sent = len(receiver.requests)
+
+        here.alive = True
+        await here.until(lambda: channel.idle, receiver)
+
+        assert sent == 0
+        assert len(receiver.requests) == 20
+
+
+@pytest.mark.parametrize("hashless", [True, False])
+async def test_a_comparison_gets_through_to_the_last_report_however_many_are_due(
+    here: World, hashless: bool
+) -> None:
+    """Reports without a hash are due until they were read, also those that were told long ago."""
+    here.reports.hashless = hashless
+    for n in range(100):
+        here.reports.put(f"r{n}", 1)
+    async with (
+        receiving(here.clock) as receiver,
+        here.channel(receiver, capacity=20, deletes=False) as channel,
+    ):
+        for round_ in (1, 2, 3):
+            await here.until(lambda: channel.idle, receiver)
+            assert len(receiver.requests) == 100
+            assert here.reports.reads == (100 * round_ if hashless else 100)
+            channel.compare()
+
+        assert here.sample("trivyop_webhook_dropped_total", reason="backlog") == 0
+
+
+async def test_a_channel_that_crashes_tells_what_it_had_in_hand_when_it_is_back(here: World) -> None:
+    async with receiving(here.clock) as receiver, here.channel(receiver) as channel:
+        await here.until(lambda: channel.idle, receiver)
+        for n in range(20):
+            here.reports.put(f"r{n}", 1)
+        await settle()  # until four of them wait for the ledger to be written
+        here.reports.broken = True
+        channel.compare()
+        await here.until(lambda: here.crashes == 1 and channel.idle, receiver)
+
+        assert {name for _, name, _ in told(receiver.taken)} == {f"r{n}" for n in range(20)}
+        assert here.sample("trivyop_webhook_backlog") == 0
 
 
 async def test_a_receivers_wish_for_a_pause_is_respected(here: World) -> None:

@@ -21,7 +21,7 @@ from trivyop.notify.channel import Channel
 from trivyop.notify.delivery import Access, RefusedError
 from trivyop.notify.endpoint import Endpoint
 from trivyop.notify.events import Change, Event, Subject, Verb
-from trivyop.notify.formats import FORMATS
+from trivyop.notify.formats import FORMATS, DigestFormat, Format
 from trivyop.notify.ledger import Ledger
 from trivyop.notify.metrics import WebhookMetrics
 from trivyop.notify.source import Marker, deletion
@@ -48,6 +48,8 @@ class Reports:
         self.done: set[tuple[Subject, str]] = set()
         self.reads = 0
         self.blind = False
+        self.hashless = False  # as the Go operator's are
+        self.broken = False
         self.handlers: list[Callable[[Subject], None]] = []
 
     def put(
@@ -92,12 +94,15 @@ class Reports:
         if document is None:
             return None
         meta = document["metadata"]
-        return Marker(meta["uid"], meta["annotations"]["trivyop.dev/content-hash"])
+        return Marker(meta["uid"], "" if self.hashless else meta["annotations"]["trivyop.dev/content-hash"])
 
     def certain(self, subject: Subject) -> bool:
         return not self.blind
 
     def batches(self) -> Iterator[Sequence[Subject]]:
+        if self.broken:
+            self.broken = False
+            raise ZeroDivisionError
         yield list(self.present)
 
     async def read(self, subject: Subject) -> Event | None:
@@ -130,17 +135,30 @@ class World:
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     refusals: list[tuple[Subject, RefusedError]] = field(default_factory=list[Any])
     alive: bool = True
+    forbidden: bool = False  # to write the ledger
+    crashes: int = 0
     denied: int = 0
     channels: list[Channel] = field(default_factory=list[Channel])
 
     def gate(self) -> float:
+        self.check_alive()
+        if self.forbidden:
+            raise TransientError("the ledger may not be written")
+        return 30.0
+
+    def check_alive(self) -> None:
         if not self.alive:
             raise TransientError("the process is dead")
-        return 30.0
 
     @asynccontextmanager
     async def channel(
-        self, receiver: Receiver, *, access: Access | None = None, capacity: int = 10_000, **options: Any
+        self,
+        receiver: Receiver,
+        *,
+        access: Access | None = None,
+        capacity: int = 10_000,
+        words: Format | DigestFormat | None = None,
+        **options: Any,
     ) -> AsyncGenerator[Channel]:
         """An endpoint at work; what it wrote down is found by the next one of its name."""
         settings: dict[str, Any] = {"name": "siem", "url": SecretText(receiver.url), "envelope": True}
@@ -149,7 +167,7 @@ class World:
         self.alive = True
         channel = Channel(
             endpoint,
-            FORMATS[endpoint.format],
+            words or FORMATS[endpoint.format],
             Ledger(
                 self.api.gated(self.gate), NAMESPACE, endpoint.name, [VULNERABILITYREPORTS], clock=self.clock
             ),
@@ -157,14 +175,16 @@ class World:
             clock=self.clock,
             rng=random.Random(1),
             metrics=WebhookMetrics(self.registry),
+            check_gate=self.check_alive,
             on_refused=lambda one, error: self.refusals.append((one, error)),
             on_denied=self._deny,
             capacity=capacity,
         )
         self.reports.handlers.append(channel.changed)
         self.channels.append(channel)
-        await channel.use(access or Access(endpoint=endpoint.name, url=receiver.url, fingerprint="1"))
-        task = asyncio.create_task(channel.run())
+        access = access or Access(endpoint=endpoint.name, url=receiver.url, fingerprint="1")
+        await channel.use(access)
+        task = asyncio.create_task(self._keep_running(channel, access))
         try:
             yield channel
         finally:
@@ -172,6 +192,14 @@ class World:
             self.channels.remove(channel)
             task.cancel()
             await asyncio.wait([task])
+
+    async def _keep_running(self, channel: Channel, access: Access) -> None:
+        while True:
+            try:
+                await channel.run()
+            except ExceptionGroup:
+                self.crashes += 1
+                await channel.use(access)
 
     def _deny(self) -> None:
         self.denied += 1

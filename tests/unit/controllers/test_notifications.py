@@ -22,6 +22,7 @@ from tests.unit.notify.receiver import Fault, Receiver, receiving
 from trivyop.cli.manifests import crds
 from trivyop.controllers.notifications import WEBHOOKS_CONFIG, Notifications
 from trivyop.controllers.view import View
+from trivyop.errors import TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig
 from trivyop.kube.discovery import discover
@@ -70,6 +71,18 @@ def report(name: str, version: int) -> Json:
 
 
 @dataclass
+class Gate:
+    """Whether it leads."""
+
+    open: bool = True
+
+    def __call__(self) -> float:
+        if not self.open:
+            raise TransientError("another one leads")
+        return 30.0
+
+
+@dataclass
 class Scene:
     """A cluster with reports and nothing that makes them, and the fan-out."""
 
@@ -77,6 +90,7 @@ class Scene:
     clock: LeapingClock
     notifications: Notifications
     registry: CollectorRegistry
+    gate: Gate
 
     async def put(self, name: str, version: int) -> None:
         await self.api.apply(VULNERABILITYREPORTS, report(name, version))
@@ -135,8 +149,9 @@ async def scene(**environ: str) -> AsyncGenerator[Scene]:
             )
             registry = CollectorRegistry()
             events = EventRecorder(api, clock=clock)
+            gate = Gate()
             notifications = Notifications(
-                api,
+                api.gated(gate),
                 view,
                 settings,
                 environ={},
@@ -148,7 +163,7 @@ async def scene(**environ: str) -> AsyncGenerator[Scene]:
             tasks = [group.create_task(view.run()), group.create_task(events.run())]
             await view.wait_synced()
             tasks.append(group.create_task(notifications.run()))
-            yield Scene(api, clock, notifications, registry)
+            yield Scene(api, clock, notifications, registry, gate)
             for task in tasks:
                 task.cancel()
 
@@ -418,3 +433,21 @@ async def test_many_refused_credentials_make_for_one_more_look_at_them(receiver:
             assert after - before == 1
             here.clock.leap(6)
             await here.until(lambda: here.notifications._soon is None)
+
+
+async def test_who_may_not_write_any_more_sends_nothing(receiver: Receiver) -> None:
+    """Nobody would remember it, so the next leader would send it again."""
+    async with scene() as here:
+        await here.configure({"name": "siem", "url": receiver.url})
+        await here.put("a", 1)
+        await here.until(lambda: names(receiver) == ["a"] and here.notifications.idle)
+
+        here.gate.open = False
+        await here.put("b", 1)
+        await here.until(lambda: here.notifications._channels["siem"].channel._pace.failures > 0)
+        sent = names(receiver)
+        here.gate.open = True
+        here.clock.leap(600)
+        await here.until(lambda: names(receiver) == ["a", "b"])
+
+    assert sent == ["a"]

@@ -15,10 +15,10 @@ from trivyop.cli.manifests import crds
 from trivyop.control.clock import SystemClock
 from trivyop.control.controller import Controller
 from trivyop.control.queue import WorkQueue
-from trivyop.controllers.series import ReportSeries
-from trivyop.controllers.series_families import ALL_LABELS, wanted_families
-from trivyop.controllers.series_labels import ResourceLabels
-from trivyop.controllers.series_reader import SeriesReader, Unread
+from trivyop.controllers.series.families import ALL_LABELS, wanted_families
+from trivyop.controllers.series.labels import ResourceLabels
+from trivyop.controllers.series.reader import SeriesReader, Unread
+from trivyop.controllers.series.reports import ReportSeries
 from trivyop.controllers.view import View
 from trivyop.errors import NotFoundError
 from trivyop.kube.client import Api

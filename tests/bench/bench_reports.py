@@ -17,7 +17,7 @@ from tests.bench.server import separate_server
 from trivyop.app import Operator
 from trivyop.cli.manifests import crds
 from trivyop.control.clock import SystemClock
-from trivyop.controllers.delivery import WRITES_AT_ONCE
+from trivyop.controllers.images.delivery import WRITES_AT_ONCE
 from trivyop.controllers.selecting import build_options
 from trivyop.kube.client import Api
 from trivyop.kube.resources import (

@@ -20,10 +20,10 @@ from tests.bench.figures import Figure
 from trivyop.control.clock import SystemClock
 from trivyop.control.queue import WorkQueue
 from trivyop.controllers.mirror import Mirror
-from trivyop.controllers.series import ReportSeries
-from trivyop.controllers.series_families import ALL_LABELS, IMAGE_VULNERABILITIES, wanted_families
-from trivyop.controllers.series_labels import ResourceLabels
-from trivyop.controllers.series_reader import SeriesReader, Unread
+from trivyop.controllers.series.families import ALL_LABELS, IMAGE_VULNERABILITIES, wanted_families
+from trivyop.controllers.series.labels import ResourceLabels
+from trivyop.controllers.series.reader import SeriesReader, Unread
+from trivyop.controllers.series.reports import ReportSeries
 from trivyop.kube.client import Api
 from trivyop.kube.informer import Handler
 from trivyop.kube.objects import Object, ObjectMeta, OwnerReference

@@ -22,13 +22,13 @@ from prometheus_client import CollectorRegistry
 
 from tests.bench.large_log import DIGEST, IMAGE
 from trivyop.control.clock import SystemClock
-from trivyop.controllers.delivery import Delivery
+from trivyop.controllers.images.delivery import Delivery
+from trivyop.controllers.images.results import Results, ScanResult
+from trivyop.controllers.images.targets import Target
 from trivyop.controllers.jobpods import JobPod
 from trivyop.controllers.metrics import ReportMetrics
 from trivyop.controllers.reports import Reports
-from trivyop.controllers.results import Results, ScanResult
 from trivyop.controllers.selecting import build_options
-from trivyop.controllers.targets import Target
 from trivyop.controllers.view import View
 from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig

@@ -10,7 +10,7 @@ from typing import Any
 from tests.e2e.harness import NAMESPACE, Cluster, running_operator
 from trivyop.app import Operator
 from trivyop.control.clock import Clock
-from trivyop.controllers.policies import POLICIES_CONFIG
+from trivyop.controllers.audits.policies import POLICIES_CONFIG
 from trivyop.kube.resources import CONFIGMAPS, NAMESPACES, ObjectKey, Resource
 
 Json = dict[str, Any]

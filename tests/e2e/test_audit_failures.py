@@ -25,7 +25,7 @@ from tests.e2e.looking import until_event, until_readiness
 from tests.e2e.programs import TRIVYOP, run
 from tests.e2e.test_permissions import USER, complaints, grant
 from trivyop.audit.keeper import TRIAL
-from trivyop.controllers.policies import POLICIES_CONFIG
+from trivyop.controllers.audits.policies import POLICIES_CONFIG
 from trivyop.kube.client import PatchKind
 from trivyop.kube.resources import (
     CONFIGAUDITREPORTS,

@@ -20,7 +20,7 @@ from tests.e2e.auditing import (
 )
 from tests.e2e.harness import NAMESPACE, running_cluster
 from tests.e2e.looking import until_readiness
-from trivyop.controllers.policies import POLICIES_CONFIG
+from trivyop.controllers.audits.policies import POLICIES_CONFIG
 from trivyop.kube.resources import (
     CONFIGAUDITREPORTS,
     CONFIGMAPS,

@@ -20,9 +20,9 @@ from tests.series import (
     parse,
     reporting,
 )
-from tests.unit.controllers.series_world import World
+from tests.unit.controllers.series.world import World
 from tests.unit.report.samples import NOON
-from trivyop.controllers.series_families import FAMILIES
+from trivyop.controllers.series.families import FAMILIES
 from trivyop.controllers.view import AUDIT_REPORT_KINDS, REPORT_KINDS
 from trivyop.kube.resources import (
     CLUSTERCOMPLIANCEREPORTS,

@@ -20,27 +20,27 @@ from trivyop.audit.nodes.job import CollectorPlace
 from trivyop.control.clock import Clock
 from trivyop.control.controller import Controller, ControllerMetrics, Reconcile
 from trivyop.control.queue import QueueMetrics, WorkQueue
-from trivyop.controllers.auditing import Auditing
-from trivyop.controllers.clustercomponents import ClusterComponents
-from trivyop.controllers.collecting import Collecting
-from trivyop.controllers.delivery import Delivery
-from trivyop.controllers.imagescans import ImageScans
+from trivyop.controllers.audits.parts import Auditing
+from trivyop.controllers.audits.strays import delete_switched_off
+from trivyop.controllers.images.delivery import Delivery
+from trivyop.controllers.images.imagescans import ImageScans
+from trivyop.controllers.images.rematch import Matcher
+from trivyop.controllers.images.results import Results
+from trivyop.controllers.images.scanjobs import ScanJobs
+from trivyop.controllers.images.targets import Targets
+from trivyop.controllers.images.workloads import Workloads
 from trivyop.controllers.metrics import ClusterComponentMetrics, ReportMetrics, ScanCollector, ScanMetrics
-from trivyop.controllers.notifications import Notifications
-from trivyop.controllers.rematch import Matcher
+from trivyop.controllers.nodes.components import ClusterComponents
+from trivyop.controllers.nodes.parts import Collecting
 from trivyop.controllers.reports import Reports
-from trivyop.controllers.results import Results
-from trivyop.controllers.scanjobs import ScanJobs
 from trivyop.controllers.selecting import build_options, build_selection
-from trivyop.controllers.series import ReportSeries
-from trivyop.controllers.series_families import ALL_LABELS, wanted_families
-from trivyop.controllers.series_labels import ResourceLabels
-from trivyop.controllers.series_reader import SeriesReader, Unread
-from trivyop.controllers.strays import delete_switched_off
-from trivyop.controllers.targets import Targets
+from trivyop.controllers.series.families import ALL_LABELS, wanted_families
+from trivyop.controllers.series.labels import ResourceLabels
+from trivyop.controllers.series.reader import SeriesReader, Unread
+from trivyop.controllers.series.reports import ReportSeries
 from trivyop.controllers.usage import Usage
 from trivyop.controllers.view import View
-from trivyop.controllers.workloads import Workloads
+from trivyop.controllers.webhooks.notifications import Notifications
 from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery
 from trivyop.kube.events import EventMetrics, EventRecorder

@@ -13,17 +13,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trivyop.control.controller import Controller
-from trivyop.controllers.auditing import Auditing
-from trivyop.controllers.clustercomponents import ClusterComponents
-from trivyop.controllers.collecting import Collecting
-from trivyop.controllers.imagescans import ImageScans
-from trivyop.controllers.notifications import Notifications
-from trivyop.controllers.rematch import Matcher
-from trivyop.controllers.series import ReportSeries
-from trivyop.controllers.series_reader import Unread
+from trivyop.controllers.audits.parts import Auditing
+from trivyop.controllers.images.imagescans import ImageScans
+from trivyop.controllers.images.rematch import Matcher
+from trivyop.controllers.images.workloads import Workloads
+from trivyop.controllers.nodes.components import ClusterComponents
+from trivyop.controllers.nodes.parts import Collecting
+from trivyop.controllers.series.reader import Unread
+from trivyop.controllers.series.reports import ReportSeries
 from trivyop.controllers.usage import Usage
 from trivyop.controllers.view import View
-from trivyop.controllers.workloads import Workloads
+from trivyop.controllers.webhooks.notifications import Notifications
 from trivyop.kube.events import EventRecorder
 
 

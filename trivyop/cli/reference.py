@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import Metric
 
 from trivyop.app import Operator
 from trivyop.cli.log_events import MEANINGS, find_events
-from trivyop.controllers.series_families import FAMILIES
+from trivyop.controllers.series.families import FAMILIES
 from trivyop.kube.access import Access
 from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig

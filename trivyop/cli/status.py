@@ -20,9 +20,9 @@ from trivyop.cli.status_audits import read_audits, show_audits
 from trivyop.cli.status_nodes import ClusterState, read_cluster, show_cluster
 from trivyop.cli.tables import show_count, show_duration, show_table
 from trivyop.controllers.configuration import ENVIRONMENT_CONFIG, read_settings, read_texts
+from trivyop.controllers.images.targets import Targets
 from trivyop.controllers.selecting import build_selection
 from trivyop.controllers.snapshot import Snapshot
-from trivyop.controllers.targets import Targets
 from trivyop.controllers.usage import Usage
 from trivyop.errors import NotFoundError
 from trivyop.kube.client import Api

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from trivyop.cli.tables import show_table
-from trivyop.controllers.policies import POLICIES_CONFIG
+from trivyop.controllers.audits.policies import POLICIES_CONFIG
 from trivyop.controllers.view import AUDIT_REPORT_KINDS
 from trivyop.errors import TerminalError
 from trivyop.kube.client import Api

@@ -1,9 +1,14 @@
-"""The reconcilers: the only place where workloads, scans and reports meet.
+"""The reconcilers: the only place where workloads, scans, audits and reports meet.
 
-- `view.py` mirrors what they read: the informers, and what the server does not have.
-- `workloads.py` looks at one workload: which images it runs, which scans those need, which reports go.
-- `imagescans.py` looks at one image's scan: takes its next step (`trivyop.scan.lifecycle`).
-- `usage.py` joins the two: who runs which image.
-- `results.py` reads a finished Job's log; `reports.py` writes reports; `rematch.py` keeps the database
-  here and matches bills of materials against it; `credentials.py` fetches pull secrets.
+Each package is one concern, and imports only what stands here, or left of it in the order
+`images`, `audits`, `nodes`; `series` and `webhooks` stand by themselves:
+
+- `images`: which scans the images of workloads need, and each scan's next step.
+- `audits`: which resources are due for an audit, and their reports.
+- `nodes`: how nodes are set up, and the cluster's own components.
+- `series`: the metrics that are counted from reports.
+- `webhooks`: what happens to reports, told to endpoints.
+
+What they share stands beside them: `view` mirrors what they read, `reports` writes reports, `usage` knows
+who runs which image.
 """

@@ -66,9 +66,18 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """The object exists, but is not scanned; reports of it have no place."""
+    """The object exists, but is not scanned."""
 
     reason: Reason
+
+    @property
+    def keeps_reports(self) -> bool:
+        """Whether the reports it has still say something true about it.
+
+        Those of a revision on its way out do, until its last pod is gone: they are all that is known of what
+        runs while the next revision is not scanned, or does not start.
+        """
+        return self.reason in (Reason.NO_PODS, Reason.OUTGOING, Reason.TERMINATING)
 
 
 @dataclass(frozen=True, slots=True)

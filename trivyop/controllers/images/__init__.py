@@ -1,0 +1,1 @@
+"""Images: workloads, the image scans that they need, and what comes of these."""

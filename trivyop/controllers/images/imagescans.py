@@ -1,0 +1,449 @@
+"""The reconciler of image scans: take the next step of one image's scan.
+
+`lifecycle.next_step` decides; here its inputs are gathered and its answer is carried out. The status of an
+ImageScan is written by nobody else, so what we wrote last counts, not what the informer has told so far.
+
+Promises: at most one Job per scan at a time, across restarts: its Job is found by label, its history is in
+the status. A result is written to all workloads that need it before its Job goes.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from trivyop.control.clock import Clock
+from trivyop.control.queue import Priority, WorkQueue
+from trivyop.controllers.images.asking import Asking
+from trivyop.controllers.images.delivery import Delivery
+from trivyop.controllers.images.outcomes import Outcomes
+from trivyop.controllers.images.records import ScanRecords
+from trivyop.controllers.images.rematch import Matcher
+from trivyop.controllers.images.results import Results
+from trivyop.controllers.images.running import RunningJobs
+from trivyop.controllers.images.scanjobs import ScanJobs
+from trivyop.controllers.images.targets import Target, Targets
+from trivyop.controllers.metrics import ScanMetrics
+from trivyop.controllers.view import View
+from trivyop.errors import ConflictError, ForbiddenError, TerminalError, TransientError
+from trivyop.kube.client import Api
+from trivyop.kube.events import EventRecorder
+from trivyop.kube.resources import ObjectKey
+from trivyop.report.artifact import first_digest
+from trivyop.scan import state
+from trivyop.scan.imagescan import ImageScan, ImageScanStatus, Phase, ResultSource
+from trivyop.scan.lifecycle import (
+    Adopt,
+    Collect,
+    Demand,
+    Forget,
+    MarkUnused,
+    Means,
+    Policy,
+    Project,
+    Reap,
+    Rematch,
+    StartScan,
+    Wait,
+    next_step,
+    refresh_due,
+)
+from trivyop.scan.slots import Slots
+from trivyop.scan.times import time_or_none
+from trivyop.settings.values import Settings
+from trivyop.trivy.failures import Failure, FailureClass, ScanError, failure
+from trivyop.workload.images import ImageKey, ImageRefError
+from trivyop.workload.owners import WorkloadRef
+from trivyop.workload.resolve import Workload
+
+log = structlog.get_logger(__name__)
+
+_JOB_GRACE = timedelta(seconds=60)  # for the cluster to end a Job at its own deadline
+_LOG_PATIENCE_SECONDS = 1800.0  # from the first try; the Job's node may be gone for good
+_SPREAD = 0.1  # of the time to live: what was scanned together need not be refreshed together
+
+
+class ImageScans:
+    """Reconciles ImageScans by name."""
+
+    def __init__(
+        self,
+        api: Api,
+        view: View,
+        targets: Targets,
+        delivery: Delivery,
+        results: Results,
+        jobs: ScanJobs,
+        matcher: Matcher,
+        *,
+        settings: Settings,
+        settings_hash: str,
+        queue: WorkQueue[str],
+        clock: Clock,
+        rng: random.Random,
+        events: EventRecorder,
+        metrics: ScanMetrics,
+    ) -> None:
+        self._view = view
+        self._targets = targets
+        self._delivery = delivery
+        self._results = results
+        self._jobs = jobs
+        self._matcher = matcher
+        self._settings = settings
+        self._settings_hash = settings_hash
+        self._queue = queue
+        self._clock = clock
+        self._metrics = metrics
+        self.slots = Slots(settings.scan_job.concurrency_limit, queue.add)
+        self._running = RunningJobs(view, self.slots, clock, queue.add)
+        self._records = ScanRecords(
+            api, view, settings.operator.namespace, lost=lambda name: queue.add(name, Priority.USER)
+        )
+        self._outcomes = Outcomes(
+            self._records,
+            targets,
+            events,
+            metrics,
+            due=self._due,
+            retry_after_seconds=settings.scan_job.retry_after_seconds,
+            clock=clock,
+            rng=rng,
+        )
+        self._urgent: set[str] = set()
+        self._unread_since: dict[str, float] = {}  # by Job
+        self._asking = Asking(targets, delivery)
+
+    # events
+
+    def listen(self) -> None:
+        """Begin to look at what changes; call it once all stores are filled."""
+        self._running.listen()
+        self._view.scans.add_handler(self._scan_changed)
+
+    def look_at(self, scan: str, *, urgent: bool, asked_by: WorkloadRef | None = None) -> None:
+        """Have a scan looked at; `urgent` if a change asked for it, not the backlog of a start."""
+        if asked_by is not None:
+            self._asking.add(scan, asked_by)
+        if urgent:
+            self._urgent.add(scan)
+        self._queue.add(scan, Priority.USER if urgent else Priority.BACKLOG)
+
+    def look_at_all(self) -> None:
+        """Have all scans looked at, after everything else: the database or the settings changed."""
+        for scan in self.names():
+            self._queue.add(scan, Priority.REFRESH)
+
+    def names(self) -> Iterable[str]:
+        return self._records.names()
+
+    def _scan_changed(self, key: ObjectKey, old: ImageScan | None, new: ImageScan | None) -> None:
+        asked = old is not None and (new is None or old.spec != new.spec)
+        if asked or old is None or new is None or old.status != new.status:
+            self._queue.add(key.name, Priority.USER if asked else Priority.BACKLOG)
+
+    # what others ask
+
+    def serves(self, scan: str, ref: WorkloadRef, workload: Workload) -> bool:
+        """Whether nothing is left to do for that workload, as far as can be told cheaply."""
+        status = self._records.status(scan)
+        if status is None or not status.last_success:
+            return False
+        targets = list(self._targets.of_workload(scan, ref, workload))
+        image, settings_hash = self._records.image(scan), self._hash(targets)
+        return not any(self._delivery.is_missing(target, image, settings_hash) for target in targets)
+
+    def knows(self, scan: str) -> bool:
+        """Whether there is an ImageScan of that name."""
+        return self._records.get(scan) is not None
+
+    def digest(self, scan: str) -> str:
+        """The digest of its image; "" before that is known."""
+        return self._records.image(scan).digest
+
+    def is_running(self, scan: str) -> bool:
+        """Whether there is a Job that will bring all reports of that image."""
+        return scan in self._running
+
+    async def ask_for_rescan(self, scan: str, *, since: datetime) -> None:
+        """Make the scan due, whatever its result says, unless it was tried `since`."""
+        await self._records.ask_for_rescan(scan, since=since)
+
+    # reconciling
+
+    async def reconcile(self, name: str) -> float | None:
+        """Take the one next step of the scan; returns seconds until the next look."""
+        scan = self._records.get(name)
+        targets = self._targets.first_of(name)
+        if scan is None:
+            if not targets:
+                self.slots.release(name)
+                self._urgent.discard(name)
+                self._asking.forget(name)
+                return None
+            scan = await self._records.write_spec(name, self._targets.spec(name, targets))
+        status = self._records.status(name) or scan.status
+        image = self._records.image(name)
+        now = self._clock.now()
+        job = self._running.of(name)
+        settings_hash = self._hash(targets)
+        policy = self._policy(name, settings_hash)
+        demand = Demand(
+            in_use=bool(targets),
+            missing=await self._asking.any_lacks(name, image, settings_hash),
+            rescan_after=time_or_none(scan.spec.rescan_after),
+            new=name in self._urgent,
+        )
+        history = state.history_of(status)
+        means = self._means(scan, status, image, demand, settings_hash, never=history.last_success is None)
+        step = next_step(history, demand, means, job, policy, now=now)
+        if not isinstance(step, StartScan) and name not in self._running:
+            self.slots.release(name)  # a place in line that is not needed any more
+
+        match step:
+            case Wait(seconds):
+                if job is None and status.phase in (Phase.QUEUED, Phase.RUNNING):
+                    await self._records.save(name, state.settled(status))
+                return seconds
+            case Collect(job_name):
+                await self._collect(scan, status, job_name, targets)
+            case Reap(job_name, overdue):
+                await self._reap(scan, status, job_name, overdue=overdue)
+                return None  # until we are told that it is gone
+            case StartScan(priority):
+                if not await self._start(scan, status, targets, priority):
+                    return None  # until a slot is free
+            case Adopt():
+                await self._adopt(scan, status, image, settings_hash)
+            case Project():
+                await self._project(scan, status, image, settings_hash)
+            case Rematch():
+                await self._rematch(scan, status, image, targets)
+            case MarkUnused(since):
+                await self._records.save(name, state.unused(status, since, now=now))
+            case Forget():
+                await self._forget(scan)
+                return None
+        return 0.0
+
+    # gathering
+
+    def _hash(self, targets: list[Target]) -> str:
+        """Hash of the settings for these; they all want their image scanned in the same way."""
+        variant = targets[0].variant.key if targets else ""
+        return f"{self._settings_hash}-{variant}" if variant else self._settings_hash
+
+    def _policy(self, name: str, settings_hash: str = "") -> Policy:
+        reports, scan_job = self._settings.reports, self._settings.scan_job
+        ttl = None
+        if reports.ttl_seconds:
+            ttl = timedelta(seconds=reports.ttl_seconds * (1 - _SPREAD * _fraction(name)))
+        patience = None
+        if scan_job.timeout_seconds:
+            patience = timedelta(seconds=scan_job.timeout_seconds) + _JOB_GRACE
+        return Policy(
+            settings_hash=settings_hash,
+            report_ttl=ttl,
+            forget_after=timedelta(seconds=reports.cache_ttl_seconds or 0),
+            job_patience=patience,
+            keep_jobs=bool(scan_job.ttl_seconds),
+            database_updated=self._matcher.database_updated,
+        )
+
+    def _due(self, name: str, status: ImageScanStatus) -> datetime | None:
+        """When a result gets old by itself; a newer database may come before."""
+        return refresh_due(state.history_of(status), replace(self._policy(name), database_updated=None))
+
+    def _means(
+        self,
+        scan: ImageScan,
+        status: ImageScanStatus,
+        image: ImageKey,
+        demand: Demand,
+        settings_hash: str,
+        *,
+        never: bool,
+    ) -> Means:
+        by_digest = bool(scan.spec.digest)
+        sources = (
+            (demand.missing or never)
+            and bool(image.digest)
+            and self._delivery.has_sources(image, settings_hash, scan.spec.namespace)
+        )
+        rematchable = (
+            by_digest
+            and self._matcher.usable
+            and status.settings_hash == settings_hash
+            and self._delivery.bill_of_materials(image) is not None
+        )
+        return Means(
+            sources=sources and not never, adoptable=sources and never and by_digest, rematchable=rematchable
+        )
+
+    # steps
+
+    async def _start(
+        self, scan: ImageScan, status: ImageScanStatus, targets: list[Target], priority: Priority
+    ) -> bool:
+        """Create the scan Job, if there is a slot."""
+        name = scan.metadata.name
+        if not self.slots.acquire(name, priority):
+            if status.phase is not Phase.QUEUED:
+                await self._records.save(name, state.queued(status))
+            return False
+        now = self._clock.now()
+        targets = _in_turn(targets, status.consecutive_failures)
+        try:
+            spec = self._targets.spec(name, targets)  # who asks for it may have changed
+            scan = await self._records.write_spec(name, spec)
+            job = await self._jobs.create(scan, status.attempts + 1, targets)
+        except TerminalError as error:
+            self.slots.release(name)
+            invalid = isinstance(error, ImageRefError)
+            why = failure(FailureClass.INVALID_IMAGE if invalid else FailureClass.ADMISSION, str(error))
+            await self._outcomes.failed(scan, state.attempted(status, now=now), why)
+            return True
+        except Exception:
+            self.slots.release(name)
+            raise
+        self._running.made(name, self._jobs.key(name, job))
+        self._urgent.discard(name)
+        self._metrics.jobs.inc()
+        log.info("scan_job_created", scan=name, job=job, image=scan.spec.image)
+        # A clock that was set back must not make the answer seem older than the request, for ever.
+        moment = max(now, time_or_none(scan.spec.rescan_after) or now)
+        await self._records.save(name, state.started(status, job, now=moment))
+        return True
+
+    async def _collect(
+        self, scan: ImageScan, status: ImageScanStatus, job_name: str, targets: list[Target]
+    ) -> None:
+        """Read what a finished Job found, and write it to everybody who needs it."""
+        name = scan.metadata.name
+        if status.job != job_name:  # its creation was the last thing a former life did
+            status = state.started(status, job_name, now=self._clock.now())
+        job = self._view.scan_jobs.get(self._jobs.key(name, job_name))
+        if job is None:
+            return
+        try:
+            result = await self._results.read(scan, job)
+        except ScanError as error:
+            result = error.failure
+        except TransientError as error:
+            since = self._unread_since.setdefault(job_name, self._clock.monotonic())
+            if self._clock.monotonic() < since + _LOG_PATIENCE_SECONDS:
+                raise
+            result = failure(FailureClass.INTERRUPTED, f"the scan pod's log cannot be read: {error}")
+        except TerminalError as error:
+            forbidden = isinstance(error, ForbiddenError)
+            why = FailureClass.ADMISSION if forbidden else FailureClass.INTERRUPTED
+            result = failure(why, f"the scan pod's log cannot be read: {error}")
+        self._unread_since.pop(job_name, None)
+        if isinstance(result, Failure):
+            await self._outcomes.failed(scan, status, result)
+            return
+        digest = scan.spec.digest or first_digest(result.findings.repo_digests) or ""
+        image = ImageKey(digest, scan.spec.platform or None)
+        with self._asking.serving(name):
+            everybody = self._targets.of(name)
+            refused = await self._delivery.deliver(everybody, image, result, self._hash(targets))
+        await self._outcomes.succeeded(
+            scan,
+            status,
+            result,
+            ResultSource.SCAN,
+            digest=digest,
+            settings_hash=self._hash(targets),
+            refused=refused,
+        )
+        self._metrics.duration.observe(max(0.0, (self._clock.now() - job.created).total_seconds()))
+
+    async def _reap(
+        self,
+        scan: ImageScan,
+        status: ImageScanStatus,
+        job_name: str,
+        *,
+        overdue: bool,
+    ) -> None:
+        name = scan.metadata.name
+        key = self._jobs.key(name, job_name)
+        try:
+            await self._jobs.delete(name, job_name)
+        except TerminalError as error:
+            log.warning("scan_job_not_deleted", scan=name, job=job_name, error=str(error))
+            self._queue.add(name, Priority.REFRESH)  # nobody will tell of an end
+        self._running.ended(name, key)
+        self._running.ignore(key)
+        if overdue:
+            minutes = round(self._settings.scan_job.timeout_seconds / 60, 1)
+            why = failure(FailureClass.TIMEOUT, f"Job {job_name} did not end within {minutes} minutes")
+            if status.job != job_name:
+                status = state.started(status, job_name, now=self._clock.now())
+            await self._outcomes.failed(scan, status, why)
+
+    async def _adopt(
+        self, scan: ImageScan, status: ImageScanStatus, image: ImageKey, settings_hash: str
+    ) -> None:
+        name = scan.metadata.name
+        found = self._delivery.adoptable(image, settings_hash, scan.spec.namespace)
+        if found is None:
+            raise ConflictError(f"the reports to adopt for {name} are gone")
+        await self._outcomes.adopted(scan, status, found, digest=image.digest, settings_hash=settings_hash)
+
+    async def _project(
+        self, scan: ImageScan, status: ImageScanStatus, image: ImageKey, settings_hash: str
+    ) -> None:
+        with self._asking.serving(scan.metadata.name) as asking:
+            refused = await self._delivery.project(asking, image, settings_hash, scan.spec.namespace)
+        if refused:
+            await self._outcomes.refused(scan, status, refused)
+
+    async def _rematch(
+        self, scan: ImageScan, status: ImageScanStatus, image: ImageKey, targets: list[Target]
+    ) -> None:
+        bom = await self._delivery.read_bill_of_materials(image)
+        if bom is None:
+            raise ConflictError(f"the bill of materials of {scan.spec.image} is gone")
+        try:
+            result = await self._matcher.match(bom, targets[0].variant)
+        except ScanError as error:
+            await self._outcomes.failed(scan, status, error.failure)
+            return
+        everybody = self._targets.of(scan.metadata.name)
+        settings_hash = self._hash(targets)
+        refused = await self._delivery.deliver_matched(everybody, image, result, settings_hash)
+        await self._outcomes.succeeded(
+            scan,
+            status,
+            result,
+            ResultSource.REMATCH,
+            digest=image.digest,
+            settings_hash=settings_hash,
+            refused=refused,
+        )
+
+    async def _forget(self, scan: ImageScan) -> None:
+        name = scan.metadata.name
+        if self._records.is_alone(scan):
+            await self._delivery.delete_bill_of_materials(self._records.image(name))
+        await self._records.delete(scan)
+        self._urgent.discard(name)
+        self._asking.forget(name)
+        log.info("scan_forgotten", scan=name, image=scan.spec.image)
+
+
+def _in_turn(targets: list[Target], failures: int) -> list[Target]:
+    """Put those first whose turn it is: one image may be in several registries, of which one refuses."""
+    images = list(dict.fromkeys(target.container.image for target in targets))
+    turn = images[failures % len(images)]
+    return sorted(targets, key=lambda target: target.container.image != turn)
+
+
+def _fraction(name: str) -> float:
+    """A number from 0 to 1 that stays the same for a name."""
+    return random.Random(name).random()  # noqa: S311 - spreads refreshes, guards nothing

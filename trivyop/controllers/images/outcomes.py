@@ -1,0 +1,176 @@
+"""Outcomes: what came of a scan, told to everybody: the status, the log, metrics, and Events on workloads.
+
+Promises: what is told is written to the status first, so that nothing is told of that a restart forgets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+
+from trivyop.control.clock import Clock
+from trivyop.controllers.images.delivery import Adoptable, Delivery
+from trivyop.controllers.images.records import ScanRecords
+from trivyop.controllers.images.results import ScanResult
+from trivyop.controllers.images.targets import Targets
+from trivyop.controllers.metrics import ScanMetrics
+from trivyop.controllers.reports import Refusal
+from trivyop.kube.events import EventRecorder
+from trivyop.scan import state
+from trivyop.scan.database import DatabaseVersion
+from trivyop.scan.imagescan import Database, ImageScan, ImageScanStatus, ResultSource
+from trivyop.scan.times import format_time
+from trivyop.trivy.failures import Failure, next_retry
+
+log = structlog.get_logger(__name__)
+
+_TOLD_AT_ONCE = 64  # workloads, before others have their turn on the event loop
+
+Due = Callable[[str, ImageScanStatus], datetime | None]
+"""When the result of that status stops being fresh."""
+
+
+class Outcomes:
+    """Tells what came of scans."""
+
+    def __init__(
+        self,
+        records: ScanRecords,
+        targets: Targets,
+        events: EventRecorder,
+        metrics: ScanMetrics,
+        *,
+        due: Due,
+        retry_after_seconds: float,
+        clock: Clock,
+        rng: random.Random,
+    ) -> None:
+        """`retry_after_seconds` is the shortest wait before a failed scan is tried again."""
+        self._records = records
+        self._targets = targets
+        self._events = events
+        self._metrics = metrics
+        self._due = due
+        self._retry_after_seconds = retry_after_seconds
+        self._clock = clock
+        self._rng = rng
+
+    async def succeeded(
+        self,
+        scan: ImageScan,
+        status: ImageScanStatus,
+        result: ScanResult,
+        source: ResultSource,
+        *,
+        digest: str,
+        settings_hash: str,
+        refused: Sequence[Refusal] = (),
+    ) -> None:
+        """There is a new result; `refused` are the reports of it that the server did not take."""
+        before = status.summary.secret_count if status.summary else 0
+        saved = state.succeeded(
+            status,
+            source=source,
+            settings_hash=settings_hash,
+            digest=digest,
+            findings=result.findings,
+            secrets=before if source is ResultSource.REMATCH else result.findings.secret_count,
+            database=_database(result.database),
+            now=self._clock.now(),
+        )
+        saved = state.delivered(saved, _problem(refused), now=self._clock.now())
+        await self._save_fresh(scan, saved, source)
+        log.info("scan_succeeded", scan=scan.metadata.name, image=scan.spec.image, source=source.value)
+        if refused:
+            await self._tell_refused(scan, refused)
+
+    async def refused(self, scan: ImageScan, status: ImageScanStatus, refused: Sequence[Refusal]) -> None:
+        """The server did not take reports (at least one) that were made from others."""
+        saved = state.delivered(status, _problem(refused), now=self._clock.now())
+        await self._records.save(scan.metadata.name, saved)
+        await self._tell_refused(scan, refused)
+
+    async def adopted(
+        self,
+        scan: ImageScan,
+        status: ImageScanStatus,
+        found: Adoptable,
+        *,
+        digest: str,
+        settings_hash: str,
+    ) -> None:
+        """Reports that were there before say what there is to know."""
+        saved = state.adopted(
+            status,
+            digest=digest,
+            settings_hash=settings_hash,
+            counts=found.vulnerabilities,
+            secrets=found.secrets,
+            scanned_at=found.scanned_at,
+            now=self._clock.now(),
+        )
+        await self._save_fresh(scan, saved, ResultSource.ADOPTED)
+        log.info("scan_adopted", scan=scan.metadata.name, image=scan.spec.image)
+
+    async def failed(self, scan: ImageScan, status: ImageScanStatus, why: Failure) -> None:
+        """The attempt failed; a time for the next one is found, if its class has one."""
+        now = self._clock.now()
+        seconds = next_retry(
+            why,
+            status.consecutive_failures + 1,
+            self._rng,
+            at_least_seconds=self._retry_after_seconds,
+        )
+        retry_at = None if seconds is None else now + timedelta(seconds=seconds)
+        await self._records.save(scan.metadata.name, state.failed(status, why, retry_at=retry_at, now=now))
+        self._metrics.failures.labels(why.failure_class.value).inc()
+        log.warning(
+            "scan_failed",
+            scan=scan.metadata.name,
+            image=scan.spec.image,
+            failure=why.failure_class.value,
+            message=why.message,
+            retry_at=None if retry_at is None else retry_at.isoformat(timespec="seconds"),
+        )
+        await self._tell(scan, "ImageScanFailed", f"{why} {why.remedy}".strip())
+
+    async def _save_fresh(self, scan: ImageScan, status: ImageScanStatus, source: ResultSource) -> None:
+        name = scan.metadata.name
+        await self._records.save(name, state.with_refresh(status, self._due(name, status)))
+        self._metrics.results.labels(source.value).inc()
+
+    async def _tell_refused(self, scan: ImageScan, refused: Sequence[Refusal]) -> None:
+        name = scan.metadata.name
+        log.warning("scan_not_delivered", scan=name, reports=[str(one.key) for one in refused])
+        await self._tell(scan, "ReportRefused", f"the API server refused {_problem(refused)}")
+
+    async def _tell(self, scan: ImageScan, reason: str, note: str) -> None:
+        """An Event on each workload concerned."""
+        for told, target in enumerate(self._targets.of(scan.metadata.name)):
+            self._events.event(
+                Delivery.reference(target.workload),
+                "Warning",
+                reason,
+                f"container {target.container.container}: {note}",
+            )
+            if told % _TOLD_AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+
+def _problem(refused: Sequence[Refusal]) -> str:
+    """What a person needs to know of refusals; "" if there are none."""
+    if not refused:
+        return ""
+    first, *others = refused
+    more = f" (and {len(others)} more)" if others else ""
+    return f"{first.resource.kind} {first.key}{more}: {first.error}"
+
+
+def _database(version: DatabaseVersion | None) -> Database | None:
+    if version is None:
+        return None
+    return Database(version=version.schema, updated_at=format_time(version.updated))

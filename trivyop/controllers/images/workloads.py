@@ -1,0 +1,300 @@
+"""The reconciler of workloads: which images does this one run, which scans does it need, which reports go.
+
+It writes no report itself: it says who uses which scan, and the scan's reconciler serves all users at once.
+
+A report that somebody deletes is a request for a new scan. That is told apart from what the cluster collects,
+and from what we delete, by looking again after a moment: the workload must still be the one that owned it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from trivyop.control.clock import Clock
+from trivyop.control.queue import Priority, WorkQueue
+from trivyop.controllers.images.imagescans import ImageScans
+from trivyop.controllers.images.targets import (
+    DIGEST_PATIENCE_SECONDS,
+    Targets,
+    digest_may_come,
+)
+from trivyop.controllers.reports import Reports
+from trivyop.controllers.usage import Usage
+from trivyop.controllers.view import View
+from trivyop.errors import ForbiddenError
+from trivyop.kube.client import Api
+from trivyop.kube.objects import Object
+from trivyop.kube.resources import NAMESPACES, ObjectKey, Resource
+from trivyop.report.stored import StoredReport
+from trivyop.workload.objects import Job, Node, Pod
+from trivyop.workload.owners import (
+    WorkloadKind,
+    WorkloadRef,
+    revisions,
+    workload_of_job,
+    workload_of_pod,
+)
+from trivyop.workload.resolve import Skipped, Workload
+
+log = structlog.get_logger(__name__)
+
+_PRIMED_AT_ONCE = 64  # before others have their turn on the event loop
+_DELETED_PATIENCE_SECONDS = 1.0  # time for a workload's own deletion to arrive after that of its report
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """A report that somebody deleted."""
+
+    owner_uid: str
+    at: datetime
+    due: float  # when its workload would be known to be deleted, too
+
+
+class Workloads:
+    """Reconciles workloads by `WorkloadRef`."""
+
+    def __init__(
+        self,
+        api: Api,
+        view: View,
+        usage: Usage,
+        targets: Targets,
+        reports: Reports,
+        scans: ImageScans,
+        queue: WorkQueue[WorkloadRef],
+        clock: Clock,
+    ) -> None:
+        self._api = api
+        self._view = view
+        self._usage = usage
+        self._targets = targets
+        self._reports = reports
+        self._scans = scans
+        self._queue = queue
+        self._clock = clock
+        self._waits_since: dict[WorkloadRef, dict[tuple[str, str], float]] = {}  # by container and image
+        self._lost: dict[WorkloadRef, dict[str, _Lost]] = {}  # by container
+
+    # events
+
+    def listen(self) -> None:
+        """Begin to look at what changes; call it once all stores are filled. `prime` sees what is there."""
+        for kind, mirror in self._view.workloads.items():
+            mirror.add_handler(self._handler_of(kind), replay=False)
+        self._view.nodes.add_handler(self._node_changed, replay=False)
+        for mirror in self._view.reports.values():
+            mirror.add_handler(self._report_changed, replay=False)
+            mirror.add_recovery_handler(self._look_at_all)
+        self._reports.add_lost_handler(self._report_lost)
+
+    def _handler_of(self, kind: WorkloadKind) -> Callable[[ObjectKey, Any, Any], None]:
+        match kind:
+            case WorkloadKind.POD:
+                return self._pod_changed
+            case WorkloadKind.JOB:
+                return self._job_changed
+            case WorkloadKind.REPLICA_SET | WorkloadKind.REPLICATION_CONTROLLER:
+                return self._revision_changed(kind)
+            case _:
+                return lambda key, _old, _new: self._look_at(WorkloadRef(kind, key))
+
+    def all(self) -> Iterator[WorkloadRef]:
+        """Everything that might be a workload."""
+        for kind, mirror in self._view.workloads.items():
+            for key in tuple(mirror.keys()):  # others may have their turn before the end
+                yield WorkloadRef(kind, key)
+
+    def _look_at_all(self) -> None:
+        """Have everything looked at, after all else: reports of a kind may be missing that was off."""
+        for ref in self.all():
+            self._queue.add(ref, Priority.BACKLOG)
+
+    async def prime(self) -> None:
+        """Find out who uses which scan, for all workloads, before any scan is looked at.
+
+        Only workloads of which something is not as it should be are looked at again; after a restart that is
+        none of thousands.
+        """
+        for seen, ref in enumerate(self.all(), start=1):
+            self._prime(ref)
+            if seen % _PRIMED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    def _prime(self, ref: WorkloadRef) -> None:
+        workload = self._targets.resolve(ref)
+        if not isinstance(workload, Workload):
+            if any(self._reports.of_owner(ref)):
+                self._queue.add(ref, Priority.BACKLOG)
+            return
+        needs, wait = self._needs(ref, workload)
+        self._usage.set(ref, needs)
+        if wait is not None or self._superfluous(ref, workload):
+            self._queue.add(ref, Priority.BACKLOG)
+        for scan in set(needs.values()):
+            if not self._scans.serves(scan, ref, workload):
+                self._scans.look_at(scan, urgent=False, asked_by=ref)
+
+    def _look_at(self, ref: WorkloadRef) -> None:
+        self._queue.add(ref, Priority.USER)
+
+    def _node_changed(self, key: ObjectKey, old: Node | None, new: Node | None) -> None:
+        """Pods may be told of before the node that runs them, and its platform is that of their images."""
+        if new is None or (old is not None and old.platform == new.platform):
+            return
+        for pod in self._view.workloads[WorkloadKind.POD].values():
+            if pod.spec.node_name == key.name:
+                self._look_at(workload_of_pod(pod, self._view.listers.jobs))
+
+    def _pod_changed(self, _key: ObjectKey, old: Pod | None, new: Pod | None) -> None:
+        for pod in (old, new):
+            if pod is not None:
+                self._look_at(workload_of_pod(pod, self._view.listers.jobs))
+
+    def _job_changed(self, _key: ObjectKey, old: Job | None, new: Job | None) -> None:
+        for job in (old, new):
+            if job is not None:
+                self._look_at(WorkloadRef(WorkloadKind.JOB, job.key))
+                self._look_at(workload_of_job(job))
+
+    def _revision_changed(self, kind: WorkloadKind):
+        siblings = self._view.listers.of(kind)
+
+        def changed(_key: ObjectKey, old: Object | None, new: Object | None) -> None:
+            for obj in (old, new):
+                if obj is not None:
+                    for ref in revisions(kind, obj, siblings):
+                        self._look_at(ref)
+
+        return changed
+
+    def _report_changed(self, _key: ObjectKey, old: StoredReport | None, new: StoredReport | None) -> None:
+        if new is not None:
+            self._report_told(new)
+            return
+        if old is None or self._reports.deleted_by_us(old.uid):
+            return
+        ref = WorkloadRef.parse(old.owner)
+        if ref is None:
+            return
+        scan = self._usage.scans_of(ref).get(old.container)
+        if scan is not None and self._scans.is_running(scan):
+            self._look_at(ref)  # it comes with the result that is awaited, a new one already
+            return
+        due = self._clock.monotonic() + _DELETED_PATIENCE_SECONDS
+        self._lost.setdefault(ref, {})[old.container] = _Lost(old.owner_uid, self._clock.now(), due)
+        self._queue.add_after(ref, _DELETED_PATIENCE_SECONDS, Priority.USER)
+
+    def _report_lost(self, resource: Resource, key: ObjectKey, report: StoredReport) -> None:
+        if resource in self._view.reports:
+            self._report_changed(key, report, None)
+
+    def _report_told(self, report: StoredReport) -> None:
+        """A report may be told of when its workload is past it: it was on its way when that was looked at."""
+        ref = WorkloadRef.parse(report.owner)
+        if ref is None:
+            return
+        scan = self._usage.scans_of(ref).get(report.container)
+        if scan is None or self._scans.digest(scan) != report.digest:
+            self._look_at(ref)
+
+    # reconciling
+
+    async def reconcile(self, ref: WorkloadRef) -> float | None:
+        """Bring usage and reports of one workload up to date; returns seconds until the next look."""
+        workload = self._targets.resolve(ref)
+        if not isinstance(workload, Workload):
+            await self._not_scanned(ref, workload)
+            self._lost.pop(ref, None)
+            return None
+        needs, wait = self._needs(ref, workload)
+        touched = self._usage.set(ref, needs)
+        for resource, report in self._superfluous(ref, workload):
+            await self._reports.delete(resource, report)
+        await self._rescan_lost(ref, workload, needs)
+        for scan in touched - set(needs.values()):
+            self._scans.look_at(scan, urgent=True)
+        for scan in set(needs.values()):
+            if scan in touched or not self._scans.serves(scan, ref, workload):
+                self._scans.look_at(scan, urgent=True, asked_by=ref)
+        return wait
+
+    async def _not_scanned(self, ref: WorkloadRef, skipped: Skipped | None) -> None:
+        self._waits_since.pop(ref, None)
+        for scan in self._usage.remove(ref):
+            self._scans.look_at(scan, urgent=True)
+        if skipped is None or skipped.keeps_reports:
+            return  # of an object that is gone, the cluster collects them
+        for resource, report in list(self._reports.of_owner(ref)):
+            log.info("report_superfluous", report=str(report.key), why=skipped.reason.value)
+            await self._reports.delete(resource, report)
+
+    def _needs(self, ref: WorkloadRef, workload: Workload) -> tuple[dict[str, str], float | None]:
+        """The scan each container needs, and in how many seconds one that still waits for a digest does."""
+        needs: dict[str, str] = {}
+        waits: list[float] = []
+        now = self._clock.monotonic()
+        waited = self._waits_since.pop(ref, {})
+        for container in workload.containers:
+            if digest_may_come(workload, container):
+                waiting = (container.container, container.image)
+                since = self._waits_since.setdefault(ref, {})[waiting] = waited.get(waiting, now)
+                left = since + DIGEST_PATIENCE_SECONDS - now
+                if left > 0:
+                    waits.append(left)
+                    # a restart of the workload must not take its reports away, nor one of ours its scan
+                    before = self._usage.scans_of(ref).get(container.container)
+                    by_reference = self._targets.scan_name(workload, container)
+                    if before is not None:
+                        needs[container.container] = before
+                    elif self._scans.knows(by_reference):
+                        needs[container.container] = by_reference
+                    continue
+            needs[container.container] = self._targets.scan_name(workload, container)
+        return needs, min(waits, default=None)
+
+    def _superfluous(self, ref: WorkloadRef, workload: Workload) -> list[tuple[Resource, StoredReport]]:
+        """The reports of containers that are gone, and those beside the one a container has."""
+        containers = {container.container for container in workload.containers}
+        found: list[tuple[Resource, StoredReport]] = []
+        for resource, report in self._reports.of_owner(ref):
+            if report.container in containers:
+                kept = self._reports.find(resource, workload, report.container)
+                if kept is None or kept.key == report.key:
+                    continue
+            found.append((resource, report))
+        return found
+
+    async def _rescan_lost(self, ref: WorkloadRef, workload: Workload, needs: Mapping[str, str]) -> None:
+        """Ask for scans of lost reports whose workload is certain by now to miss them."""
+        now = self._clock.monotonic()
+        lost = self._lost.get(ref, {})
+        certain = {container: one for container, one in lost.items() if one.due <= now}
+        missed = {
+            container: one
+            for container, one in certain.items()
+            if container in needs and one.owner_uid == workload.uid
+        }
+        if missed and not await self._is_going(workload.key.namespace):
+            for container, one in missed.items():
+                await self._scans.ask_for_rescan(needs[container], since=one.at)
+        left = {container: one for container, one in lost.items() if certain.get(container) is not one}
+        if left:  # some were lost meanwhile, or just before
+            self._lost[ref] = left
+            self._queue.add_after(ref, max(one.due for one in left.values()) - now, Priority.USER)
+        else:
+            self._lost.pop(ref, None)
+
+    async def _is_going(self, name: str) -> bool:
+        """Whether a namespace is being deleted: reports go first then, and nobody asks for anything."""
+        try:
+            namespace = await self._api.get(NAMESPACES, ObjectKey("", name))
+        except ForbiddenError:  # with permissions in some namespaces only; a scan too many does no harm
+            return False
+        return namespace is None or namespace.metadata.deletion_timestamp is not None

@@ -1,0 +1,1 @@
+"""Nodes and the cluster's own components: read, checked, reported; `parts` puts them together."""

@@ -1,0 +1,168 @@
+"""News: what there is to tell endpoints, read from the mirrors, and from the API when it is told.
+
+A report is news by its content hash, which travels with it in an annotation; one that has none (another
+program's) has to be read to know. An image that could not be scanned is news once for each class of failure,
+until a scan of it succeeds.
+
+Promises: that a report is gone is said only where its kind can be watched, so missing permissions and
+changed namespaces delete nothing at the receivers.
+Not here: who is told (``notifications.py``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+import orjson
+
+from trivyop.controllers.mirror import Mirror
+from trivyop.controllers.view import View
+from trivyop.controllers.webhooks.departures import Departures
+from trivyop.kube.client import Api
+from trivyop.kube.resources import IMAGESCANS, ObjectKey, Resource
+from trivyop.notify.events import Change, Event, ScanFailed, Subject, Verb
+from trivyop.notify.source import Marker
+from trivyop.report import keys
+from trivyop.report.content import content_hash
+from trivyop.report.stored import StoredReport
+from trivyop.scan.imagescan import ImageScan, Phase
+from trivyop.scan.times import time_or_none
+
+_BATCH = 500
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+_PASSING = ("updateTimestamp",)
+
+
+class News:
+    """Reads the present state of reports and scans; a ``notify.source.Source``."""
+
+    def __init__(self, api: Api, view: View, departures: Departures) -> None:
+        self._api = api
+        self._departures = departures
+        self._reports: Mapping[Resource, Mirror[StoredReport]] = view.all_reports
+        self._scans: Mirror[ImageScan] = view.scans
+
+    @property
+    def kinds(self) -> tuple[Resource, ...]:
+        """Of what there can be news."""
+        return (*self._reports, IMAGESCANS)
+
+    @property
+    def scopes(self) -> list[tuple[Resource, str]]:
+        """The kinds of reports that there are, with each namespace that is watched on its own."""
+        return [(resource, scope) for resource, mirror in self._reports.items() for scope in mirror.scopes]
+
+    def listen(self, changed: Callable[[Subject, bool], None], compare: Callable[[], None]) -> None:
+        """Call ``changed`` with what may be news, and whether it is gone; ``compare`` when much may be."""
+        for resource, mirror in self._reports.items():
+            mirror.add_handler(_handler(resource, changed))
+            mirror.add_recovery_handler(compare)
+        self._scans.add_handler(_handler(IMAGESCANS, changed))
+
+    # the source
+
+    def marker(self, subject: Subject) -> Marker | None:
+        if subject.resource == IMAGESCANS:
+            scan = self._scans.get(subject.key)
+            if scan is None or scan.status.phase is not Phase.FAILED:
+                return None
+            return Marker(scan.metadata.uid, _failure(scan))
+        mirror = self._reports.get(subject.resource)
+        report = None if mirror is None else mirror.get(subject.key)
+        return None if report is None else Marker(report.uid, report.content_hash)
+
+    def certain(self, subject: Subject) -> bool:
+        if subject.resource == IMAGESCANS:
+            scan = self._scans.get(subject.key)
+            return scan is None or scan.status.phase is Phase.SUCCEEDED  # else it is under way again
+        mirror = self._reports.get(subject.resource)
+        if mirror is None or mirror.missing or not mirror.synced:
+            return False
+        namespace = subject.key.namespace
+        return mirror.scope_of(namespace) in mirror.scopes and mirror.problem_in(namespace) is None
+
+    def batches(self) -> Iterator[Sequence[Subject]]:
+        for resource, mirror in (*self._reports.items(), (IMAGESCANS, self._scans)):
+            present: Iterator[ObjectKey] = iter(list(mirror.keys()))
+            while batch := list(islice(present, _BATCH)):
+                yield [Subject(resource, key) for key in batch]
+
+    async def read(self, subject: Subject) -> Event | None:
+        resource, key = subject
+        if resource == IMAGESCANS:
+            scan = self._scans.get(key)
+            return None if scan is None else _failed(scan)
+        document = await self._api.get_dict(resource, key)
+        if document is None:
+            return None
+        uid = document["metadata"].get("uid", "")
+        return Change(Verb.UPDATE, resource, key, uid, hash_of(document), document)
+
+    def departed(self, subject: Subject, endpoint: str) -> Change | None:
+        return self._departures.get(subject, endpoint)
+
+    def has_departed(self, subject: Subject, endpoint: str) -> bool:
+        return self._departures.has(subject, endpoint)
+
+    def settled(self, subject: Subject, endpoint: str) -> None:
+        self._departures.settled(subject, endpoint)
+
+
+def hash_of(document: Mapping[str, Any]) -> str:
+    """The content hash of a report: as its annotation says, else made of it."""
+    meta: dict[str, Any] = document["metadata"]
+    annotations: dict[str, str] = meta.get("annotations") or {}
+    if known := annotations.get(keys.CONTENT_HASH):
+        return known
+    if isinstance(document.get("report"), dict):
+        return content_hash({**document, "metadata": {**meta, "annotations": annotations}})
+    content = {
+        "labels": meta.get("labels"),
+        "spec": document.get("spec"),
+        "status": _lasting(document.get("status")),
+    }
+    data = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _lasting(status: Any) -> Any:
+    if not isinstance(status, dict):
+        return status
+    return {key: value for key, value in status.items() if key not in _PASSING}  # pyright: ignore[reportUnknownVariableType]
+
+
+def _failure(scan: ImageScan) -> str:
+    """The same for the same class of failure, until a scan succeeds."""
+    return f"{scan.status.reason} {scan.status.last_success}"
+
+
+def _failed(scan: ImageScan) -> ScanFailed | None:
+    status = scan.status
+    if status.phase is not Phase.FAILED:
+        return None
+    return ScanFailed(
+        scan=scan.key,
+        uid=scan.metadata.uid,
+        image=scan.spec.image,
+        digest=scan.spec.digest or status.digest,
+        platform=scan.spec.platform,
+        reason=status.reason,
+        message=status.message,
+        attempts=status.attempts,
+        workloads=tuple(f"{one.kind}/{one.namespace}/{one.name}" for one in scan.spec.requested_by),
+        at=time_or_none(status.last_attempt) or _NEVER,
+        content_hash=_failure(scan),
+    )
+
+
+def _handler(
+    resource: Resource, changed: Callable[[Subject, bool], None]
+) -> Callable[[ObjectKey, Any, Any], None]:
+    def handler(key: ObjectKey, _: Any, new: Any) -> None:
+        changed(Subject(resource, key), new is None)
+
+    return handler

@@ -1,0 +1,313 @@
+"""Notifications: the endpoints that are configured, each with its channel, and what happens in the cluster.
+
+Endpoints are read from the ConfigMap ``trivyop-webhooks`` in the operator's namespace, which is watched, and
+from the Go operator's settings. The Secrets that they refer to are read again every minute, when the
+ConfigMap changes, and when a receiver does not take our credentials. A channel whose endpoint stays as it is
+goes on; one whose secrets changed gets new access; any other change starts a new channel, which finds in its
+ledger what was delivered.
+
+Promises: a bad endpoint, or a channel that crashes, harms no other, and never the operator; what is wrong is
+told by log, metric, Event and ``problem``, once. Runs on the leader only.
+Not here: what a channel does (``notify.channel``), what there is to tell (``news.py``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import structlog
+
+from trivyop.control.backoff import full_jitter
+from trivyop.control.clock import Clock, Timer, deadline
+from trivyop.controllers.view import View
+from trivyop.controllers.webhooks.departures import Departures, watch_all
+from trivyop.controllers.webhooks.news import News
+from trivyop.errors import TransientError
+from trivyop.kube.client import Api
+from trivyop.kube.events import EventRecorder, ObjectReference
+from trivyop.kube.informer import Informer, InformerMetrics
+from trivyop.kube.objects import Object
+from trivyop.kube.resources import CONFIGMAPS, ObjectKey
+from trivyop.notify.channel import Channel
+from trivyop.notify.delivery import RefusedError
+from trivyop.notify.endpoint import Endpoint
+from trivyop.notify.endpoints import Parsed, default_endpoint, parse_endpoints
+from trivyop.notify.events import Subject
+from trivyop.notify.formats import FORMATS
+from trivyop.notify.ledger import Ledger
+from trivyop.notify.metrics import WebhookMetrics
+from trivyop.notify.problems import EndpointError
+from trivyop.notify.secrets import Secrets, build_access, read_secrets, refs_of
+from trivyop.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+WEBHOOKS_CONFIG = "trivyop-webhooks"
+ENDPOINTS_KEY = "endpoints"
+_REFRESH_SECONDS = 60.0
+_SOON_SECONDS = 5.0  # a receiver that refuses everything must not have us read Secrets all the time
+_RETRY_SECONDS = 10.0
+
+
+class _Config(Object, frozen=True, rename="camel", kw_only=True):
+    data: dict[str, str] | None = None
+
+
+@dataclass(slots=True)
+class _Running:
+    """A channel at work."""
+
+    channel: Channel
+    task: asyncio.Task[None]
+    access: str = ""  # the fingerprint, or the problem, that it was told last
+    refused: set[int] = field(default_factory=set[int])  # the answers that were told of
+
+
+class Notifications:
+    """All endpoints; ``run`` tells them."""
+
+    def __init__(
+        self,
+        api: Api,
+        view: View,
+        settings: Settings,
+        *,
+        environ: Mapping[str, str],
+        events: EventRecorder,
+        clock: Clock,
+        rng: random.Random,
+        metrics: WebhookMetrics,
+        informer_metrics: InformerMetrics | None = None,
+    ) -> None:
+        self._api = api
+        self._settings = settings
+        self._environ = environ
+        self._events = events
+        self._clock = clock
+        self._rng = rng
+        self._metrics = metrics
+        self._namespace = settings.operator.namespace
+        self._departures = Departures(api, clock=clock, rng=rng)
+        self._departures.add_handler(lambda subject: self._changed(subject, False))
+        self._departures.add_lost_handler(lambda endpoint: metrics.dropped(endpoint, "body"))
+        self._news = News(api, view, self._departures)
+        self._config: Informer[_Config] = Informer(
+            api,
+            CONFIGMAPS,
+            _Config,
+            namespace=self._namespace,
+            field_selector=f"metadata.name={WEBHOOKS_CONFIG}",
+            clock=clock,
+            metrics=informer_metrics,
+        )
+        self._config.add_handler(lambda _key, _old, _new: self._look_again.set())
+        self._look_again = asyncio.Event()
+        self._channels: dict[str, _Running] = {}
+        self._problems: dict[str, EndpointError] = {}
+        self._trouble: str | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._soon: Timer | None = None
+
+    def problem(self) -> str | None:
+        """What is wrong with endpoints, for people; None if nothing is."""
+        problems = [str(error) for error in self._problems.values()]
+        for name, running in self._channels.items():
+            if name not in self._problems and running.channel.problem is not None:
+                problems.append(_naming(name, running.channel.problem))
+        if self._trouble:
+            problems.append(self._trouble)
+        return "; ".join(problems) or None
+
+    @property
+    def idle(self) -> bool:
+        """Whether every endpoint has been told of everything."""
+        return all(running.channel.idle for running in self._channels.values())
+
+    async def run(self) -> None:
+        """Tell all endpoints, until cancelled."""
+        self._news.listen(self._changed, self._compare)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._config.run(), name="webhooks/config")
+            await self._config.wait_settled()
+            while True:
+                self._look_again.clear()
+                try:
+                    await self._refresh(group)
+                except TransientError as error:
+                    self._trouble = f"the Secrets of endpoints cannot be read: {error}"
+                else:
+                    self._trouble = None
+                with suppress(TimeoutError):
+                    async with deadline(self._clock, _REFRESH_SECONDS):
+                        await self._look_again.wait()
+
+    # what happens
+
+    def _changed(self, subject: Subject, gone: bool) -> None:
+        for name, running in self._channels.items():
+            to_come = gone and running.channel.endpoint.deletes
+            running.channel.changed(
+                subject, body_to_come=to_come and not self._news.has_departed(subject, name)
+            )
+
+    def _compare(self) -> None:
+        for running in self._channels.values():
+            running.channel.compare()
+
+    def _denied(self) -> None:
+        """A receiver does not take our credentials; perhaps there are new ones."""
+        if self._soon is None:
+            self._soon = self._clock.call_later(_SOON_SECONDS, self._look_now)
+
+    def _look_now(self) -> None:
+        self._soon = None
+        self._look_again.set()
+
+    def _refused(self, name: str, subject: Subject, error: RefusedError) -> None:
+        running = self._channels.get(name)
+        note = f"{error} (first: {subject}); it is not sent again until it, or the endpoint, changes"
+        if running is not None and error.status not in running.refused:  # their words may differ each time
+            running.refused.add(error.status)
+            self._tell("WebhookRefused", note)
+
+    # how it is configured
+
+    async def _refresh(self, group: asyncio.TaskGroup) -> None:
+        """Make the channels what the configuration says; raises ``TransientError``."""
+        parsed = self._read()
+        secrets = await read_secrets(self._api, self._namespace, parsed.endpoints)
+        problems = {error.endpoint: error for error in parsed.problems}
+        wanted = {endpoint.name: endpoint for endpoint in parsed.endpoints}
+        for name, running in list(self._channels.items()):
+            if wanted.get(name) != running.channel.endpoint:
+                await self._stop(name)
+        for name, endpoint in wanted.items():
+            running = self._channels.get(name) or self._start(endpoint, group)
+            try:
+                await self._give_access(running, secrets)
+            except EndpointError as error:
+                problem = error
+            except Exception as error:  # a bug of ours; it must not take the operator along
+                problem = EndpointError(name, "", f"cannot be set up, a bug: {type(error).__name__}")
+                if running.access != str(problem):
+                    log.exception("webhook_access_crashed", endpoint=name)
+            else:
+                continue
+            problems[name] = problem
+            if running.access != str(problem):
+                running.access = str(problem)
+                await running.channel.use(None, str(problem))
+        self._tell_problems(problems)
+        self._watch_deletions(group)
+
+    def _read(self) -> Parsed:
+        endpoints: list[Endpoint] = []
+        problems: list[EndpointError] = []
+        try:
+            default = default_endpoint(self._settings)
+        except EndpointError as error:
+            problems.append(error)
+        else:
+            endpoints += [default] if default is not None else []
+        config = self._config.store.get(ObjectKey(self._namespace, WEBHOOKS_CONFIG))
+        data = (config.data if config is not None else None) or {}
+        parsed = parse_endpoints(data.get(ENDPOINTS_KEY, ""))
+        problems += parsed.problems
+        problems += [
+            EndpointError("*", key, f"is not a key of ConfigMap {WEBHOOKS_CONFIG} (allowed: {ENDPOINTS_KEY})")
+            for key in data
+            if key != ENDPOINTS_KEY
+        ]
+        return Parsed((*endpoints, *parsed.endpoints), tuple(problems))
+
+    async def _give_access(self, running: _Running, secrets: Secrets) -> None:
+        endpoint = running.channel.endpoint
+        access = build_access(endpoint, secrets, self._environ, now=self._clock.now())
+        if access.fingerprint != running.access:
+            if running.access:
+                log.info("webhook_access_renewed", endpoint=endpoint.name)
+            running.access = access.fingerprint
+            running.refused.clear()
+            await running.channel.use(access)
+
+    def _start(self, endpoint: Endpoint, group: asyncio.TaskGroup) -> _Running:
+        log.info("webhook_started", endpoint=endpoint.name, format=endpoint.format)
+        channel = Channel(
+            endpoint,
+            FORMATS[endpoint.format],
+            Ledger(self._api, self._namespace, endpoint.name, self._news.kinds, clock=self._clock),
+            self._news,
+            clock=self._clock,
+            rng=self._rng,
+            metrics=self._metrics,
+            check_gate=self._api.check_gate,
+            on_refused=lambda subject, error: self._refused(endpoint.name, subject, error),
+            on_denied=self._denied if any(refs_of(endpoint)) else None,
+        )
+        task = group.create_task(self._keep_running(channel), name=f"webhooks/{endpoint.name}")
+        running = self._channels[endpoint.name] = _Running(channel, task)
+        self._departures.audience = self._audience()
+        return running
+
+    async def _keep_running(self, channel: Channel) -> None:
+        failures = 0
+        while True:
+            try:
+                await channel.run()
+            except Exception:  # a bug of ours; it must not take the operator along
+                log.exception("webhook_channel_crashed", endpoint=channel.endpoint.name)
+            if (running := self._channels.get(channel.endpoint.name)) is not None:
+                running.access = ""
+                self._look_again.set()
+            delay = full_jitter(failures, self._rng, base_seconds=_RETRY_SECONDS, max_seconds=600.0)
+            await self._clock.sleep(delay)
+            failures += 1
+
+    async def _stop(self, name: str) -> None:
+        running = self._channels.pop(name)
+        running.task.cancel()
+        await asyncio.wait([running.task])  # unlike awaiting it, this ends when we are cancelled ourselves
+        self._departures.audience = self._audience()
+        log.info("webhook_stopped", endpoint=name)
+
+    def _audience(self) -> frozenset[str]:
+        return frozenset(name for name, running in self._channels.items() if running.channel.endpoint.deletes)
+
+    def _watch_deletions(self, group: asyncio.TaskGroup) -> None:
+        """Have deletions watched while somebody wants to be told of them."""
+        if self._departures.audience and self._watching is None:
+            self._watching = group.create_task(
+                watch_all(self._departures, self._news.scopes), name="webhooks/deletions"
+            )
+        elif not self._departures.audience and self._watching is not None:
+            self._watching.cancel()
+            self._watching = None
+
+    def _tell_problems(self, problems: dict[str, EndpointError]) -> None:
+        for name, error in problems.items():
+            known = self._problems.get(name)
+            if known is None or str(known) != str(error):
+                log.warning("webhook_misconfigured", endpoint=name, error=str(error))
+                self._tell("WebhookMisconfigured", str(error))
+            if name not in self._channels:
+                self._metrics.unusable(name)
+        for name in self._problems.keys() - problems.keys():
+            log.info("webhook_configured", endpoint=name)
+            if name not in self._channels:
+                self._metrics.usable(name)
+        self._problems = problems
+
+    def _tell(self, reason: str, note: str) -> None:
+        config = self._config.store.get(ObjectKey(self._namespace, WEBHOOKS_CONFIG))
+        key = ObjectKey(self._namespace, WEBHOOKS_CONFIG)
+        uid = config.metadata.uid if config is not None else ""
+        reference = ObjectReference(CONFIGMAPS.api_version, CONFIGMAPS.kind, key, uid)
+        self._events.event(reference, "Warning", reason, note)
+
+
+def _naming(name: str, problem: str) -> str:
+    return problem if problem.startswith("endpoint ") else f"endpoint {name!r}: {problem}"

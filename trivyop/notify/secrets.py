@@ -3,7 +3,7 @@
 Promises: a Secret is read once for all endpoints and keys that name it; what is missing is an
 ``EndpointError`` that names the endpoint, the key of its configuration, the Secret and its key, and never a
 content.
-Not here: when they are read again (``controllers.notifications``).
+Not here: when they are read again (``controllers.webhooks.notifications``).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Source: where the present state is read from; the seam between the fan-out and the cluster.
 
-Not here: the mirrors behind it (``controllers.notifications``).
+Not here: the mirrors behind it (``controllers.webhooks.notifications``).
 """
 
 from __future__ import annotations

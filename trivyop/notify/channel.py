@@ -9,7 +9,7 @@ Promises: at least once, in order per subject, the latest state wins; what did n
 was missed, comes to light when all subjects are compared with the ledger: at the start, after an overflow,
 when the configuration changed, and when asked. ``run`` ends with its cancellation only, and then writes the
 ledger.
-Not here: where the configuration comes from, and what a report is (``controllers.notifications``).
+Not here: where the configuration comes from, and what a report is (``controllers.webhooks.notifications``).
 """
 
 from __future__ import annotations

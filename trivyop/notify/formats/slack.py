@@ -19,7 +19,7 @@ import orjson
 from trivyop.notify.endpoint import Endpoint
 from trivyop.notify.events import Event
 from trivyop.notify.findings import FindingsDiff
-from trivyop.notify.formats.digest import Digest, Note
+from trivyop.notify.formats.digest import Note
 from trivyop.notify.formats.message import Message
 from trivyop.notify.formats.wording import Line, Run, Section, Style, word
 
@@ -48,10 +48,9 @@ class SlackFormat:
         endpoint: Endpoint,
         now: datetime,  # noqa: ARG002  (of the protocol)
     ) -> Sequence[Message]:
-        digest = Digest.of(notes, endpoint)
-        if digest.empty:
+        text = word(notes, endpoint, lines=_LINES)
+        if text is None:
             return ()
-        text = word(digest, endpoint.cluster, lines=_LINES)
         blocks: list[dict[str, Any]] = [
             {"type": "header", "text": _plain(text.heading, HEADING_LENGTH)},
             {"type": "context", "elements": [_plain(text.summary, TEXT_LENGTH)]},
@@ -63,7 +62,7 @@ class SlackFormat:
             "unfurl_links": False,
             "unfurl_media": False,
         }
-        return (Message(orjson.dumps(body), "application/json", digest.id),)
+        return (Message(orjson.dumps(body), "application/json", text.id),)
 
 
 def escape(text: str) -> str:

@@ -18,7 +18,7 @@ import orjson
 from trivyop.notify.endpoint import Endpoint
 from trivyop.notify.events import Event
 from trivyop.notify.findings import FindingsDiff
-from trivyop.notify.formats.digest import Digest, Note
+from trivyop.notify.formats.digest import Note
 from trivyop.notify.formats.message import Message
 from trivyop.notify.formats.wording import Line, Run, Section, Style, Text, word
 
@@ -48,16 +48,15 @@ class TeamsFormat:
         endpoint: Endpoint,
         now: datetime,  # noqa: ARG002  (of the protocol)
     ) -> Sequence[Message]:
-        digest = Digest.of(notes, endpoint)
-        if digest.empty:
+        text = word(notes, endpoint, lines=_LINES)
+        if text is None:
             return ()
-        text = word(digest, endpoint.cluster, lines=_LINES)
         body = b""
         for lines in range(_LINES, -1, -1):
             body = orjson.dumps(_message(text.first(lines)))
             if len(body) <= MAX_BYTES:
                 break
-        return (Message(body, "application/json", digest.id),)
+        return (Message(body, "application/json", text.id),)
 
 
 def _message(text: Text) -> dict[str, Any]:

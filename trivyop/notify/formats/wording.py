@@ -8,12 +8,13 @@ Text that comes from a cluster or a database (names, versions, titles, messages)
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import NamedTuple
 
-from trivyop.notify.formats.digest import Digest, FailedScan, NewFinding
+from trivyop.notify.endpoint import Endpoint
+from trivyop.notify.formats.digest import Digest, FailedScan, NewFinding, Note
 from trivyop.report.findings import Severity
 
 _NAME_LENGTH = 80
@@ -57,17 +58,21 @@ class Section:
 class Text:
     """All that a digest says."""
 
+    id: str  # of the digest
     heading: str
     summary: str
     sections: tuple[Section, ...]
 
     def first(self, count: int) -> Text:
         """With so many lines in each section at most."""
-        return Text(self.heading, self.summary, tuple(section.first(count) for section in self.sections))
+        return replace(self, sections=tuple(section.first(count) for section in self.sections))
 
 
-def word(digest: Digest, cluster: str, *, lines: int) -> Text:
-    """Say it, with at most so many lines a section."""
+def word(notes: Sequence[Note], endpoint: Endpoint, *, lines: int) -> Text | None:
+    """Say what all the notes come to, with at most so many lines a section; None if that is nothing."""
+    digest = Digest.of(notes, endpoint)
+    if digest.empty:
+        return None
     sections = (
         Section("New findings", tuple(map(_finding, digest.findings[:lines])), _unnamed(digest, lines)),
         Section(
@@ -81,8 +86,9 @@ def word(digest: Digest, cluster: str, *, lines: int) -> Text:
             "Scans that fail", tuple(map(_failed, digest.failed[:lines])), max(0, len(digest.failed) - lines)
         ),
     )
-    prefix = f"{clean(cluster, 40)}: " if cluster else ""
-    return Text(prefix + _heading(digest), _summary(digest), tuple(one for one in sections if one.lines))
+    prefix = f"{clean(endpoint.cluster, 40)}: " if endpoint.cluster else ""
+    said = tuple(one for one in sections if one.lines)
+    return Text(digest.id, prefix + _heading(digest), _summary(digest), said)
 
 
 def counts(found: Mapping[Severity, int]) -> str:

@@ -1,4 +1,4 @@
-"""Scan Jobs as informers keep them: whose scan it is, and how far it got.
+"""Scan Jobs as informers keep them: whose scan it is, which attempt, and how far it got.
 
 Not here: how a Job is made (`job.py`), and what its log says (`framing.py`).
 """
@@ -7,33 +7,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import msgspec
-
-from trivyop.kube.objects import Object
 from trivyop.scan.job import ATTEMPT_ANNOTATION, IMAGE_SCAN_LABEL
 from trivyop.scan.lifecycle import JobState
 from trivyop.scan.times import parse_time
+from trivyop.workload.jobs import OwnJob
 
 SCAN_JOB_SELECTOR = IMAGE_SCAN_LABEL
 
 
-class JobCondition(msgspec.Struct, frozen=True, gc=False):
-    """A condition of a Job's status."""
-
-    type: str
-    status: str = ""
-    reason: str = ""
-    message: str = ""
-
-
-class JobStatus(msgspec.Struct, frozen=True, gc=False):
-    conditions: tuple[JobCondition, ...] = ()
-
-
-class ScanJob(Object, frozen=True, gc=False, rename="camel", kw_only=True):
+class ScanJob(OwnJob, frozen=True, gc=False, rename="camel", kw_only=True):
     """A Job that carries the label of an ImageScan."""
-
-    status: JobStatus = JobStatus()
 
     @property
     def scan(self) -> str:
@@ -47,25 +30,9 @@ class ScanJob(Object, frozen=True, gc=False, rename="camel", kw_only=True):
         return int(text) if text.isascii() and text.isdigit() else 0
 
     @property
-    def going(self) -> bool:
-        """Whether it is being deleted; it may be there for a while yet, and does not count."""
-        return self.metadata.deletion_timestamp is not None
-
-    @property
-    def failed(self) -> JobCondition | None:
-        """The condition that says why the Job failed, if it did."""
-        return self._condition("Failed")
-
-    @property
     def state(self) -> JobState:
-        finished = self.failed or self._condition("Complete")
-        return JobState.FINISHED if finished else JobState.RUNNING
+        return JobState.FINISHED if self.finished else JobState.RUNNING
 
     @property
     def created(self) -> datetime:
         return parse_time(self.metadata.creation_timestamp)
-
-    def _condition(self, type_: str) -> JobCondition | None:
-        return next(
-            (one for one in self.status.conditions if one.type == type_ and one.status == "True"), None
-        )

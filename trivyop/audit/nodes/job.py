@@ -12,17 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import msgspec
-
 from trivyop.audit.nodes.commands import collector_arguments
 from trivyop.audit.nodes.nodescan import NODESCANS
-from trivyop.kube.objects import Object
 from trivyop.report import keys
 from trivyop.report.hashing import compute_hash
 from trivyop.report.labels import resource_labels
 from trivyop.settings import Settings
 from trivyop.settings.pods import pod_resources
 from trivyop.settings.scan_job import DEFAULT_POD_SECURITY_CONTEXT, DEFAULT_SECURITY_CONTEXT
+from trivyop.workload.jobs import OwnJob
 from trivyop.workload.nodes import HOSTNAME_LABEL, ClusterNode
 
 COLLECTOR_LABEL: Final = "node-info.collector"
@@ -46,26 +44,8 @@ _HOST_PATHS: Final = {  # volume: path on the node, path in the container
 }
 
 
-class JobCondition(msgspec.Struct, frozen=True, gc=False):
-    """A condition of a Job's status."""
-
-    type: str
-    status: str = ""
-    reason: str = ""
-    message: str = ""
-
-
-class JobStatus(msgspec.Struct, frozen=True, gc=False):
-    """How far a Job got."""
-
-    conditions: tuple[JobCondition, ...] = ()
-    active: int = 0  # pods that wait or run
-
-
-class CollectorJob(Object, frozen=True, gc=False, rename="camel", kw_only=True):
+class CollectorJob(OwnJob, frozen=True, gc=False, rename="camel", kw_only=True):
     """A Job that reads a node, as informers keep it."""
-
-    status: JobStatus = JobStatus()
 
     @property
     def node(self) -> str:
@@ -73,25 +53,6 @@ class CollectorJob(Object, frozen=True, gc=False, rename="camel", kw_only=True):
         meta = self.metadata
         return (meta.annotations or {}).get(NODE_ANNOTATION) or (meta.labels or {}).get(
             keys.RESOURCE_NAME, ""
-        )
-
-    @property
-    def going(self) -> bool:
-        """Whether it is being deleted."""
-        return self.metadata.deletion_timestamp is not None
-
-    @property
-    def failed(self) -> JobCondition | None:
-        """The condition that says why it failed, if it did."""
-        return self._condition("Failed")
-
-    @property
-    def finished(self) -> bool:
-        return (self.failed or self._condition("Complete")) is not None
-
-    def _condition(self, type_: str) -> JobCondition | None:
-        return next(
-            (one for one in self.status.conditions if one.type == type_ and one.status == "True"), None
         )
 
 

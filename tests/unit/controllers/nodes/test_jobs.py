@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from tests.clock import FakeClock
-from trivyop.audit.nodes.job import CollectorJob, JobCondition, JobStatus, collector_job_name
+from trivyop.audit.nodes.job import CollectorJob, collector_job_name
 from trivyop.controllers.mirror import Mirror
 from trivyop.controllers.nodes.jobs import NodeJobs
 from trivyop.controllers.view import View
@@ -18,6 +18,7 @@ from trivyop.kube.objects import ObjectMeta
 from trivyop.kube.resources import JOBS, ObjectKey, Resource
 from trivyop.report import keys
 from trivyop.settings import load_settings
+from trivyop.workload.jobs import JobCondition, JobStatus
 
 NODE, UID = "n1", "uid-1"
 

@@ -10,6 +10,13 @@ Not here: which HTTP status means which error (``kube.refusals``).
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Final
+
+_SCARCE: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.ENOMEM))
+
 
 class TransientError(Exception):
     """Later may work; ``retry_after`` is the server's own wish in seconds, if it had one."""
@@ -53,3 +60,24 @@ class InvalidError(TerminalError):
     def __init__(self, message: str, causes: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.causes = causes
+
+
+def is_scarcity(error: BaseException) -> bool:
+    """Whether this says that there is no more of something just now: of files, of room on a disk, of memory.
+
+    It can strike wherever a file is opened, also where a module is imported or data of our own is read, and
+    is nobody's fault there.
+    """
+    return isinstance(error, OSError) and error.errno in _SCARCE
+
+
+@contextmanager
+def renamed_scarcity() -> Generator[None]:
+    """What there is no more of just now is a ``TransientError`` of the block; other errors pass."""
+    try:
+        yield
+    except OSError as error:
+        if not is_scarcity(error):
+            raise
+        where = f": {error.filename}" if error.filename else ""
+        raise TransientError(f"the operator lacks something it needs: {error.strerror}{where}") from error

@@ -30,6 +30,7 @@ from trivyop.audit.results import logged
 from trivyop.audit.samples import SAMPLES
 from trivyop.control.backoff import half_jitter
 from trivyop.control.clock import Clock
+from trivyop.errors import is_scarcity
 from trivyop.settings import Settings
 from trivyop.trivy.failures import ScanError, classify
 from trivyop.trivy.messages import shorten
@@ -87,10 +88,13 @@ class ChecksBundle:
 
     async def run(self) -> None:
         """Take what an earlier process left, then fetch as often as settings say, until cancelled."""
-        self._take(await asyncio.to_thread(_newest, self._root))
+        opened = False
         failures = 0
         while True:
             try:
+                if not opened:
+                    self._take(await asyncio.to_thread(_newest, self._root))
+                    opened = True
                 self._take(await self._fetch())
             except (BundleError, OSError) as error:
                 failures += 1
@@ -185,7 +189,9 @@ def _read(directory: Path) -> Bundle | None:
     try:
         metadata = msgspec.json.decode((directory / "policy/metadata.json").read_bytes(), type=_Metadata)
         complete = any((directory / "policy/content").rglob("*.rego"))
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError) as error:
+        if is_scarcity(error):
+            raise  # it may well be complete
         return None
     fetched = metadata.downloaded_at
     fetched = fetched.astimezone(UTC) if fetched.tzinfo else fetched.replace(tzinfo=UTC)

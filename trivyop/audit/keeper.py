@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from trivyop.audit.engine import AuditError, Crash, Engine
+from trivyop.audit.engine import Crash, Engine
 from trivyop.audit.metrics import AuditMetrics
 from trivyop.audit.policies import (
     ANY_KIND,
@@ -34,6 +34,7 @@ from trivyop.audit.policies import (
 )
 from trivyop.control.backoff import half_jitter
 from trivyop.control.clock import Clock
+from trivyop.errors import TransientError, renamed_scarcity
 
 log = structlog.get_logger(__name__)
 
@@ -184,14 +185,15 @@ class PolicyKeeper:
             await self._work.wait()
             self._work.clear()
             try:
-                await self._try()
+                with renamed_scarcity():
+                    await self._try()
                 failures = 0
                 self._tell_trial("")
             except Exception as error:
                 failures += 1
-                if isinstance(error, AuditError):
-                    log.warning("policies_not_tried", error=error.message, failures=failures)
-                    self._tell_trial(f"policies cannot be tried: {error.message}")
+                if isinstance(error, TransientError):
+                    log.warning("policies_not_tried", error=str(error), failures=failures)
+                    self._tell_trial(f"policies cannot be tried: {error}")
                 else:  # a bug of ours
                     log.exception("policy_trial_crashed")
                     self._tell_trial(f"policies cannot be tried: {error!r}")

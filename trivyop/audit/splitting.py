@@ -20,6 +20,7 @@ from typing import Final, Protocol
 
 from trivyop.audit.engine import AuditError, AuditFailure, Batch, Crash, Engine, Outcome, Subject
 from trivyop.audit.policies import CustomPolicy, Policies
+from trivyop.errors import TransientError, renamed_scarcity
 from trivyop.trivy.process import Brake
 
 MAX_CULPRITS: Final = 3
@@ -186,11 +187,14 @@ class Settlement:
         if custom is not None:
             policies = policies.without({policy.name for policy in policies.custom if policy not in custom})
         try:
-            return await self._engine.audit(
-                subjects, policies, cluster_version=self._cluster_version, brake=self._brake
-            )
+            with renamed_scarcity():
+                return await self._engine.audit(
+                    subjects, policies, cluster_version=self._cluster_version, brake=self._brake
+                )
         except AuditError as error:
             return error
+        except TransientError as error:
+            return AuditError(AuditFailure.SCANNER, str(error), everyone=True)
         except Exception as error:  # noqa: BLE001  a bug of ours, which must not keep the others waiting
             return AuditError(AuditFailure.SCANNER, f"auditing crashed: {error!r}")
 

@@ -25,6 +25,7 @@ from trivyop.audit.engine import AuditError, AuditFailure, Batch, Crash, Outcome
 from trivyop.audit.examination import examine
 from trivyop.audit.policies import Policies, PolicyProblem
 from trivyop.audit.results import Place, ResultReader, Scopes
+from trivyop.errors import is_scarcity
 from trivyop.settings import Settings
 from trivyop.trivy.directories import private_directory
 from trivyop.trivy.failures import Failure, FailureClass, ScanError, classify
@@ -157,6 +158,8 @@ class TrivyEngine:
         try:
             return self._reader.read(result, errors, files, policies, scopes or Scopes())
         except (OSError, msgspec.MsgspecError, IndexError) as error:
+            if is_scarcity(error):
+                raise  # it may well have printed results
             words = f"Trivy printed something else than results: {error}"
             raise AuditError(AuditFailure.SCANNER, words) from error
 

@@ -3,7 +3,7 @@
 A reconcile returns the seconds until its key needs another look, or None if only an event can call for one.
 What it raises decides on the next try: transient errors come back with the key's back-off, or when the server
 wishes; terminal ones wait for a change of the object, or the resync; anything else is a bug, loud and slow to
-come back.
+come back. Running out of files, memory or room on the disk is transient wherever it strikes.
 
 Promises: one key is in one worker's hands at a time; a failing key harms no other; when ``run`` returns or is
 cancelled, all workers have ended.
@@ -25,7 +25,7 @@ from structlog.contextvars import bound_contextvars
 
 from trivyop.control.clock import Clock
 from trivyop.control.queue import Priority, WorkQueue
-from trivyop.errors import TerminalError, TransientError
+from trivyop.errors import TerminalError, TransientError, renamed_scarcity
 
 log = structlog.get_logger(__name__)
 
@@ -85,7 +85,8 @@ async def work(
             began = time.perf_counter()
             outcome = "canceled"
             try:
-                next_look = await reconcile(key)
+                with renamed_scarcity():
+                    next_look = await reconcile(key)
             except TransientError as error:
                 outcome = "deferred"
                 seconds = queue.add_rate_limited(key, at_least=error.retry_after)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import msgspec
 
+from trivyop.errors import is_scarcity
 from trivyop.scan.localtrivy import build_download_command, download_environment
 from trivyop.settings import Settings
 from trivyop.trivy.failures import FailureClass, ScanError, classify, failure
@@ -53,12 +54,17 @@ class NoDatabaseError(ScanError):
 
 
 def read_database_version(cache_dir: Path) -> DatabaseVersion | None:
-    """Version of the database in a cache directory of Trivy; None if there is none, or no complete one."""
+    """Version of the database in a cache directory of Trivy; None if there is none, or no complete one.
+
+    ``OSError`` if files cannot be opened just now.
+    """
     directory = cache_dir / "db"
     try:
         data = (directory / "metadata.json").read_bytes()
         complete = (directory / "trivy.db").stat().st_size > 0
-    except OSError:
+    except OSError as error:
+        if is_scarcity(error):
+            raise  # else a good database would be deleted
         return None
     return parse_database_version(data) if complete else None
 
@@ -99,8 +105,8 @@ class DatabaseStore:
         self._root.mkdir(parents=True, exist_ok=True)
         self._remove(self._root / _STAGING)
         found = sorted(self._directories(), key=lambda path: -_number(path))
-        for directory in found:
-            version = read_database_version(directory)
+        versions = {directory: read_database_version(directory) for directory in found}  # all, or nothing
+        for directory, version in versions.items():
             if version is not None and self._current is None:
                 self._current, self._version = directory, version
             else:

@@ -11,6 +11,7 @@ Not here: whether a match is due, and the database (``database.py``).
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +30,7 @@ from trivyop.trivy.directories import private_directory
 from trivyop.trivy.failures import FailureClass, ScanError, classify, failure
 from trivyop.trivy.process import run_program
 
+_NOT_DISK = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _BOM = "bom.cdx.json"
 _REPO_DIGEST = "aquasecurity:trivy:RepoDigest"
 
@@ -47,7 +49,8 @@ async def rematch(
             return await _match(sbom, settings, variant or ScanVariant(), str(cache_dir))
     except OSError as problem:
         error = ScanError(f"the operator has no room to match in: {problem}")
-        error.failure = failure(FailureClass.DISK, str(error))
+        why = FailureClass.INTERRUPTED if problem.errno in _NOT_DISK else FailureClass.DISK
+        error.failure = failure(why, str(error))
         raise error from problem
 
 

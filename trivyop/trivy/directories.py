@@ -33,8 +33,8 @@ def private_directory(purpose: str) -> Generator[Path]:
     try:
         yield directory
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
-        os.close(lock)
+        os.close(lock)  # first, because deleting takes files as well, and there may be no more
+        _delete(directory)
 
 
 def sweep() -> int:
@@ -60,6 +60,20 @@ def sweep() -> int:
     return swept
 
 
+def _delete(directory: Path) -> None:
+    """Delete a directory of ours with no more than one open file at a time, unlike ``shutil.rmtree``."""
+    for place, directories, files in os.walk(directory, topdown=False):
+        for name in files:
+            with suppress(OSError):
+                os.unlink(os.path.join(place, name))
+        for name in directories:
+            with suppress(OSError):
+                path = os.path.join(place, name)
+                (os.unlink if os.path.islink(path) else os.rmdir)(path)
+    with suppress(OSError):
+        directory.rmdir()
+
+
 def _make(prefix: str) -> tuple[Path, int]:
     """A new directory and what holds its lock."""
     while True:
@@ -76,7 +90,7 @@ def _locked(directory: Path) -> int | None:
     except FileNotFoundError:
         return None
     except OSError:
-        shutil.rmtree(directory, ignore_errors=True)
+        directory.rmdir()
         raise
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

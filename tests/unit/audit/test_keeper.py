@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Sequence
 
 import pytest
@@ -17,6 +18,7 @@ from trivyop.trivy.process import Brake
 
 POLICY = {"policy.a.rego": "package trivyoperator.a", "policy.a.kinds": "*"}
 NO_ROOM = AuditError(AuditFailure.SCANNER, "no room", everyone=True)
+NO_FILES = OSError(errno.EMFILE, "Too many open files")
 
 
 class Engine:
@@ -44,7 +46,12 @@ class Engine:
 
 @pytest.mark.parametrize(
     ("version", "examination", "words"),
-    [(NO_ROOM, None, "no room"), (None, NO_ROOM, "no room"), (None, KeyError("bug"), "bug")],
+    [
+        (NO_ROOM, None, "no room"),
+        (None, NO_ROOM, "no room"),
+        (None, NO_FILES, "open files"),
+        (None, KeyError("bug"), "bug"),
+    ],
 )
 async def test_trial_that_cannot_be_is_a_problem_until_it_can(
     clock: FakeClock, version: Exception | None, examination: Exception | None, words: str

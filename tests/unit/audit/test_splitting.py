@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -38,7 +39,7 @@ class Engine:
 
     def __init__(self) -> None:
         self.runs: list[list[str]] = []
-        self.failures: list[AuditError] = []  # of the next runs
+        self.failures: list[Exception] = []  # of the next runs
         self.most = 1000  # subjects that there is memory for
         self.before_run: Callable[[], Awaitable[object]] = lambda: asyncio.sleep(0)
         self.hangs: Callable[[str, Policies], bool] = lambda _name, _policies: False
@@ -158,6 +159,19 @@ async def test_no_policy_is_given_up_for_what_happened_once(count: int, names: l
     assert heard.given_up == []
     assert all(heard.ids(subject.name) == {"BUILTIN", *names} for subject in subjects(count))
     assert len(engine.runs) <= 3
+
+
+@pytest.mark.parametrize("count", [1, 100])
+async def test_nobody_is_blamed_when_there_are_no_more_files(count: int) -> None:
+    """One run shows it, for all: more of them, to find who is guilty, would fail as well."""
+    engine = Engine()
+    engine.failures = [OSError(errno.EMFILE, "Too many open files") for _ in range(100)]
+
+    heard = await settle(engine, subjects(count), policy("a"), policy("b"))
+
+    assert heard.given_up == []
+    assert len(engine.runs) == 1
+    assert all(isinstance(one, AuditError) and one.everyone for one in heard.outcomes.values())
 
 
 @pytest.mark.parametrize("count", [1, 100])

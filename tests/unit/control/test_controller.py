@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import random
 from collections.abc import Awaitable, Callable
 
@@ -12,6 +14,7 @@ from structlog.contextvars import get_contextvars
 from structlog.testing import capture_logs
 
 from tests.clock import FakeClock, settle
+from tests.scarcity import no_more_files
 from trivyop.control.controller import Controller, ControllerMetrics, work
 from trivyop.control.queue import Priority, WorkQueue
 from trivyop.errors import ConflictError, ForbiddenError, TransientError
@@ -107,6 +110,43 @@ async def test_crash_is_loud_slow_to_come_back_and_harms_no_other_key(queue: Wor
 
     assert await serve(queue, ValueError("a bug"), None) == ["error reconcile_crashed"]
     assert (queue.failures("a"), queue.delayed, queue.in_hand) == (1, 1, 0)
+
+
+async def test_reconcile_that_finds_no_more_files_comes_back_after_its_back_off(
+    queue: WorkQueue[str], clock: FakeClock
+) -> None:
+    """It is no bug of whoever opens the file, and it passes; and we say which file."""
+
+    async def reconcile(key: str) -> float | None:
+        with no_more_files():
+            os.close(os.open(os.devnull, os.O_RDONLY))
+        return None
+
+    queue.add("a")
+    working = asyncio.create_task(work(queue, reconcile, name="test"))
+    with capture_logs() as logs:
+        await settle()
+    working.cancel()
+    await asyncio.wait([working])
+
+    (told,) = logs
+    assert told["event"] == "reconcile_deferred"
+    assert told["error"] == "the operator lacks something it needs: Too many open files: /dev/null"
+    assert (queue.failures("a"), queue.delayed) == (1, 1)
+
+
+@pytest.mark.parametrize("number", [errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.ENOMEM])
+async def test_whatever_has_run_out_may_be_there_later(queue: WorkQueue[str], number: int) -> None:
+    queue.add("a")
+
+    assert await serve(queue, OSError(number, os.strerror(number))) == ["info reconcile_deferred"]
+    assert (queue.failures("a"), queue.delayed) == (1, 1)
+
+
+async def test_file_that_is_not_there_is_a_bug(queue: WorkQueue[str]) -> None:
+    queue.add("a")
+
+    assert await serve(queue, FileNotFoundError(errno.ENOENT, "No such file")) == ["error reconcile_crashed"]
 
 
 async def test_cancelled_worker_gives_its_key_back(queue: WorkQueue[str]) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.scarcity import no_more_files
 from trivyop.trivy.directories import private_directory, sweep
 
 OTHER_OPERATOR = """
@@ -33,6 +37,45 @@ def test_directory_is_ours_alone_and_gone_afterwards(place: Path) -> None:
     with private_directory("audit") as directory:
         (directory / "file").write_text("x")
         assert directory.stat().st_mode & 0o777 == 0o700
+
+    assert list(place.iterdir()) == []
+
+
+def test_directory_goes_with_all_that_is_in_it(place: Path) -> None:
+    """What links lead to stays."""
+    (place / "precious").mkdir()
+    (place / "precious/file").write_text("x")
+    with private_directory("audit") as directory:
+        (directory / "cache/db").mkdir(parents=True)
+        (directory / "cache/db/trivy.db").write_text("x")
+        (directory / "link").symlink_to(place / "precious")
+        (directory / "broken").symlink_to(place / "nowhere")
+
+    assert [path.name for path in place.iterdir()] == ["precious"]
+    assert (place / "precious/file").exists()
+
+
+def test_directory_that_cannot_be_locked_is_not_left_behind(place: Path) -> None:
+    with no_more_files(), pytest.raises(OSError, match="Too many open files"), private_directory("audit"):
+        pass
+
+    assert list(place.iterdir()) == []
+
+
+def test_directory_goes_with_the_one_file_that_may_still_be_opened(place: Path) -> None:
+    """Its lock is one, and deleting takes no more than that at a time."""
+    with private_directory("audit") as directory:
+        (directory / "cache/db").mkdir(parents=True)
+        (directory / "cache/db/trivy.db").write_text("x")
+        spare: list[int] = []
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, hard))
+        with suppress(OSError):
+            while True:
+                spare.append(os.open(os.devnull, os.O_RDONLY))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    for descriptor in spare:
+        os.close(descriptor)
 
     assert list(place.iterdir()) == []
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Any, Self, TypeVar, cast
 
@@ -194,42 +194,6 @@ class Api:
             if not page.continue_token:
                 return
             params["continue"] = page.continue_token
-
-    async def watch(
-        self,
-        resource: Resource,
-        *,
-        resource_version: str,
-        type: type[T],  # noqa: A002 - the field's word
-        namespace: str = "",
-        label_selector: str = "",
-        field_selector: str = "",
-        metadata_only: bool = False,
-        send_initial_events: bool = False,
-        timeout_seconds: float | None = None,
-        silence_seconds: Callable[[], float] | None = None,
-        on_open: Callable[[], None] | None = None,
-        on_malformed: OnMalformed = warn_malformed,
-    ) -> AsyncGenerator[WatchEvent[T], None]:
-        """Hand out what changes, one by one; else as ``watch_batches``."""
-        events = self.watch_batches(
-            resource,
-            resource_version=resource_version,
-            type=type,
-            namespace=namespace,
-            label_selector=label_selector,
-            field_selector=field_selector,
-            metadata_only=metadata_only,
-            send_initial_events=send_initial_events,
-            timeout_seconds=timeout_seconds,
-            silence_seconds=silence_seconds,
-            on_open=on_open,
-            on_malformed=on_malformed,
-        )
-        async with aclosing(events):
-            async for batch in events:
-                for event in batch:
-                    yield event
 
     async def watch_batches(
         self,

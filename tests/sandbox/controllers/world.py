@@ -55,15 +55,18 @@ async def until(
         async with asyncio.timeout(PATIENCE_SECONDS):
             if holds(list(found.values())):
                 return list(found.values())
-            events = api.watch(resource, resource_version=listing.resource_version, type=dict, **select)
-            async with aclosing(events):
-                async for event in events:
-                    if event.type is EventType.DELETED:
-                        found.pop(event.object["metadata"]["name"], None)
-                    elif event.type is not EventType.BOOKMARK:
-                        found[event.object["metadata"]["name"]] = event.object
-                    if holds(list(found.values())):
-                        return list(found.values())
+            watching = api.watch_batches(
+                resource, resource_version=listing.resource_version, type=dict, **select
+            )
+            async with aclosing(watching) as batches:
+                async for batch in batches:
+                    for event in batch:
+                        if event.type is EventType.DELETED:
+                            found.pop(event.object["metadata"]["name"], None)
+                        elif event.type is not EventType.BOOKMARK:
+                            found[event.object["metadata"]["name"]] = event.object
+                        if holds(list(found.values())):
+                            return list(found.values())
     except TimeoutError:
         pass
     raise AssertionError(f"{resource.name} never came to be as wanted: {list(found.values())}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
@@ -33,7 +34,7 @@ from trivyop.kube.resources import (
     ObjectKey,
     Resource,
 )
-from trivyop.kube.watch import EventType
+from trivyop.kube.watch import EventType, WatchEvent
 from trivyop.sandbox.apiserver.faults import Rule
 from trivyop.sandbox.apiserver.server import ApiServer
 
@@ -230,6 +231,15 @@ async def test_list_whose_moment_is_forgotten_between_pages_starts_over(api: Api
     assert len((await api.list(PODS, type=Object, limit=2)).items) == 6
 
 
+async def _events(
+    batches: AsyncGenerator[list[WatchEvent[Any]], None],
+) -> AsyncGenerator[WatchEvent[Any], None]:
+    async with aclosing(batches):
+        async for batch in batches:
+            for event in batch:
+                yield event
+
+
 async def test_watch_tells_what_happens_after_the_list(api: Api) -> None:
     listing = await api.list(CONFIGMAPS, type=Object, namespace="shop")
     await api.create(CONFIGMAPS, config_map(color="red"))
@@ -237,8 +247,10 @@ async def test_watch_tells_what_happens_after_the_list(api: Api) -> None:
     await api.delete(CONFIGMAPS, WEB)
 
     told: list[tuple[EventType, str]] = []
-    watching = api.watch(CONFIGMAPS, type=Object, namespace="shop", resource_version=listing.resource_version)
-    async with aclosing(watching) as events:
+    watching = api.watch_batches(
+        CONFIGMAPS, type=Object, namespace="shop", resource_version=listing.resource_version
+    )
+    async with aclosing(_events(watching)) as events:
         async for event in events:
             if event.object is not None:
                 told.append((event.type, event.object.metadata.name))
@@ -248,10 +260,10 @@ async def test_watch_tells_what_happens_after_the_list(api: Api) -> None:
 
 
 async def test_watch_ends_when_the_server_says_so(api: Api) -> None:
-    watching = api.watch(CONFIGMAPS, type=Object, resource_version="", timeout_seconds=1)
+    watching = api.watch_batches(CONFIGMAPS, type=Object, resource_version="", timeout_seconds=1)
 
-    async with asyncio.timeout(30), aclosing(watching) as events:
-        types = {event.type async for event in events}
+    async with asyncio.timeout(30), aclosing(watching) as batches:
+        types = {event.type async for batch in batches for event in batch}
     assert types <= {EventType.ADDED, EventType.BOOKMARK}
 
 
@@ -260,8 +272,8 @@ async def test_watch_from_a_forgotten_version_is_expired(api: Api, server: ApiSe
     server.faults.forget_history()
 
     with pytest.raises(ExpiredError):
-        async with aclosing(api.watch(CONFIGMAPS, type=Object, resource_version="1")) as events:
-            [event async for event in events]
+        async with aclosing(api.watch_batches(CONFIGMAPS, type=Object, resource_version="1")) as batches:
+            [batch async for batch in batches]
 
 
 async def test_watch_can_send_the_list_first(api: Api) -> None:
@@ -269,7 +281,7 @@ async def test_watch_can_send_the_list_first(api: Api) -> None:
         await api.create(CONFIGMAPS, config_map(f"c{n}"))
 
     names: list[str] = []
-    watching = api.watch(
+    watching = api.watch_batches(
         CONFIGMAPS,
         type=Object,
         namespace="shop",
@@ -277,7 +289,7 @@ async def test_watch_can_send_the_list_first(api: Api) -> None:
         send_initial_events=True,
         metadata_only=True,
     )
-    async with aclosing(watching) as events:
+    async with aclosing(_events(watching)) as events:
         async for event in events:
             if event.initial_events_end:
                 break

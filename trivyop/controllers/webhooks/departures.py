@@ -124,9 +124,11 @@ class Departures:
     def _keep(self, subject: Subject, whole: Whole) -> None:
         if not self.audience:
             return
+        resource = subject.resource
+        named = msgspec.structs.replace(whole, api_version=resource.api_version, kind=resource.kind)
         if subject in self._bodies:
             self._drop(subject)
-        body = _Body(whole.metadata.uid, zlib.compress(msgspec.json.encode(whole), 1))
+        body = _Body(whole.metadata.uid, zlib.compress(msgspec.json.encode(named), 1))
         self._bodies[subject] = body
         self._bytes += len(body.packed)
         while self._bytes > self._room_bytes:
@@ -145,18 +147,15 @@ class Departures:
             try:
                 if not version:
                     version = await self._now(resource, namespace)
-                watching = self._api.watch(
+                watching = self._api.watch_batches(
                     resource, namespace=namespace, resource_version=version, type=Whole
                 )
-                async with aclosing(watching) as events:
-                    async for event in events:
-                        version, failures = event.resource_version, 0
-                        if event.type is EventType.DELETED and event.object is not None:
-                            whole = event.object
-                            named = msgspec.structs.replace(
-                                whole, api_version=resource.api_version, kind=resource.kind
-                            )
-                            self._keep(Subject(resource, whole.metadata.key), named)
+                async with aclosing(watching) as batches:
+                    async for batch in batches:
+                        for event in batch:
+                            version, failures = event.resource_version, 0
+                            if event.type is EventType.DELETED and event.object is not None:
+                                self._keep(Subject(resource, event.object.metadata.key), event.object)
                 continue
             except ExpiredError:
                 version = ""

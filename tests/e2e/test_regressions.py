@@ -269,8 +269,11 @@ async def until_scan_hangs(cluster: Cluster, clock: LeapingClock) -> str:
     registry = cluster.sandbox.registry
     assert registry is not None
     registry.faults.set("library/single", Fault.HANG)
-    clock.leap(31)  # for so long a digest is waited for
-    await registry.hung.wait()
+    async with asyncio.timeout(60):
+        while not await cluster.list(JOBS, NAMESPACE):
+            clock.leap(31)  # for so long a digest is waited for, from when the operator hears of the workload
+            await asyncio.sleep(0.2)
+        await registry.hung.wait()
     (job,) = await cluster.list(JOBS, NAMESPACE)
     return job["metadata"]["uid"]
 

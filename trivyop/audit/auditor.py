@@ -3,11 +3,12 @@
 Starting Trivy costs as much as a dozen resources, so resources that come in within ``WINDOW_SECONDS`` share a
 run, up to ``MAX_BATCH`` of them. There is at most one run per core, and with a backlog all cores have one.
 Urgent subjects, which a user waits for, never wait for a run of the backlog: if all cores have one, one
-of them stands still meanwhile.
+of them stands still meanwhile. They wait for other urgent ones only while these have all cores.
 
 Promises: every ``audit`` ends with an outcome or an ``AuditError``, and one bad resource or policy costs
 itself only. Documents of waiting subjects are not held where the caller gives a ``Request``.
-Not here: what is due (controllers), how a failed batch is taken apart (``splitting.py``).
+Not here: what is due (controllers), who comes together (``lanes.py``), how a failed batch is taken apart
+(``splitting.py``).
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final
 
 import structlog
 
@@ -25,6 +26,7 @@ from trivyop.audit.bundle import ChecksBundle
 from trivyop.audit.cores import usable_cores
 from trivyop.audit.engine import AuditError, AuditFailure, Crash, Engine, Outcome, Subject
 from trivyop.audit.keeper import ChangedHandler, PolicyKeeper, ProblemsHandler
+from trivyop.audit.lanes import Lanes, Request, Urgency, Waiting, refuse
 from trivyop.audit.metrics import AuditMetrics
 from trivyop.audit.policies import CustomPolicy, Policies, PolicyProblem
 from trivyop.audit.splitting import Settlement
@@ -36,33 +38,11 @@ log = structlog.get_logger(__name__)
 
 WINDOW_SECONDS: Final = 0.2
 MAX_BATCH: Final = 500
-MAX_URGENT_BATCH: Final = 50  # two seconds' worth, so that those who come next do not wait long either
+MAX_URGENT_BATCH: Final = 20  # half a second's worth, so that those who come next do not wait long either
 MAX_BATCH_BYTES: Final = 16 * 1024 * 1024
 _WORTH_A_PROCESS: Final = 50  # a backlog is not cut into smaller pieces than this to occupy all cores
 _FETCHES: Final = 16
 _REMEMBERED: Final = 1000
-
-Fetch: TypeAlias = Callable[[], Awaitable[bytes]]
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A subject whose document is fetched when its turn comes; what ``fetch`` raises, ``audit`` raises."""
-
-    name: str
-    kind: str
-    fetch: Fetch
-
-
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    subject: Subject | Request
-    since: float
-    answer: asyncio.Future[Outcome]
-
-    @property
-    def name(self) -> str:
-        return self.subject.name
 
 
 @dataclass(slots=True, eq=False)
@@ -70,6 +50,7 @@ class _Run:
     """A batch under way."""
 
     urgent: bool
+    gathering: bool = True
     brake: Brake = field(default_factory=Brake)
 
 
@@ -88,9 +69,10 @@ class Auditor:
             if wants_bundle
             else None
         )
-        self._lanes: dict[bool, deque[_Waiting]] = {True: deque(), False: deque()}  # by urgency
+        self._lanes = Lanes(self._is_culprit, self._is_learned)
         self._runs: list[_Run] = []
         self._wake = asyncio.Event()
+        self._eased = asyncio.Event()  # what holds up runs of the backlog may be over
         self._culprits: OrderedDict[str, None] = OrderedDict()
         self._failed: dict[str, AuditFailure] = {}
 
@@ -144,10 +126,15 @@ class Auditor:
             self._metrics.count_failed(self._failed.values())
         self._keeper.recovered(name)
 
-    async def audit(self, subject: Subject | Request, *, urgent: bool) -> Outcome:
-        """Have a subject audited, in its turn. ``AuditError``, or what its fetch raises."""
-        waiting = _Waiting(subject, self._clock.monotonic(), asyncio.get_running_loop().create_future())
-        self._lanes[urgent].append(waiting)
+    async def audit(self, subject: Subject | Request, *, urgent: bool | Urgency) -> Outcome:
+        """Have a subject audited, in its turn. ``AuditError``, or what its fetch raises.
+
+        ``urgent`` as a function is asked until the audit begins, and once it is not, that stays so.
+        """
+        urgency = urgent if callable(urgent) else lambda: urgent
+        answer = asyncio.get_running_loop().create_future()
+        waiting = Waiting(subject, self._clock.monotonic(), urgency, answer)
+        self._lanes.add(waiting)
         self._count_waiting()
         self._wake.set()
         try:
@@ -165,9 +152,7 @@ class Auditor:
                 await self._keeper.wait_ready()
                 await self._serve(group)
         finally:
-            for lane in self._lanes.values():
-                _refuse(lane)
-                lane.clear()
+            self._lanes.refuse()
 
     async def _serve(self, group: asyncio.TaskGroup) -> None:
         while True:
@@ -183,18 +168,19 @@ class Auditor:
     def _start_due(self, group: asyncio.TaskGroup) -> float | None:
         """Start what is due, as far as there are cores; seconds until more may be due, None for a wake-up."""
         pauses: list[float] = []
+        self._lanes.sort_out()
         for urgent in (True, False):
-            lane = self._lanes[urgent]
-            while True:
-                while lane and lane[0].answer.done():
-                    lane.popleft()
-                if not lane or not self._has_core(urgent=urgent):
+            full = MAX_URGENT_BATCH if urgent else MAX_BATCH
+            while self._has_core(urgent=urgent):
+                since = self._lanes.since(urgent=urgent)
+                if since is None:
                     break
-                wait = lane[0].since + WINDOW_SECONDS - self._clock.monotonic()
-                if wait > 0 and len(lane) < (MAX_URGENT_BATCH if urgent else MAX_BATCH):
+                wait = since + WINDOW_SECONDS - self._clock.monotonic()
+                if wait > 0 and self._lanes.length(urgent=urgent) < full:
                     pauses.append(wait)
                     break
-                self._start(group, self._take(lane, self._batch_limit(urgent=urgent)), urgent=urgent)
+                batch = self._lanes.take(self._batch_limit(urgent=urgent), urgent=urgent)
+                self._start(group, batch, urgent=urgent)
         self._release_brakes()
         self._count_waiting()
         return min(pauses, default=None)
@@ -202,35 +188,22 @@ class Auditor:
     def _has_core(self, *, urgent: bool) -> bool:
         if urgent:  # stops runs of the backlog, not other urgent ones
             return sum(run.urgent for run in self._runs) < self._processes
-        return len(self._runs) < self._processes and not self._lanes[True]
+        return len(self._runs) < self._processes and not self._lanes.length(urgent=True)
 
     def _batch_limit(self, *, urgent: bool) -> int:
         if urgent:
             return MAX_URGENT_BATCH
         free = max(1, self._processes - len(self._runs))
-        return min(MAX_BATCH, max(_WORTH_A_PROCESS, math.ceil(len(self._lanes[False]) / free)))
+        return min(MAX_BATCH, max(_WORTH_A_PROCESS, math.ceil(self._lanes.length(urgent=False) / free)))
 
-    def _take(self, lane: deque[_Waiting], limit: int) -> list[_Waiting]:
-        """The next batch: no name twice, and a culprit of an earlier batch by itself."""
-        batch: dict[str, _Waiting] = {}
-        later: list[_Waiting] = []
-        while lane and len(batch) < limit:
-            waiting = lane.popleft()
-            if waiting.answer.done():
-                continue
-            if waiting.name in self._culprits:
-                if not batch:
-                    batch[waiting.name] = waiting
-                    break
-                later.append(waiting)
-            elif waiting.name in batch:
-                later.append(waiting)
-            else:
-                batch[waiting.name] = waiting
-        lane.extendleft(reversed(later))
-        return list(batch.values())
+    def _is_culprit(self, name: str) -> bool:
+        return name in self._culprits
 
-    def _start(self, group: asyncio.TaskGroup, batch: list[_Waiting], *, urgent: bool) -> None:
+    def _is_learned(self, kind: str) -> bool:
+        keeper = self._keeper
+        return self._engine.is_learned(kind, keeper.policies, cluster_version=keeper.cluster_version)
+
+    def _start(self, group: asyncio.TaskGroup, batch: list[Waiting], *, urgent: bool) -> None:
         if not batch:
             return
         run = _Run(urgent)
@@ -246,15 +219,19 @@ class Auditor:
         for run in self._runs:
             if sum(not one.brake.pulled for one in self._runs) < self._processes:
                 run.brake.release()
+                self._eased.set()
 
-    async def _work(self, run: _Run, batch: list[_Waiting]) -> None:
+    async def _work(self, run: _Run, batch: list[Waiting]) -> None:
         try:
             subjects, answers = await self._gather(run, batch)
+            run.gathering = False
+            self._eased.set()
             if subjects:
                 await self._settle(run, subjects, answers)
         finally:
-            _refuse(batch)
+            refuse(batch)
             self._runs.remove(run)
+            self._eased.set()
             self._wake.set()
 
     async def _settle(
@@ -268,6 +245,7 @@ class Auditor:
             policies,
             hearing,
             cluster_version=self._keeper.cluster_version,
+            urgent=run.urgent,
             brake=run.brake,
         )
         await settlement.settle(subjects)
@@ -277,7 +255,7 @@ class Auditor:
         self._metrics.count_failed(self._failed.values())
 
     async def _gather(
-        self, run: _Run, batch: list[_Waiting]
+        self, run: _Run, batch: list[Waiting]
     ) -> tuple[list[Subject], dict[str, asyncio.Future[Outcome]]]:
         """Documents of a batch; what would be too much goes back to the front of its lane."""
         subjects: list[Subject] = []
@@ -285,15 +263,26 @@ class Auditor:
         room = MAX_BATCH_BYTES
         left = deque(batch)
         while left and room > 0:
+            await self._let_pass(run)
             some = [left.popleft() for _ in range(min(_FETCHES, len(left)))]
-            for waiting, subject in zip(some, await asyncio.gather(*map(_fetched, some)), strict=True):
+            for waiting, subject in zip(
+                some, await asyncio.gather(*(one.fetched() for one in some)), strict=True
+            ):
                 if subject is not None:
                     subjects.append(subject)
                     answers[waiting.name] = waiting.answer
                     room -= len(subject.document)
         batch[:] = [waiting for waiting in batch if waiting.name in answers]
-        self._lanes[run.urgent].extendleft(reversed(left))
+        self._lanes.put_back(left, urgent=run.urgent)
         return subjects, answers
+
+    async def _let_pass(self, run: _Run) -> None:
+        """Wait while urgent runs need the core, or the way to the server, that this one would have."""
+        while not run.urgent and (
+            run.brake.pulled or any(one.urgent and one.gathering for one in self._runs)
+        ):
+            self._eased.clear()
+            await self._eased.wait()
 
     def note(self, name: str, outcome: Outcome | AuditError, *, spoils: bool) -> None:
         """Remember how an audit ended; ``spoils``: a batch with this subject has to be taken apart."""
@@ -316,7 +305,7 @@ class Auditor:
         self._keeper.give_up(policy, tried, message)
 
     def _count_waiting(self) -> None:
-        self._metrics.waiting.set(sum(map(len, self._lanes.values())))
+        self._metrics.waiting.set(len(self._lanes))
 
 
 class _Hearing:
@@ -356,26 +345,3 @@ def _spoils(outcome: Outcome | AuditError) -> bool:
     if not isinstance(outcome, AuditError) or outcome.everyone:
         return False
     return outcome.reason is not AuditFailure.UNPARSABLE
-
-
-async def _fetched(waiting: _Waiting) -> Subject | None:
-    """The subject, if anybody still waits for it; what goes wrong is for who waits."""
-    subject = waiting.subject
-    if waiting.answer.done():
-        return None
-    if isinstance(subject, Subject):
-        return subject
-    try:
-        return Subject(subject.name, subject.kind, await subject.fetch())
-    except Exception as error:  # noqa: BLE001  whatever it is, it is the caller's
-        if not waiting.answer.done():
-            waiting.answer.set_exception(error)
-        return None
-
-
-def _refuse(waiting: Iterable[_Waiting]) -> None:
-    for one in waiting:
-        if not one.answer.done():
-            one.answer.set_exception(
-                AuditError(AuditFailure.SCANNER, "the operator is ending", everyone=True)
-            )

@@ -165,7 +165,9 @@ class ChecksBundle:
         """Audit samples with it."""
         policies = Policies(bundle=str(bundle.directory), bundle_digest=bundle.digest)
         try:
-            batch = await self._engine.audit(SAMPLES, policies, cluster_version="", brake=Brake())
+            batch = await self._engine.audit(
+                SAMPLES, policies, cluster_version="", urgent=False, brake=Brake()
+            )
         except AuditError as error:
             raise BundleError(f"Trivy cannot use it: {error.message}") from error
         if all(isinstance(outcome, AuditError) for outcome in batch.outcomes.values()):

@@ -72,12 +72,23 @@ class Engine(Protocol):
     """Evaluates checks."""
 
     async def audit(
-        self, subjects: Sequence[Subject], policies: Policies, *, cluster_version: str, brake: Brake
+        self,
+        subjects: Sequence[Subject],
+        policies: Policies,
+        *,
+        cluster_version: str,
+        urgent: bool,
+        brake: Brake,
     ) -> Batch:
         """Audit subjects together. ``AuditError`` when the batch failed as a whole.
 
-        ``cluster_version`` is like "1.36.0", "" if unknown. The caller may hold the work up with ``brake``.
+        ``cluster_version`` is like "1.36.0", "" if unknown. What is ``urgent`` has as much claim to CPUs as
+        the operator itself, else less. The caller may hold the work up with ``brake``.
         """
+        ...
+
+    def is_learned(self, kind: str, policies: Policies, *, cluster_version: str) -> bool:
+        """Whether subjects of this kind need no run of their own, beside that of other kinds in a batch."""
         ...
 
     async def version(self) -> str:

@@ -69,6 +69,10 @@ class Scopes:
         self.known: dict[Family, frozenset[str]] = {}
         self.asked: set[Family] = set()  # about to be known
 
+    def has(self, kind: str) -> bool:
+        """Whether anything of this kind is known."""
+        return any(family.kind == kind for family in tuple(self.known))
+
 
 class ResultReader:
     """Reads results; one of these serves many batches, also in threads."""

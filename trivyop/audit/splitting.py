@@ -6,8 +6,9 @@ are the first suspects when a batch fails as a whole: they are left out, and if 
 Not for want of memory: what is too much together may fit in halves, and that is no one's fault.
 
 Promises: the outcome of a subject lacks results only of checks that are named as crashed. No policy is given
-up for what happened once. The number of runs is bounded: a check that crashes on ``MAX_CULPRITS`` resources
-of a batch is given up for the rest of them, and so is the rest if as many run out of memory by themselves.
+up for what happened once, and no subject is blamed for being slow once. The number of runs is bounded: a
+check that crashes on ``MAX_CULPRITS`` resources of a batch is given up for the rest of them, and so is the
+rest if as many run out of memory by themselves.
 Not here: which subjects come together, and what is remembered of culprits (``auditor.py``).
 """
 
@@ -52,12 +53,14 @@ class Settlement:
         verdicts: Verdicts,
         *,
         cluster_version: str,
+        urgent: bool,
         brake: Brake,
     ) -> None:
         self._engine = engine
         self._policies = policies
         self._verdicts = verdicts
         self._cluster_version = cluster_version
+        self._urgent = urgent
         self._brake = brake
         self._culprits: Counter[str] = Counter()
         self._runs_left = 0
@@ -72,7 +75,7 @@ class Settlement:
             self._accept(subjects, result)
             return
         self.whole = False
-        if isinstance(result, AuditError) and not result.everyone:
+        if isinstance(result, AuditError) and not result.everyone and len(subjects) > 1:
             result = await self._without_guilty(subjects, result)
         await self._resolve(subjects, result)
 
@@ -99,6 +102,8 @@ class Settlement:
         else:
             if isinstance(failed, AuditError):
                 failed = await self._without_guilty(subjects, failed)
+            if isinstance(failed, AuditError) and failed.reason is AuditFailure.TIMEOUT:
+                failed = await self._run(subjects)  # it may have been the machine's fault
             self._blame(subjects[0], failed)
             self._accept(subjects, failed)
 
@@ -189,7 +194,11 @@ class Settlement:
         try:
             with renamed_scarcity():
                 return await self._engine.audit(
-                    subjects, policies, cluster_version=self._cluster_version, brake=self._brake
+                    subjects,
+                    policies,
+                    cluster_version=self._cluster_version,
+                    urgent=self._urgent,
+                    brake=self._brake,
                 )
         except AuditError as error:
             return error

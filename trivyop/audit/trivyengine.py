@@ -1,7 +1,7 @@
 """The engine that is Trivy: ``trivy config`` over a directory with one file per resource.
 
 Which checks Trivy evaluates depends on what is among the resources, so the first time that a family comes up
-(an API version and kind), one of it is audited by itself, and remembered which checks are for it.
+(an API version and kind), those of it are audited by themselves, and remembered which checks are for it.
 
 Promises: nothing is left on disk or running, also when cancelled. At the deadline Trivy is killed.
 Not here: how many run at once (``auditor.py``), splitting of batches that fail (``splitting.py``).
@@ -53,7 +53,13 @@ class TrivyEngine:
         self._scopes: dict[tuple[Policies, str], Scopes] = {}
 
     async def audit(
-        self, subjects: Sequence[Subject], policies: Policies, *, cluster_version: str, brake: Brake
+        self,
+        subjects: Sequence[Subject],
+        policies: Policies,
+        *,
+        cluster_version: str,
+        urgent: bool,
+        brake: Brake,
     ) -> Batch:
         """Audit subjects together; see ``Engine``."""
         scopes = self._scopes_of(policies, cluster_version)
@@ -63,7 +69,7 @@ class TrivyEngine:
         async def run(some: Sequence[Subject]) -> None:
             nonlocal crashes
             batch, _ = await self.run(
-                some, policies, cluster_version=cluster_version, brake=brake, scopes=scopes
+                some, policies, cluster_version=cluster_version, urgent=urgent, brake=brake, scopes=scopes
             )
             outcomes.update(batch.outcomes)
             crashes += batch.crashes
@@ -74,18 +80,23 @@ class TrivyEngine:
                 continue  # another batch found out, or is about to
             scopes.asked.add(family)
             try:
-                await run([groups[family].pop()])
+                await run(groups.pop(family))
             finally:
                 scopes.asked.discard(family)
         together: list[Subject] = []
         for family, some in groups.items():
             if family in scopes.known:
                 together += some
-            elif some:
+            else:
                 await run(some)  # never wait for another batch: it may be standing still for this one
         if together:
             await run(together)
         return Batch(outcomes, crashes)
+
+    def is_learned(self, kind: str, policies: Policies, *, cluster_version: str) -> bool:
+        """Whether a kind has shared a batch, or had one; see ``Engine``."""
+        scopes = self._scopes.get((policies, cluster_version))
+        return scopes is not None and scopes.has(kind)
 
     async def examine(self, policies: Policies) -> tuple[Policies, tuple[PolicyProblem, ...]]:
         """Try policies; see ``Engine``."""
@@ -114,6 +125,7 @@ class TrivyEngine:
         policies: Policies,
         *,
         cluster_version: str = "",
+        urgent: bool = False,
         brake: Brake | None = None,
         debug: bool = False,
         scopes: Scopes | None = None,
@@ -121,17 +133,16 @@ class TrivyEngine:
         """Audit subjects together; the answer has Trivy's log as well, all of it for ``debug``."""
         async with _private_directory() as directory:
             files, unreadable = await asyncio.to_thread(_write, directory, subjects, policies)
+            argv = command.build_audit_command(
+                self._program,
+                policies,
+                cache_dir=policies.bundle or str(directory / "cache"),
+                cluster_version=cluster_version,
+                debug=debug,
+            )
             try:
                 done = await run_program(
-                    command.build_background_command(
-                        command.build_audit_command(
-                            self._program,
-                            policies,
-                            cache_dir=policies.bundle or str(directory / "cache"),
-                            cluster_version=cluster_version,
-                            debug=debug,
-                        )
-                    ),
+                    argv if urgent else command.build_background_command(argv),
                     environment=self._environment(directory),
                     directory=str(directory),
                     timeout_seconds=self._deadline(len(subjects)),

@@ -10,8 +10,9 @@ from prometheus_client import CollectorRegistry
 
 from tests.clock import FakeClock, settle
 from tests.unit.audit.running import audit_all, audit_settings, auditing
-from trivyop.audit.auditor import MAX_BATCH, MAX_BATCH_BYTES, MAX_URGENT_BATCH, WINDOW_SECONDS, Request
+from trivyop.audit.auditor import MAX_BATCH, MAX_BATCH_BYTES, MAX_URGENT_BATCH, WINDOW_SECONDS
 from trivyop.audit.engine import AuditError, Batch, Subject
+from trivyop.audit.lanes import Request
 from trivyop.audit.policies import Policies, PolicyProblem
 from trivyop.report.checks import Check
 from trivyop.report.findings import Severity
@@ -29,13 +30,22 @@ class Engine:
         self.at_once = False
 
     async def audit(
-        self, subjects: Sequence[Subject], policies: Policies, *, cluster_version: str, brake: Brake
+        self,
+        subjects: Sequence[Subject],
+        policies: Policies,
+        *,
+        cluster_version: str,
+        urgent: bool,
+        brake: Brake,
     ) -> Batch:
         end = asyncio.Event()
         self.runs.append(([subject.name for subject in subjects], brake, end))
         if not self.at_once:
             await end.wait()
         return Batch({subject.name: PASSED for subject in subjects})
+
+    def is_learned(self, kind: str, policies: Policies, *, cluster_version: str) -> bool:
+        return True
 
     async def version(self) -> str:
         return "1.0.0"

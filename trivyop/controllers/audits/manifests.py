@@ -13,7 +13,9 @@ from typing import Any
 import msgspec
 import orjson
 
+from trivyop.controllers.audits.kinds import AuditRef
 from trivyop.controllers.view import WORKLOAD_STRUCTS
+from trivyop.errors import NotFoundError
 from trivyop.kube.client import Api
 from trivyop.kube.objects import Object
 from trivyop.kube.resources import ObjectKey, Resource
@@ -36,6 +38,24 @@ class Manifest:
     state: str
     labels: dict[str, str]
     document: bytes  # JSON
+
+
+class Reading:
+    """A resource that is read when its turn comes."""
+
+    def __init__(self, api: Api, resource: Resource, ref: AuditRef) -> None:
+        self.resource = resource
+        self.manifest: Manifest | None = None
+        """What was read."""
+        self._api = api
+        self._ref = ref
+
+    async def fetch(self) -> bytes:
+        """Read it; ``NotFoundError`` if it is gone."""
+        self.manifest = await read_manifest(self._api, self.resource, self._ref.key)
+        if self.manifest is None:
+            raise NotFoundError(f"{self._ref} is gone")
+        return self.manifest.document
 
 
 async def read_manifest(api: Api, resource: Resource, key: ObjectKey) -> Manifest | None:

@@ -22,14 +22,15 @@ from itertools import islice
 
 import structlog
 
-from trivyop.audit.auditor import Auditor, Request
+from trivyop.audit.auditor import Auditor
 from trivyop.audit.engine import AuditError, Outcome
+from trivyop.audit.lanes import Request
 from trivyop.control.clock import Clock
 from trivyop.control.queue import Priority, WorkQueue
 from trivyop.controllers.audits.audited import Audited, AuditedObjects
 from trivyop.controllers.audits.failures import REFUSED, AuditFailures, Basis
 from trivyop.controllers.audits.kinds import AuditRef
-from trivyop.controllers.audits.manifests import Manifest, read_manifest
+from trivyop.controllers.audits.manifests import Manifest, Reading
 from trivyop.controllers.audits.turns import Turns
 from trivyop.controllers.reports import Refusal, Reports
 from trivyop.controllers.view import BY_OWNER, View
@@ -54,7 +55,7 @@ from trivyop.workload.resolve import Reason, Skipped
 log = structlog.get_logger(__name__)
 
 BACKLOG = 1000  # audits in hand that nobody waits for: two batches, and what the next ones need
-WORKERS = BACKLOG + 64
+WORKERS = BACKLOG + 200  # twenty of ten kinds at once
 _AT_ONCE = 8  # writes of reports that nobody waits for
 _TOLD_AGAIN = 100
 _DELETED_PATIENCE_SECONDS = 1.0  # time for a resource's own deletion to arrive after that of its report
@@ -92,7 +93,8 @@ class Audits:
         self._queue = queue
         self._events = events
         self._clock = clock
-        self._turns = Turns[AuditRef](BACKLOG, queue.add)
+        self._turns = Turns[AuditRef](BACKLOG, queue.add, clock)
+        self._patience: dict[AuditRef, asyncio.Timeout] = {}  # of audits in the backlog
         self._gate = asyncio.Semaphore(_AT_ONCE)
 
     # events
@@ -131,6 +133,8 @@ class Audits:
 
     def _changed(self, ref: AuditRef, new: bool) -> None:
         self._turns.add(ref, (ref.kind, new))
+        if self._turns.is_urgent(ref) and (patience := self._patience.pop(ref, None)) is not None:
+            patience.reschedule(0)  # at once
 
     def _report_changed(self, resource: Resource, old: StoredReport | None, new: StoredReport | None) -> None:
         if old is None or new is not None or self._reports.deleted_by_us(old.uid):
@@ -143,6 +147,7 @@ class Audits:
 
     async def reconcile(self, ref: AuditRef) -> float | None:
         """Bring the reports of one resource up to date; returns seconds until the next look."""
+        self._turns.taken(ref)
         found = self._audited.get(ref)
         if not isinstance(found, Audited):
             await self._not_audited(ref, found)
@@ -159,11 +164,10 @@ class Audits:
                 self._failures.forget(ref)
             self._turns.served(ref)
             return wait
-        urgent = self._turns.is_urgent(ref)
-        if not urgent and not self._turns.take(ref):
+        if not self._turns.is_urgent(ref) and not self._turns.take(ref):
             return None  # it comes back when others are done
         try:
-            return await self._audit(ref, resource, due, urgent=urgent)
+            return await self._audit(ref, resource, due)
         finally:
             self._turns.served(ref)
 
@@ -174,31 +178,44 @@ class Audits:
             wanted.append(INFRAASSESSMENTREPORTS)
         return [kind for kind in wanted if not self._reports.is_closed(kind, ref.key.namespace)]
 
-    async def _audit(
-        self, ref: AuditRef, resource: Resource, due: Iterable[Resource], *, urgent: bool
-    ) -> float | None:
-        fetched: list[Manifest] = []
-
-        async def fetch() -> bytes:
-            manifest = await read_manifest(self._api, resource, ref.key)
-            if manifest is None:
-                raise NotFoundError(f"{ref} is gone")
-            fetched.append(manifest)
-            return manifest.document
-
+    async def _audit(self, ref: AuditRef, resource: Resource, due: Iterable[Resource]) -> float | None:
         policies = self._auditor.policies_hash(resource.kind)
+        reading = Reading(self._api, resource, ref)
         try:
-            checks = await self._auditor.audit(Request(str(ref), resource.kind, fetch), urgent=urgent)
+            checks = await self._audit_in_backlog(ref, reading)
+            if checks is None:
+                reading = Reading(self._api, resource, ref)
+                request = Request(str(ref), resource.kind, reading.fetch)
+                checks = await self._auditor.audit(request, urgent=lambda: self._turns.is_urgent(ref))
         except AuditError as error:
-            if not fetched:
+            if reading.manifest is None:
                 raise  # its turn never came: the operator ends
-            return self._failed(ref, resource, Basis(fetched[0].uid, fetched[0].state, policies), error)
+            basis = Basis(reading.manifest.uid, reading.manifest.state, policies)
+            return self._failed(ref, resource, basis, error)
         except NotFoundError:
             return None
-        manifest = fetched[0]
+        manifest = reading.manifest
+        if manifest is None:
+            raise AssertionError(f"{ref} was audited unread")
         basis = Basis(manifest.uid, manifest.state, policies)
-        async with nullcontext() if urgent else self._gate:
+        async with nullcontext() if self._turns.is_urgent(ref) else self._gate:
             return await self._write(ref, resource, due, manifest, basis, checks)
+
+    async def _audit_in_backlog(self, ref: AuditRef, reading: Reading) -> Outcome | None:
+        """The outcome, or None as soon as somebody waits for it: then it is to have another turn."""
+        if self._turns.is_urgent(ref):
+            return None
+        request = Request(str(ref), reading.resource.kind, reading.fetch)
+        patience = self._patience[ref] = asyncio.timeout(None)
+        try:
+            async with patience:
+                return await self._auditor.audit(request, urgent=False)
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            return None
+        finally:
+            self._patience.pop(ref, None)
 
     async def _write(
         self,

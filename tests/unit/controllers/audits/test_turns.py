@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.clock import FakeClock
 from trivyop.control.queue import Priority
-from trivyop.controllers.audits.turns import Turns
+from trivyop.controllers.audits.turns import BURST, BURST_SECONDS, URGENT_PER_FLOW, Turns
 
 
 class Queue:
@@ -27,25 +28,90 @@ def queue() -> Queue:
 
 def test_first_of_a_flow_are_urgent_and_the_rest_is_backlog(queue: Queue) -> None:
     """Ten thousand Roles arrive at once; a Service that somebody changes meanwhile does not wait for them."""
-    turns = Turns[str](2, queue.add)
+    turns = Turns[str](2, queue.add, FakeClock())
 
-    for n in range(100):
+    for n in range(BURST - 1):
         turns.add(f"role-{n}", "Role")
     turns.add("service", "Service")
 
     urgent = [key for key, priority in queue.added if priority is Priority.USER]
     assert urgent[0] == "role-0"
     assert urgent[-1] == "service"
-    assert len(urgent) < 50
+    assert len(urgent) == URGENT_PER_FLOW + 1
     assert turns.is_urgent("service")
-    assert not turns.is_urgent("role-99")
+    assert not turns.is_urgent("role-90")
+
+
+def test_burst_is_backlog_as_a_whole(queue: Queue) -> None:
+    """Nobody creates so many by hand; its first ones must not take the place of what somebody did."""
+    turns = Turns[str](2, queue.add, FakeClock())
+    turns.add("role-0", "Role")
+    turns.add("service", "Service")
+    assert turns.is_urgent("role-0")
+
+    for n in range(BURST):
+        turns.add(f"role-{n}", "Role")
+
+    assert not any(turns.is_urgent(f"role-{n}") for n in range(BURST))
+    assert turns.is_urgent("service")
+
+
+def test_flow_is_no_burst_if_it_takes_its_time(queue: Queue) -> None:
+    clock = FakeClock()
+    turns = Turns[str](2, queue.add, clock)
+    for n in range(BURST * 3):
+        turns.add(f"role-{n}", "Role")
+        clock.advance(BURST_SECONDS / (BURST - 1) + 0.001)
+
+    assert turns.is_urgent("role-0")
+
+
+def test_flow_is_urgent_again_when_its_burst_is_over(queue: Queue) -> None:
+    """Ten thousand still wait, and somebody makes one more."""
+    clock = FakeClock()
+    turns = Turns[str](2, queue.add, clock)
+    for n in range(BURST * 3):
+        turns.add(f"role-{n}", "Role")
+    clock.advance(BURST_SECONDS + 0.1)
+
+    turns.add("mine", "Role")
+
+    assert turns.is_urgent("mine")
+
+
+def test_what_was_urgent_has_a_slot_when_it_is_not_any_more(queue: Queue) -> None:
+    """It may be in hand: then it is one of the backlog's that are."""
+    turns = Turns[str](1, queue.add, FakeClock())
+    for n in range(BURST):
+        turns.add(f"role-{n}", "Role")
+
+    assert turns.take("role-0")
+    assert not turns.take("role-50")
+    for n in range(URGENT_PER_FLOW):
+        turns.served(f"role-{n}")
+    assert queue.added[-1] == ("role-50", Priority.BACKLOG)
+    assert turns.take("role-50")
+
+
+def test_key_that_is_told_of_while_in_hand_stays_urgent(queue: Queue) -> None:
+    """Somebody changes a thing twice, and waits for the second change as for the first."""
+    turns = Turns[str](1, queue.add, FakeClock())
+    turns.add("service", "Service")
+    turns.taken("service")
+    turns.add("service", "Service")
+    turns.served("service")
+    assert turns.is_urgent("service")
+
+    turns.taken("service")
+    turns.served("service")
+    assert not turns.is_urgent("service")
 
 
 def test_flow_is_urgent_again_once_it_was_served(queue: Queue) -> None:
-    turns = Turns[str](2, queue.add)
-    for n in range(100):
+    turns = Turns[str](2, queue.add, FakeClock())
+    for n in range(URGENT_PER_FLOW * 2):
         turns.add(f"role-{n}", "Role")
-    for n in range(100):
+    for n in range(URGENT_PER_FLOW * 2):
         turns.served(f"role-{n}")
 
     turns.add("role-5", "Role")
@@ -54,7 +120,7 @@ def test_flow_is_urgent_again_once_it_was_served(queue: Queue) -> None:
 
 
 def test_urgent_key_that_is_told_of_again_takes_no_further_room(queue: Queue) -> None:
-    turns = Turns[str](2, queue.add)
+    turns = Turns[str](2, queue.add, FakeClock())
     for _ in range(100):
         turns.add("role", "Role")
 
@@ -64,7 +130,7 @@ def test_urgent_key_that_is_told_of_again_takes_no_further_room(queue: Queue) ->
 
 
 def test_slot_that_is_given_back_brings_the_next_one(queue: Queue) -> None:
-    turns = Turns[str](1, queue.add)
+    turns = Turns[str](1, queue.add, FakeClock())
     assert turns.take("a")
     assert turns.take("a")
     assert not turns.take("b")
@@ -78,7 +144,7 @@ def test_slot_that_is_given_back_brings_the_next_one(queue: Queue) -> None:
 
 
 def test_key_that_is_served_does_not_wait_any_more(queue: Queue) -> None:
-    turns = Turns[str](1, queue.add)
+    turns = Turns[str](1, queue.add, FakeClock())
     turns.take("a")
     turns.take("b")
 
@@ -93,7 +159,7 @@ def test_whoever_waits_for_a_slot_comes_back_when_all_others_are_done(
     steps: list[tuple[str, bool]], slots: int
 ) -> None:
     queue = Queue()
-    turns = Turns[str](slots, queue.add)
+    turns = Turns[str](slots, queue.add, FakeClock())
     refused: set[str] = set()
     holders: set[str] = set()
     for key, take in steps:

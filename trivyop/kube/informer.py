@@ -284,7 +284,9 @@ class _Mirror(Generic[V]):
         meta = getattr(item, "metadata", None)
         if isinstance(meta, ObjectMeta):
             self._intern(meta)
-        key = key_of(item)
+            key = ObjectKey(meta.namespace, meta.name)
+        else:
+            key = key_of(item)
         try:
             value = cast("V | None", item) if self._transform is None else self._transform(item)
         except Exception as error:  # noqa: BLE001 - what one object does to a transform costs that object
@@ -324,8 +326,9 @@ class _Mirror(Generic[V]):
         self.problem, self.missing = None, False
         if not self.synced.is_set():
             log.info("informer_synced", resource=self._resource, objects=len(self._store))
-        for key, old, new in changes:
-            self._tell_all(key, old, new)
+        if self._handlers:
+            for key, old, new in changes:
+                self._tell_all(key, old, new)
         self.last_list = self.lists_begun
         for handler in (*self.list_handlers, *recovered):
             try:

@@ -103,9 +103,12 @@ def version_of(value: object) -> str:
     return _metadata_of(cast("Mapping[str, Any]", value)).get("resourceVersion", "")
 
 
+_set_field = msgspec.structs.force_setattr  # frozen is for readers; nobody has seen these values yet
+
+
 def intern_namespace(meta: ObjectMeta) -> None:
     """Let the namespace share memory with that of all other objects in it."""
-    msgspec.structs.force_setattr(meta, "namespace", sys.intern(meta.namespace))
+    _set_field(meta, "namespace", sys.intern(meta.namespace))
 
 
 def intern_meta(meta: ObjectMeta) -> None:
@@ -114,10 +117,9 @@ def intern_meta(meta: ObjectMeta) -> None:
     Pods of one ReplicaSet repeat its labels, its name and its uid; thousands of objects repeat a namespace.
     Annotations stay as they are: long, and seldom alike.
     """
-    set_field = msgspec.structs.force_setattr  # frozen is for readers; nobody has seen this value yet
     intern_namespace(meta)
     if meta.labels:
-        set_field(meta, "labels", {sys.intern(k): sys.intern(v) for k, v in meta.labels.items()})
+        _set_field(meta, "labels", {sys.intern(k): sys.intern(v) for k, v in meta.labels.items()})
     for owner in meta.owner_references:
         for field in ("api_version", "kind", "name", "uid"):
-            set_field(owner, field, sys.intern(getattr(owner, field)))
+            _set_field(owner, field, sys.intern(getattr(owner, field)))

@@ -47,6 +47,7 @@ _WATCH_SLACK_SECONDS = 30.0  # how much later than asked a server may end a watc
 _BOOKMARK_SILENCE_SECONDS = 150.0  # two bookmarks missed, which come each minute, and some slack
 _FIRST_EVENT_SECONDS = 30.0  # silence in a streamed list after which the server is taken not to know it
 _BREATH = 500  # objects after which others get their turn; some milliseconds
+_DELETED, _BOOKMARK = EventType.DELETED, EventType.BOOKMARK  # members of an enum are slow to look up
 _SHORT_WATCH_SECONDS = 1.0  # a watch that ends sooner, and brought nothing, counts as a failure
 
 
@@ -232,9 +233,9 @@ class Reflector:
 
     def _follow(self, event: WatchEvent[Any]) -> None:
         change = event.type
-        if change is EventType.DELETED:
+        if change is _DELETED:
             self._sink.let_go(key_of(event.object))
-        elif change is not EventType.BOOKMARK:
+        elif change is not _BOOKMARK:
             self._sink.take(event.object)
         elif event.initial_events_end:
             if self._listing:

@@ -101,7 +101,8 @@ class Store(Generic[V]):
     def replace(self, values: Mapping[ObjectKey, V]) -> list[tuple[ObjectKey, V | None, V | None]]:
         """Hold exactly ``values`` from now on; returns each difference as key, old and new."""
         if not self._values:
-            return [(key, self.set(key, new), new) for key, new in values.items()]
+            self._fill(values)
+            return [(key, None, new) for key, new in values.items()]
         changes: list[tuple[ObjectKey, V | None, V | None]] = [
             (key, old, None) for key, old in self._values.items() if key not in values
         ]
@@ -112,6 +113,14 @@ class Store(Generic[V]):
             else:
                 self.set(key, new)
         return changes
+
+    def _fill(self, values: Mapping[ObjectKey, V]) -> None:
+        self._values.update(values)
+        for name, index_of in self._index_of.items():
+            index = self._indexes[name]
+            for key, new in values.items():
+                for value in index_of(new):
+                    _add(index, value, key)
 
     def _reindex(self, key: ObjectKey, old: V | None, new: V | None) -> None:
         for name, index_of in self._index_of.items():

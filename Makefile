@@ -20,7 +20,7 @@ run: $(STAMP)  ## the operator against the cluster of your kubeconfig
 	$(BIN)/trivyop run $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -133,48 +134,54 @@ def families(documents: Iterable[Json]) -> dict[tuple[str, str], list[int]]:
     return found
 
 
-@pytest.fixture(scope="module")
-def ours() -> list[Counter[Result]]:
-    """Our results for all manifests: the same when batches are as mixed as can be."""
+@dataclass(frozen=True)
+class Ours:
+    """Our results: for all manifests, and for what was recorded and its node."""
 
-    async def found() -> list[Counter[Result]]:
-        subjects = [subject_of(document) for document in manifests()]
+    manifests: list[Counter[Result]]
+    recorded: list[Counter[Result]]
+
+
+@pytest.fixture(scope="module")
+def ours() -> Ours:
+    """The same when batches are as mixed as can be."""
+
+    async def found() -> Ours:
+        of_manifests = [subject_of(document) for document in manifests()]
+        node = Subject("Node//n1", "NodeInfo", (GOLDEN / "node-info.json").read_bytes())
+        recorded = [*map(subject_of, recorded_objects()), node]
         async with auditing() as auditor:
-            first = list(map(results, await audit_all(auditor, subjects)))
-            assert first == list(map(results, await audit_all(auditor, subjects[::-1])))[::-1]
-        return first
+            first = list(map(results, await audit_all(auditor, of_manifests)))
+            assert first == list(map(results, await audit_all(auditor, of_manifests[::-1])))[::-1]
+            return Ours(first, list(map(results, await audit_all(auditor, recorded))))
 
     return asyncio.run(found())
 
 
-async def test_findings_are_those_of_one_run_over_all_files(
-    ours: list[Counter[Result]], tmp_path: Path
-) -> None:
+async def test_findings_are_those_of_one_run_over_all_files(ours: Ours, tmp_path: Path) -> None:
     """Message by message; one run has more passes of checks for other kinds, and two misplaced checks."""
     documents = manifests()
     direct = await direct_run(tmp_path / "all", documents)
 
     assert len(documents) >= 300
-    for document, expected, found in zip(documents, direct, ours, strict=True):
+    for document, expected, found in zip(documents, direct, ours.manifests, strict=True):
         named = f"{document['kind']} {document['metadata']['name']}"
         assert not found - expected, named
         beyond = {one for one in (expected - found) if not one.success}
         assert {one.id for one in beyond} <= {
             check for check, kind in OUT_OF_PLACE.items() if kind != document["kind"]
         }, named
-    assert len({one.id for found in ours for one in found if not one.success}) >= 50
+    assert len({one.id for found in ours.manifests for one in found if not one.success}) >= 50
 
 
-async def test_checks_are_those_of_a_run_over_a_family_alone(
-    ours: list[Counter[Result]], tmp_path: Path
-) -> None:
+async def test_checks_are_those_of_a_run_over_a_family_alone(ours: Ours, tmp_path: Path) -> None:
     """Passed checks included, nothing more and nothing less."""
     documents = manifests()
     for number, numbers in enumerate(families(documents).values()):
         some = numbers[::7]
         direct = await direct_run(tmp_path / str(number), [documents[one] for one in some])
 
-        assert [ours[one] for one in some] == direct, documents[some[0]]["kind"]
+        assert [ours.manifests[one] for one in some] == direct, documents[some[0]]["kind"]
 
 
 def recorded_objects() -> list[Json]:
@@ -200,7 +207,7 @@ def recorded_objects() -> list[Json]:
     found: list[Json] = []
     for file in files:
         found += orjson.loads((GOLDEN / f"objects/{file}.json").read_bytes())
-    return found
+    return [one for one in found if one["metadata"].get("namespace") != NOT_RECORDED]
 
 
 def recorded_reports() -> dict[tuple[str, str, str], Counter[tuple[str, str]]]:
@@ -224,27 +231,23 @@ def recorded_reports() -> dict[tuple[str, str, str], Counter[tuple[str, str]]]:
     return found
 
 
-async def test_findings_are_those_of_the_go_operator() -> None:
+def test_findings_are_those_of_the_go_operator(ours: Ours) -> None:
     """Check by check, message by message, for all that was recorded, the node included."""
     golden = recorded_reports()
-    documents = [one for one in recorded_objects() if one["metadata"].get("namespace") != NOT_RECORDED]
-    node = Subject("Node//n1", "NodeInfo", (GOLDEN / "node-info.json").read_bytes())
-    async with auditing() as auditor:
-        outcomes = await audit_all(auditor, [*map(subject_of, documents), node])
-
-    keys = [(one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"]) for one in documents]
+    keys = [
+        (one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"])
+        for one in recorded_objects()
+    ]
     compared = 0
-    for key, outcome in zip([*keys, ("Node", "", "n1")], outcomes, strict=True):
+    for key, found in zip([*keys, ("Node", "", "n1")], ours.recorded, strict=True):
         expected = golden.get(key)
         if expected is None:
             continue  # an owner has the report: a pod's ReplicaSet, a Job's CronJob
-        failed = Counter(
-            {(one.id, one.message): count for one, count in results(outcome).items() if not one.success}
-        )
+        failed = Counter({(one.id, one.message): count for one, count in found.items() if not one.success})
         is_core = key[0] == "Node" or key[1] == "kube-system"  # others have no infra assessment
-        ours = Counter({one: count for one, count in failed.items() if is_core or not is_infra(one[0])})
-        missing = {(key[0], key[2], check) for check, _ in expected - ours}
+        told = Counter({one: count for one, count in failed.items() if is_core or not is_infra(one[0])})
+        missing = {(key[0], key[2], check) for check, _ in expected - told}
         assert missing <= NOT_FOUND_NOW, key
-        assert not ours - expected, key
+        assert not told - expected, key
         compared += expected.total()
     assert compared >= 260

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 
 import pytest
 
@@ -184,7 +186,12 @@ async def test_policy_that_crashes_on_one_resource_is_named_and_all_others_have_
 
 
 async def test_endless_loop_is_named_and_the_others_run() -> None:
-    settings = audit_settings(OPERATOR_AUDIT_TIMEOUT="20s")
+    """Endless is what takes many times as long as a run takes here and now."""
+    async with auditing(TEAM) as auditor:
+        began = time.monotonic()
+        assert await custom_ids(auditor, pod("timed")) == [["TEAM-1"]]
+        seconds = math.ceil(5 * (time.monotonic() - began))
+    settings = audit_settings(OPERATOR_AUDIT_TIMEOUT=f"{seconds}s")
     async with auditing(TEAM | LOOP, settings=settings) as auditor:
         (problem,) = auditor.problems
         assert problem.policy == "loop"

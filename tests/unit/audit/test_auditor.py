@@ -28,6 +28,7 @@ class Engine:
     def __init__(self) -> None:
         self.runs: list[tuple[list[str], Brake, asyncio.Event]] = []
         self.at_once = False
+        self.unlearned: set[str] = set()
 
     async def audit(
         self,
@@ -45,7 +46,7 @@ class Engine:
         return Batch({subject.name: PASSED for subject in subjects})
 
     def is_learned(self, kind: str, policies: Policies, *, cluster_version: str) -> bool:
-        return True
+        return kind not in self.unlearned
 
     async def version(self) -> str:
         return "1.0.0"
@@ -140,6 +141,72 @@ async def test_urgent_subjects_come_before_a_backlog_that_waits(clock: FakeClock
         assert [len(names) for names, _, _ in engine.runs] == [MAX_BATCH, MAX_URGENT_BATCH, MAX_URGENT_BATCH]
         assert not engine.runs[0][1].pulled
         backlog.cancel()
+
+
+async def test_urgent_subject_that_turns_out_to_be_backlog_is_not_hurried(clock: FakeClock) -> None:
+    """A burst is known as one only after it has begun; the change that came with it has the core."""
+    engine = Engine()
+    hurried = True
+    async with auditing(engine=engine, clock=clock, settings=cores(1)) as auditor:
+        burst = [
+            asyncio.create_task(auditor.audit(one, urgent=lambda: hurried)) for one in subjects(5, "burst")
+        ]
+        await settle(200)
+        mine = asyncio.create_task(auditor.audit(Subject("mine", "Service", b"{}"), urgent=True))
+        await clock.elapse(WINDOW_SECONDS / 2)
+        hurried = False
+        await pass_time(clock)
+
+        assert [names for names, _, _ in engine.runs] == [["mine"]]
+        engine.runs[0][2].set()
+        assert await mine == PASSED
+        await pass_time(clock)
+        assert [len(names) for names, _, _ in engine.runs] == [1, 5]
+        engine.runs[1][2].set()
+        assert await asyncio.gather(*burst) == [PASSED] * 5
+
+
+async def test_kind_that_needs_a_run_of_its_own_holds_up_no_urgent_one(clock: FakeClock) -> None:
+    engine = Engine()
+    engine.unlearned = {"Role", "Ingress"}
+    some = [Subject(f"{kind}/{n}", kind, b"{}") for n in range(2) for kind in ("Role", "Service", "Ingress")]
+    async with auditing(engine=engine, clock=clock, settings=cores(3)) as auditor:
+        waiting = asyncio.create_task(audit_all(auditor, some, urgent=True))
+        await pass_time(clock)
+
+        assert sorted(names for names, _, _ in engine.runs) == [
+            [f"{kind}/{n}" for n in range(2)] for kind in ("Ingress", "Role", "Service")
+        ]
+        waiting.cancel()
+
+
+async def test_backlog_reads_nothing_while_an_urgent_batch_is_read(clock: FakeClock) -> None:
+    """The way to the server is free for it."""
+    engine = Engine()
+    read: list[str] = []
+    answer = asyncio.Event()
+
+    def request(name: str) -> Request:
+        async def fetch() -> bytes:
+            read.append(name)
+            await answer.wait()
+            return b"{}"
+
+        return Request(name, "Role", fetch)
+
+    async with auditing(engine=engine, clock=clock, settings=cores(2)) as auditor:
+        mine = asyncio.create_task(auditor.audit(request("mine"), urgent=True))
+        backlog = [asyncio.create_task(auditor.audit(request(str(n)), urgent=False)) for n in range(60)]
+        await pass_time(clock)
+        assert read == ["mine"]
+
+        answer.set()
+        await pass_time(clock)
+        assert len(read) == 61
+        for _, _, end in engine.runs:
+            end.set()
+        assert await mine == PASSED
+        assert await asyncio.gather(*backlog) == [PASSED] * 60
 
 
 async def test_one_name_is_never_twice_in_a_batch(clock: FakeClock) -> None:

@@ -18,6 +18,7 @@ from tests.e2e.test_deploy import (
     settings_of,
     write_overlay,
 )
+from trivyop.audit.nodes.info import unpack
 from trivyop.audit.nodes.job import build_collector_job
 from trivyop.audit.nodes.nodescan import NODESCANS
 from trivyop.kube.objects import ObjectMeta
@@ -30,6 +31,7 @@ from trivyop.sandbox.kubelet.pods import labelled
 from trivyop.workload.nodes import ClusterNode
 
 COLLECTORS = "trivy-system-nodes"
+COLLECTOR = f"system:serviceaccount:{COLLECTORS}:trivyop-node-collector"
 
 
 async def test_component_reads_nodes_in_a_namespace_of_its_own_within_its_permissions(tmp_path: Path) -> None:
@@ -43,11 +45,18 @@ async def test_component_reads_nodes_in_a_namespace_of_its_own_within_its_permis
         await cluster.until(lambda found: len(found) == 1, CLUSTERINFRAASSESSMENTREPORTS, seconds=120)
         await cluster.until(lambda found: len(found) == 1, CLUSTERVULNERABILITYREPORTS)
         await cluster.until(lambda jobs: not jobs, JOBS, COLLECTORS)
+        (scan,) = await cluster.list(NODESCANS)
         requests = requests_of_operator(cluster)
+        assert cluster.sandbox.server is not None
+        asked = [one for one in cluster.sandbox.server.requests if one.user == COLLECTOR]
 
     made = [one.path for one in requests if one.method == "POST" and one.path.endswith("/jobs")]
     assert made == [f"/apis/batch/v1/namespaces/{COLLECTORS}/jobs"]
     assert [request for request in requests if request.status in (401, 403)] == []
+    assert {(one.path, one.status) for one in asked} == {("/api/v1/nodes/sandbox-node/proxy/configz", 200)}
+    read = unpack(scan["status"]["nodeInfo"])
+    assert read is not None
+    assert read.info["kubeletAuthorizationModeArgumentSet"].values == ("Webhook",)
 
 
 async def test_base_reads_no_node_and_says_so(tmp_path: Path) -> None:

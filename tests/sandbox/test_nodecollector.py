@@ -10,7 +10,15 @@ import pytest
 
 from trivyop.audit.nodes.commands import collector_arguments
 from trivyop.audit.nodes.info import read_info
-from trivyop.sandbox.nodecollector import collect, main, run_line, values_of, with_paths
+from trivyop.sandbox.nodecollector import (
+    collect,
+    configured,
+    main,
+    read_configz,
+    run_line,
+    values_of,
+    with_paths,
+)
 
 
 def arguments(platform: str = "k8s") -> list[str]:
@@ -46,7 +54,9 @@ def test_files_of_this_machine_are_looked_at(tmp_path: Path) -> None:
     command = {"key": "mode", "nodeType": "worker", "audit": "stat -c %a $kubelet.kubeconfig"}
     node = {"kubelet": {"kubeconfig": [str(tmp_path / "none"), str(here)], "defaultkubeconfig": "/none"}}
 
-    assert collect([command], node)["info"] == {"mode": {"values": [640]}}
+    assert collect([command], node, {})["info"] == {"mode": {"values": [640]}}
+    told = {"mode": {"values": [600]}, "other": {"values": ["true"]}}
+    assert collect([command], node, told)["info"] == told
 
 
 def test_first_that_exists_or_runs_counts_else_the_default(tmp_path: Path) -> None:
@@ -59,6 +69,34 @@ def test_first_that_exists_or_runs_counts_else_the_default(tmp_path: Path) -> No
     assert with_paths("$kubelet.bins", node, "1 0 x y --flag") == "x y"
     assert with_paths("$kubelet.bins", node, "1 0 y") == "y"
     assert with_paths("$HOME $1 $(x) $none.confs", node, "") == "$HOME $1 $(x) "
+
+
+def test_configuration_answers_what_it_has_as_the_real_one_says_it() -> None:
+    mapping = {
+        "anonymous": "kubeletconfig.authentication.anonymous.enabled",
+        "port": "kubeletconfig.readOnlyPort",
+        "suites": "kubeletconfig.tlsCipherSuites",
+        "absent": "kubeletconfig.authorization.mode",
+        "deep": "kubeletconfig.readOnlyPort.more",
+    }
+    told = {
+        "authentication": {"anonymous": {"enabled": False}},
+        "readOnlyPort": 0,
+        "tlsCipherSuites": ["a", "b"],
+    }
+
+    assert configured({"kubeletconfig": told}, mapping) == {
+        "anonymous": {"values": ["false"]},
+        "port": {"values": [0]},
+        "suites": {"values": ["a", "b"]},
+    }
+    assert configured(None, mapping) == {}
+
+
+def test_kubelet_that_can_not_be_asked_says_nothing(tmp_path: Path) -> None:
+    environ = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "1"}
+    assert read_configz("n1", {}) is None
+    assert read_configz("n1", {**environ, "TRIVYOP_SERVICEACCOUNT_DIR": str(tmp_path)}) is None
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@
 
 It takes the real one's arguments: shell lines, paths to put into them, and where a kubelet's configuration
 has the same, each as YAML in bzip2 in base64. Each line runs in a shell of its own, with a deadline; what
-fails counts as no answer.
+fails counts as no answer. The node's kubelet is asked for its configuration through the API server, as the
+service account of the pod; what it says counts for more. Without it, the lines' answers are all there is.
 
 Promises: one NodeInfo on the standard output and exit code 0, or a message on the error output and another.
-Not here: asking a kubelet for its configuration (``/configz``); the sandbox's kubelet has none.
 """
 
 from __future__ import annotations
@@ -16,15 +16,22 @@ import bz2
 import json
 import os
 import re
+import ssl
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
-from typing import Any
+from http.client import HTTPException, HTTPSConnection
+from pathlib import Path
+from typing import Any, cast
 
 import yaml
 
+from trivyop.kube.config import SERVICE_ACCOUNT_DIR, SERVICE_ACCOUNT_VARIABLE
+
 LINE_SECONDS = 5.0
+ASK_SECONDS = 10.0
 MASTER, WORKER = "master", "worker"
 _MASTER_FILE = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 _PLACE = re.compile(r"\$([a-z]+)\.([a-z]+)")
@@ -77,8 +84,39 @@ def values_of(output: str) -> list[str | int]:
     return [int(word) if word.isascii() and word.isdigit() else word for word in words.split(",") if words]
 
 
-def collect(commands: Sequence[Mapping[str, Any]], node: Mapping[str, Any]) -> dict[str, Any]:
-    """The NodeInfo of this machine."""
+def read_configz(node: str, environ: Mapping[str, str]) -> Any:
+    """What the node's kubelet says it runs with; None if it cannot be asked, for whatever reason."""
+    account = Path(environ.get(SERVICE_ACCOUNT_VARIABLE) or SERVICE_ACCOUNT_DIR)
+    try:
+        tls = ssl.create_default_context(cafile=str(account / "ca.crt"))
+        host, port = environ["KUBERNETES_SERVICE_HOST"], int(environ["KUBERNETES_SERVICE_PORT"])
+        with closing(HTTPSConnection(host, port, timeout=ASK_SECONDS, context=tls)) as connection:
+            token = (account / "token").read_text().strip()
+            headers = {"Authorization": f"Bearer {token}"}
+            connection.request("GET", f"/api/v1/nodes/{node}/proxy/configz", headers=headers)
+            answer = connection.getresponse()
+            return json.loads(answer.read()) if answer.status == 200 else None
+    except (OSError, HTTPException, KeyError, ValueError):
+        return None
+
+
+def configured(configz: Any, mapping: Mapping[str, str]) -> dict[str, Any]:
+    """The answers that a kubelet's configuration has; those that it says nothing of are left out."""
+    found: dict[str, Any] = {}
+    for key, path in mapping.items():
+        value = configz
+        for name in path.split("."):
+            value = cast("dict[str, Any]", value).get(name) if isinstance(value, dict) else None
+        if value is not None:
+            words = cast("list[Any]", value) if isinstance(value, list) else [value]
+            found[key] = {"values": [str(one).lower() if isinstance(one, bool) else one for one in words]}
+    return found
+
+
+def collect(
+    commands: Sequence[Mapping[str, Any]], node: Mapping[str, Any], answers: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The NodeInfo of this machine; ``answers`` count for more than what commands find."""
     node_type = MASTER if os.path.exists(_MASTER_FILE) else WORKER
     processes = run_line("ps -ef")
     info = {
@@ -92,7 +130,7 @@ def collect(commands: Sequence[Mapping[str, Any]], node: Mapping[str, Any]) -> d
         "kind": "NodeInfo",
         "metadata": {"creationTimestamp": now},
         "type": node_type,
-        "info": dict(sorted(info.items())),
+        "info": dict(sorted({**info, **answers}.items())),
     }
 
 
@@ -108,11 +146,12 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         node: Mapping[str, Any] = unpacked(arguments.node_config)["node"]
         commands: Sequence[Mapping[str, Any]] = unpacked(arguments.node_commands)["commands"]
-        unpacked(arguments.kubelet_config_mapping)
+        mapping: Mapping[str, str] = dict(unpacked(arguments.kubelet_config_mapping))
     except (ValueError, KeyError, TypeError) as error:
         print(f"node-collector: arguments that cannot be read: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(collect(commands, node), indent=2))
+    answers = configured(read_configz(arguments.node, os.environ), mapping)
+    print(json.dumps(collect(commands, node, answers), indent=2))
     return 0
 
 

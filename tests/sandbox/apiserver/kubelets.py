@@ -1,4 +1,4 @@
-"""A kubelet that only has logs: it listens where its Node says, and asks for a client certificate."""
+"""A kubelet that has logs and the like: it listens where its Node says, and asks for a client certificate."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def log_kubelet(server: ApiServer, admin: Client, node: str = "node-a") ->
     """Run one, with its Node in the cluster."""
     kubelet = LogKubelet()
     app = web.Application()
-    app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", kubelet.handle)
+    app.router.add_get("/{path:.*}", kubelet.handle)
     runner = web.AppRunner(app)
     await runner.setup()
     tls = server.pki.server_context(node, ["127.0.0.1"], client_certificates=ssl.CERT_REQUIRED)

@@ -43,11 +43,12 @@ _SUBRESOURCES = {
     "eviction": _Subresource(("create",), "policy", "v1", "Eviction"),
     "finalize": _Subresource(("update",)),
     "log": _Subresource(("get",)),
+    "proxy": _Subresource(("get",), kind="NodeProxyOptions"),
     "scale": _Subresource(_CHANGE, "autoscaling", "v1", "Scale"),
     "status": _Subresource(),
     "token": _Subresource(("create",), "authentication.k8s.io", "v1", "TokenRequest"),
 }
-_LISTED = _SUBRESOURCES.keys() - {"ephemeralcontainers"}  # as the server did that was recorded
+_LISTED = _SUBRESOURCES.keys() - {"ephemeralcontainers", "proxy"}  # as the server did that was recorded
 
 
 def serves(kind: Kind, subresource: str, verb: str) -> bool:

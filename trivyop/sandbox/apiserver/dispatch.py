@@ -11,6 +11,7 @@ from trivyop.sandbox.apiserver.authz import Access, Authorizer
 from trivyop.sandbox.apiserver.crds import Definitions
 from trivyop.sandbox.apiserver.impersonation import impersonated
 from trivyop.sandbox.apiserver.kinds import Kinds, Served
+from trivyop.sandbox.apiserver.kubelets import Kubelets
 from trivyop.sandbox.apiserver.namespaces import Namespaces
 from trivyop.sandbox.apiserver.objects import scale
 from trivyop.sandbox.apiserver.pages import Pages
@@ -46,7 +47,8 @@ class Dispatch:
         self._definitions = Definitions(self.kinds)
         self._writes = Writes(Admission(self.kinds, self._namespaces, self._definitions))
         self._pages = Pages(self.kinds, faults)
-        self._pods = Pods(self.kinds, pki)
+        self._kubelets = Kubelets(pki)
+        self._pods = Pods(self.kinds, self._kubelets)
         self._reviews = Reviews(self.authenticator, self.authorizer)
 
     def start(self) -> None:
@@ -64,7 +66,7 @@ class Dispatch:
 
     async def close(self) -> None:
         """Hang up on the kubelets."""
-        await self._pods.close()
+        await self._kubelets.close()
 
     def who(self, headers: CIMultiDictProxy[str], certificate: Mapping[str, Any] | None) -> User:
         """Return who sends a request; raises the 401 of a bad credential."""
@@ -90,7 +92,7 @@ class Dispatch:
             raise self._no_such_resource(info)
         if served.kind.namespaced != bool(info.namespace) and info.resource != "namespaces":
             self._check_scope(info, served)
-        if info.rest:
+        if info.rest and info.subresource != "proxy":
             raise status.no_such_path()
         if info.subresource:
             return await self._subresource(request, served)
@@ -143,6 +145,8 @@ class Dispatch:
         match info.subresource:
             case "log":
                 return await self._pods.log(request, served)
+            case "proxy":
+                return await self._kubelets.proxy(request, served)
             case "binding":
                 return self._pods.bind(request, served)
             case "eviction":

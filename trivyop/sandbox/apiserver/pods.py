@@ -1,53 +1,39 @@
-"""Pods' subresources: logs from the kubelet, binding to a node, eviction.
+"""Pods' subresources: logs from the kubelet of the Pod's node, binding to a node, eviction.
 
-Promises: logs are read from the kubelet of the Pod's node as the real server does: over HTTPS, with a client
-certificate of the cluster's CA, at the port the Node names.
-Not here: exec, attach, port forwarding.
+Not here: how a kubelet is asked (``kubelets``); exec, attach, port forwarding.
 """
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-
-import aiohttp
-from yarl import URL
 
 from trivyop.sandbox.apiserver import deletes, status
 from trivyop.sandbox.apiserver.objects.plain import fields_at
-from trivyop.sandbox.apiserver.request import Reply, Streamed
+from trivyop.sandbox.apiserver.request import Reply
 from trivyop.sandbox.apiserver.selectors import matches, selector_of
 from trivyop.sandbox.apiserver.stamps import now
 
 if TYPE_CHECKING:
     from trivyop.sandbox.apiserver.kinds import Kinds, Served
-    from trivyop.sandbox.apiserver.request import Request
+    from trivyop.sandbox.apiserver.kubelets import Kubelets
+    from trivyop.sandbox.apiserver.request import Request, Streamed
     from trivyop.sandbox.apiserver.storage import Stored
-    from trivyop.sandbox.pki import Pki
 
 Obj = dict[str, Any]
 
 _NUMBERS = {"limitBytes": 1, "sinceSeconds": 1, "tailLines": 0}  # the least allowed
 _PASSED_ON = (*_NUMBERS, "follow", "previous", "sinceTime", "timestamps", "stream")
-_ADDRESSES = ("InternalIP", "Hostname", "ExternalIP")
 _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 _SUCCESS: Obj = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 
 class Pods:
-    """The handlers; ``close`` hangs up on the kubelets."""
+    """The handlers."""
 
-    def __init__(self, kinds: Kinds, pki: Pki) -> None:
+    def __init__(self, kinds: Kinds, kubelets: Kubelets) -> None:
         self._kinds = kinds
-        self._pki = pki
-        self._session: aiohttp.ClientSession | None = None
-
-    async def close(self) -> None:
-        """End the connections to kubelets."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        self._kubelets = kubelets
 
     def _pod(self, request: Request, served: Served) -> tuple[Stored, Obj]:
         stored = served.named(request.info.namespace, request.info.name)
@@ -67,27 +53,7 @@ class Pods:
             raise status.not_found("", "pods", node_name)
         path = f"/containerLogs/{request.info.namespace}/{name}/{container}"
         passed_on = {key: query[key] for key in _PASSED_ON if key in query}
-        return await self._fetch(_kubelet_url(node.obj()).with_path(path).with_query(passed_on))
-
-    async def _fetch(self, url: URL) -> Reply | Streamed:
-        if self._session is None:
-            tls = self._pki.client_context("kube-apiserver-kubelet-client", ["system:masters"])
-            # as a real API server that was not told otherwise: kubelets may sign their own certificates
-            tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=tls, limit=0), timeout=aiohttp.ClientTimeout(connect=10)
-            )
-        try:
-            response = await self._session.get(url)
-        except aiohttp.ClientError as error:
-            raise status.Refused(500, "InternalError", f"Internal error occurred: {error}") from None
-        if response.status == 200:
-            return LogStream(response)
-        async with response:
-            text = (await response.text()).strip()
-        if response.status == 400:
-            raise status.bad_request(text)
-        raise status.Refused(response.status, "NotFound" if response.status == 404 else "", text)
+        return await self._kubelets.log(node.obj(), path, passed_on)
 
     def bind(self, request: Request, served: Served) -> Reply:
         """POST of a Binding: the scheduler's decision."""
@@ -140,24 +106,6 @@ class Pods:
                 budgets.put(budget)
 
 
-class LogStream:
-    """A log on its way from the kubelet to the client."""
-
-    media_type = "text/plain"
-
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield the log as it comes."""
-        async for chunk in self._response.content.iter_any():
-            yield chunk
-
-    def close(self) -> None:
-        """Hang up on the kubelet."""
-        self._response.close()
-
-
 def _check_log_options(name: str, query: Mapping[str, str]) -> None:
     errors: list[status.FieldError] = []
     for option, least in _NUMBERS.items():
@@ -196,14 +144,6 @@ def _container(pod: Obj, wanted: str) -> str:
             f"a container name must be specified for pod {name}, choose one of: {choice}"
         )
     return names[0]
-
-
-def _kubelet_url(node: Obj) -> URL:
-    state = node.get("status", {})
-    addresses = {a["type"]: a["address"] for a in state.get("addresses") or ()}
-    address = next((addresses[kind] for kind in _ADDRESSES if kind in addresses), node["metadata"]["name"])
-    port = state.get("daemonEndpoints", {}).get("kubeletEndpoint", {}).get("Port") or 10250
-    return URL.build(scheme="https", host=address, port=port)
 
 
 def _over_budget(name: str, state: Obj) -> status.Refused:

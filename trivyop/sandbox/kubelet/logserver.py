@@ -1,4 +1,6 @@
-"""Log server: the part of a kubelet's HTTPS interface that the API server needs for ``kubectl logs``.
+"""Log server: the part of a kubelet's HTTPS interface that the API server needs.
+
+That is what ``kubectl logs`` shows, and how the node is configured.
 
 Promises: only a client with a certificate of the cluster's authority, and of an allowed name, gets an
 answer; all others fail in the TLS handshake or get 403.
@@ -15,6 +17,7 @@ from aiohttp import web
 
 from trivyop.control.clock import Clock
 from trivyop.sandbox.controllers.changes import parse_time
+from trivyop.sandbox.kubelet.configuration import CONFIGURATION
 from trivyop.sandbox.kubelet.logs import ContainerLog, LogQuery
 from trivyop.sandbox.pki import Pki
 
@@ -35,7 +38,7 @@ FindLog = Callable[[str, str, str, bool], ContainerLog | None]
 
 
 class LogServer:
-    """Serves ``/containerLogs/{namespace}/{pod}/{container}`` and ``/healthz``."""
+    """Serves ``/containerLogs/{namespace}/{pod}/{container}``, ``/configz`` and ``/healthz``."""
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class LogServer:
         )
         app = web.Application()
         app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/configz", self._configz)
         app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", self._logs)
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
 
@@ -73,6 +77,10 @@ class LogServer:
     async def _healthz(self, request: web.Request) -> web.StreamResponse:
         self._authenticate(request)
         return web.Response(text="ok")
+
+    async def _configz(self, request: web.Request) -> web.StreamResponse:
+        self._authenticate(request)
+        return web.json_response({"kubeletconfig": CONFIGURATION})
 
     async def _logs(self, request: web.Request) -> web.StreamResponse:
         self._authenticate(request)

@@ -54,7 +54,7 @@ Endpoints endpoints ep n
 Event events ev n
 LimitRange limitranges limits n
 Namespace namespaces ns c +status,finalize
-Node nodes no c +status
+Node nodes no c +status,proxy
 PersistentVolumeClaim persistentvolumeclaims pvc n +status
 PersistentVolume persistentvolumes pv c +status
 Pod pods po n +status,log,binding,eviction,ephemeralcontainers @all

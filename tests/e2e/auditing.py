@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.e2e.harness import NAMESPACE, Cluster, running_operator
+from tests.patience import patience
 from trivyop.app import Operator
 from trivyop.control.clock import Clock
 from trivyop.controllers.audits.policies import POLICIES_CONFIG
@@ -138,7 +139,7 @@ def audits_done(operator: Operator) -> float:
 async def until_idle(operator: Operator) -> float:
     """Wait until no audit has ended for a while; returns how many have."""
     before, still = -1.0, 0
-    async with asyncio.timeout(120):
+    async with patience(120):
         while still < 15:
             now = audits_done(operator)
             depth = operator.registry.get_sample_value("trivyop_audits_waiting") or 0.0

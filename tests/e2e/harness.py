@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.patience import patience
 from trivyop.app import Operator
 from trivyop.cli.demo import prepare_cluster
 from trivyop.control.clock import Clock
@@ -106,7 +107,7 @@ class Cluster:
         """Wait until the objects of a kind fulfil `condition`; returns them."""
         found: list[dict[str, Any]] = []
         try:
-            async with asyncio.timeout(seconds):
+            async with patience(seconds):
                 while True:
                     with suppress(TransientError):  # a test may take the server away
                         found = await self.list(resource, namespace)
@@ -120,7 +121,8 @@ class Cluster:
                 listed = await self.list(IMAGESCANS, NAMESPACE)
                 scans = [(scan["spec"]["image"], scan.get("status", {})) for scan in listed]
             raise AssertionError(
-                f"after {seconds} s: {resource.plural} not {what or 'as wanted'}: {names}; scans: {scans}"
+                f"{resource.plural} not {what or 'as wanted'} for much longer than {seconds} s: {names}; "
+                f"scans: {scans}"
             ) from None
 
     async def until_reported(self, *containers: str, seconds: float = 60) -> None:

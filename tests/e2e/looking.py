@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 
 from tests.e2e.harness import NAMESPACE, Cluster
+from tests.patience import patience
 from trivyop.app import Operator
 from trivyop.kube.resources import EVENTS, IMAGESCANS
 from trivyop.sandbox.registry.filesystems import Package, alpine
@@ -91,7 +92,7 @@ def looks(operator: Operator) -> float:
 
 
 async def until_looked(operator: Operator, before: float) -> None:
-    async with asyncio.timeout(20):
+    async with patience(20):
         while looks(operator) == before:  # noqa: ASYNC110 - as the harness waits
             await asyncio.sleep(0.02)
 
@@ -102,7 +103,7 @@ async def until_readiness(
     """Wait until the answer of `/readyz` fulfils `condition`; returns its status and body."""
     answer = (0, "no probes yet")
     try:
-        async with asyncio.timeout(seconds), aiohttp.ClientSession() as session:
+        async with patience(seconds), aiohttp.ClientSession() as session:
             while not condition(answer):
                 await asyncio.sleep(0.1)
                 if "probes" in operator.urls:

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from tests.patience import patience
 from trivyop.sandbox.programs import kubectl
 
 TRIVYOP = Path(sys.executable).parent / "trivyop"
@@ -30,7 +31,7 @@ class Done:
 
 async def run(*command: str | Path, seconds: float = 90, cwd: Path | None = None, **environ: str) -> Done:
     """Run a program to its end; it fails the test if that takes too long."""
-    async with started(*command, cwd=cwd, **environ) as process, asyncio.timeout(seconds):
+    async with started(*command, cwd=cwd, **environ) as process, patience(seconds):
         out, err = await process.communicate()
     return Done(process.returncode or 0, out.decode(), err.decode())
 

@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from tests.e2e.programs import Done, started
+from tests.patience import patience
 from trivyop.app import Operator
 
 PROMETHEUS = shutil.which("prometheus")
@@ -44,7 +45,7 @@ async def promtool(*arguments: str | Path, text: str = "") -> Done:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(60):
+    async with patience(60):
         out, err = await process.communicate(text.encode())
     return Done(process.returncode or 0, out.decode(), err.decode())
 

@@ -24,6 +24,7 @@ from tests.e2e.harness import NAMESPACE, TRIVY, Cluster, running_cluster, runnin
 from tests.e2e.looking import until_event, until_readiness
 from tests.e2e.programs import TRIVYOP, run
 from tests.e2e.test_permissions import USER, complaints, grant
+from tests.patience import patience
 from trivyop.audit.keeper import TRIAL
 from trivyop.controllers.audits.policies import POLICIES_CONFIG
 from trivyop.kube.client import PatchKind
@@ -114,7 +115,7 @@ async def test_broken_policy_shows_in_the_status_until_it_is_gone(tmp_path: Path
         async with auditing(cluster) as operator:
             await until_report(cluster, CONFIGAUDITREPORTS, "service-web")
             before = ""
-            async with asyncio.timeout(60):
+            async with patience(60):
                 while "policy bad" not in before:
                     before = await status(cluster, tmp_path)
             await cluster.api.delete(CONFIGMAPS, ObjectKey(NAMESPACE, POLICIES_CONFIG))

@@ -20,6 +20,7 @@ from tests.e2e.auditing import (
 )
 from tests.e2e.harness import NAMESPACE, running_cluster
 from tests.e2e.looking import until_readiness
+from tests.patience import patience
 from trivyop.controllers.audits.policies import POLICIES_CONFIG
 from trivyop.kube.resources import (
     CONFIGAUDITREPORTS,
@@ -212,7 +213,7 @@ async def test_policy_concerns_only_the_kinds_that_it_names(tmp_path: Path) -> N
 
 async def until_told(list_objects: Any, *policies: str) -> dict[str, str]:
     """The messages of the Events on the ConfigMap, by policy, once all of these have one."""
-    async with asyncio.timeout(60):
+    async with patience(60):
         while True:
             events: list[Json] = await list_objects(EVENTS, NAMESPACE)
             told = {

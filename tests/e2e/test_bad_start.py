@@ -18,6 +18,7 @@ from tests.e2e.harness import (
     running_cluster,
     running_operator,
 )
+from tests.patience import patience
 from trivyop.cli.manifests import crds
 from trivyop.kube.resources import (
     CLUSTERSBOMREPORTS,
@@ -147,7 +148,7 @@ async def one_pod(cluster: Cluster) -> None:
 
 async def probe(urls: dict[str, str], path: str, *, until: str) -> tuple[int, str]:
     """Ask a probe until its answer has the words."""
-    async with asyncio.timeout(30), aiohttp.ClientSession() as session:
+    async with patience(30), aiohttp.ClientSession() as session:
         while True:
             answer = await _ask(session, urls, path)
             if answer is not None and until in answer[1].replace("not ready", ""):

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+import pytest
+import pytest_asyncio
 
 from tests.e2e.harness import pod
 from tests.e2e.programs import TRIVYOP, Kubectl, left_of, processes_of, run, started
+from tests.patience import patience
 from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig
 from trivyop.kube.resources import PODS
@@ -57,20 +60,29 @@ async def running_demo(directory: Path) -> AsyncGenerator[Demo]:
     async with started(TRIVYOP, "demo", cwd=directory, TMPDIR=str(directory)) as process:
         assert process.stdout is not None
         said: list[str] = []
-        async with asyncio.timeout(90):
+        async with patience(90):
             while not any("Look around" in line for line in said):
                 line = await process.stdout.readline()
                 assert line, "the demo has ended: " + "".join(said)
                 said.append(line.decode())
             while "/metrics" not in said[-1]:
                 said.append((await process.stdout.readline()).decode())
-        assert len(processes_of(directory)) == 1
+        async with patience(20):
+            while len(processes_of(directory)) != 1:  # noqa: ASYNC110 - an audit of what changed meanwhile
+                await asyncio.sleep(0.1)
         yield Demo(Kubectl(kubectl_home, directory / ".demo" / "kubeconfig"), said)
         process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(15):
+        async with patience(15):
             out, err = await process.communicate()
     assert (process.returncode, out, err) == (0, b"\nEnding.\n", b"")
     assert left_of(directory) == []
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Demo]:
+    """One demo to look at; it takes a core half a minute."""
+    async with running_demo(tmp_path_factory.mktemp("demo")) as demo:
+        yield demo
 
 
 def rows(table: str) -> list[dict[str, str]]:
@@ -132,17 +144,17 @@ async def test_demo_ends_with_1_and_says_so_when_time_runs_out(tmp_path: Path) -
     assert left_of(tmp_path) == []
 
 
-async def test_demo_that_stays_up_can_be_looked_at_with_kubectl(tmp_path: Path) -> None:
-    async with running_demo(tmp_path) as demo:
-        tables = {name: await demo.kubectl("get", name, "-A", "-o", "wide") for name in REPORTS}
-        audits = {name: await demo.kubectl("get", name, "-A", "-o", "wide") for name in AUDIT_REPORTS}
-        scans = await demo.kubectl("get", "imagescans", "-A", "-o", "wide")
-        short = [(await demo.kubectl("get", name, "-A", "-o", "name")).out for name in SHORT_NAMES]
-        described = await demo.kubectl("describe", "vuln", "-n", "shop", "statefulset-orders-orders")
-        status = await demo.trivyop("status")
-        url = demo.said[-1].split()[-1]
-        async with aiohttp.ClientSession() as session, session.get(url) as answer:
-            metrics = await answer.text()
+@pytest.mark.asyncio(loop_scope="module")
+async def test_demo_that_stays_up_can_be_looked_at_with_kubectl(demo: Demo) -> None:
+    tables = {name: await demo.kubectl("get", name, "-A", "-o", "wide") for name in REPORTS}
+    audits = {name: await demo.kubectl("get", name, "-A", "-o", "wide") for name in AUDIT_REPORTS}
+    scans = await demo.kubectl("get", "imagescans", "-A", "-o", "wide")
+    short = [(await demo.kubectl("get", name, "-A", "-o", "name")).out for name in SHORT_NAMES]
+    described = await demo.kubectl("describe", "vuln", "-n", "shop", "statefulset-orders-orders")
+    status = await demo.trivyop("status")
+    url = demo.said[-1].split()[-1]
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        metrics = await answer.text()
 
     for name, columns in REPORTS.items():
         assert tables[name].out.splitlines()[0].split() == columns.split()
@@ -159,20 +171,20 @@ async def test_demo_that_stays_up_can_be_looked_at_with_kubectl(tmp_path: Path) 
     assert "trivyop_images_scanned 9.0" in metrics
 
 
-async def test_failure_shows_where_people_look(tmp_path: Path) -> None:
-    """In the Events of the workload, in the ImageScan, and in `trivyop status`."""
-    async with running_demo(tmp_path) as demo:
-        config = await ClusterConfig.load(str(demo.kubectl.kubeconfig))
-        async with Api(config) as api, asyncio.timeout(60):
-            await api.create(PODS, pod("lost", "shop", app=TROUBLE))
-            status = ""
-            while "Failed" not in status:
-                status = await demo.trivyop("status", "-n", "shop")
-        described = ""
-        async with asyncio.timeout(10):
-            while "ImageScanFailed" not in described:
-                described = (await demo.kubectl("describe", "pod", "-n", "shop", "lost")).out
-        scans = await demo.kubectl("get", "imagescans", "-A")
+@pytest.mark.asyncio(loop_scope="module")
+async def test_failure_shows_where_people_look(demo: Demo) -> None:
+    """In the Events of the workload, in the ImageScan, and in `trivyop status`; later tests see it too."""
+    config = await ClusterConfig.load(str(demo.kubectl.kubeconfig))
+    async with Api(config) as api, patience(60):
+        await api.create(PODS, pod("lost", "shop", app=TROUBLE))
+        status = ""
+        while "Failed" not in status:
+            status = await demo.trivyop("status", "-n", "shop")
+    described = ""
+    async with patience(10):
+        while "ImageScanFailed" not in described:
+            described = (await demo.kubectl("describe", "pod", "-n", "shop", "lost")).out
+    scans = await demo.kubectl("get", "imagescans", "-A")
 
     (event,) = (line for line in described.splitlines() if "ImageScanFailed" in line)
     assert "network: " in event
@@ -184,7 +196,7 @@ async def test_failure_shows_where_people_look(tmp_path: Path) -> None:
 
 
 async def test_ctrl_c_amid_scans_ends_them_too(tmp_path: Path) -> None:
-    async with started(TRIVYOP, "demo", cwd=tmp_path, TMPDIR=str(tmp_path)) as process, asyncio.timeout(60):
+    async with started(TRIVYOP, "demo", cwd=tmp_path, TMPDIR=str(tmp_path)) as process, patience(60):
         assert process.stdout is not None
         while b"4 scans running" not in await process.stdout.readline():
             pass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import socket
@@ -18,6 +17,7 @@ import yaml
 from tests.e2e.harness import NAMESPACE, Cluster, deployment, named, pod
 from tests.e2e.pod_security import violations
 from tests.e2e.programs import ROOT, Kubectl, processes_of, run
+from tests.patience import patience
 from trivyop.kube.client import Api
 from trivyop.kube.resources import (
     CLUSTERRBACASSESSMENTREPORTS,
@@ -150,7 +150,7 @@ async def test_base_applies_without_a_warning_and_goes_without_a_trace(tmp_path:
 
         applied = await kubectl("apply", "-k", BASE)
         again = await kubectl("apply", "-k", BASE)
-        await kubectl("-n", NAMESPACE, "rollout", "status", "deployment/trivyop", "--timeout=30s")
+        await kubectl("-n", NAMESPACE, "rollout", "status", "deployment/trivyop", "--timeout=150s")
         removed = await kubectl("delete", "-k", BASE, "--ignore-not-found")
         crds = await kubectl("get", "crds", "-o", "name")
         roles = await kubectl(
@@ -173,7 +173,7 @@ async def test_shipped_operator_does_its_work_within_its_permissions(tmp_path: P
         overlay = write_overlay(tmp_path / "overlay", patches=patches)
 
         await kubectl("apply", "-k", overlay)
-        await kubectl("-n", NAMESPACE, "rollout", "status", "deployment/trivyop", "--timeout=60s")
+        await kubectl("-n", NAMESPACE, "rollout", "status", "deployment/trivyop", "--timeout=150s")
         await cluster.api.create(
             NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
         )
@@ -244,7 +244,7 @@ async def test_component_gives_the_permissions_that_it_needs(
         await cluster.api.create(PODS, web)
         await cluster.until(lambda found: len(found) == 1, VULNERABILITYREPORTS, "shop")
         requests: list[LoggedRequest] = []
-        async with asyncio.timeout(30):
+        async with patience(30):
             while not did(requests, *does):  # leases are renewed every few seconds
                 await cluster.list(IMAGESCANS)
                 requests = requests_of_operator(cluster)

@@ -102,7 +102,7 @@ async def test_scan_can_be_waited_for(tmp_path: Path) -> None:
     async with scanned(tmp_path) as (cluster, kubectl):
         (scan,) = await cluster.list(IMAGESCANS, NAMESPACE)
         done = await kubectl(
-            *("wait", f"imagescan/{scan['metadata']['name']}", "-n", NAMESPACE, "--timeout=10s"),
+            *("wait", f"imagescan/{scan['metadata']['name']}", "-n", NAMESPACE, "--timeout=150s"),
             "--for=jsonpath={.status.phase}=Succeeded",
         )
 

@@ -25,6 +25,7 @@ from tests.e2e.harness import (
 from tests.e2e.leaping import LeapingClock
 from tests.e2e.looking import until_status
 from tests.e2e.programs import ROOT
+from tests.patience import patience
 from trivyop.controllers.view import REPORT_KINDS
 from trivyop.kube.resources import (
     CLUSTERSBOMREPORTS,
@@ -66,7 +67,7 @@ async def trivy_server(cluster: Cluster) -> AsyncGenerator[str]:
             stderr=output,
         )
     try:
-        async with asyncio.timeout(60):
+        async with patience(60):
             while "Listening" not in (told := log.read_text()):
                 assert process.returncode is None, told
                 await asyncio.sleep(0.05)

@@ -14,6 +14,7 @@ from tests.e2e.auditing import set_policies
 from tests.e2e.harness import NAMESPACE, Cluster, another_node, configure, running_cluster, running_operator
 from tests.e2e.leaping import LeapingClock
 from tests.e2e.looking import is_about, sample
+from tests.patience import patience
 from trivyop.app import Operator
 from trivyop.audit.nodes.job import collector_job_name
 from trivyop.audit.nodes.nodescan import NODESCANS
@@ -345,7 +346,7 @@ async def test_restart_reads_nothing_again_and_writes_nothing(tmp_path: Path) ->
             await until_phase(cluster, "Succeeded")
             await cluster.until(lambda jobs: not jobs, JOBS, NAMESPACE)
         async with reading_nodes(cluster) as operator:
-            async with asyncio.timeout(60):
+            async with patience(60):
                 while not looked(operator):  # noqa: ASYNC110 - as the harness waits
                     await asyncio.sleep(0.1)
             (after,) = await until_reported(cluster, NODE)

@@ -18,6 +18,7 @@ from tests.e2e.harness import (
 )
 from tests.e2e.looking import until_readiness
 from tests.e2e.programs import TRIVYOP
+from tests.patience import patience
 from trivyop.kube.resources import JOBS, PODS, VULNERABILITYREPORTS
 from trivyop.sandbox.apiserver.faults import Rule
 
@@ -44,7 +45,7 @@ async def test_operator_that_is_told_to_end_leaves_scans_to_its_successor(tmp_pa
                 what="scanning",
             )
             process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(20):
+            async with patience(20):
                 code = await process.wait()
         (job,) = await cluster.list(JOBS, NAMESPACE)
         unfinished = not job["status"].get("conditions")
@@ -80,11 +81,11 @@ async def test_unreachable_server_is_waited_for_and_told_of_once(tmp_path: Path)
                 stderr=log,
             )
             try:
-                async with asyncio.timeout(60):
+                async with patience(60):
                     for _ in range(3):
                         await tries.acquire()
                 process.send_signal(signal.SIGTERM)
-                async with asyncio.timeout(20):
+                async with patience(20):
                     code = await process.wait()
             finally:
                 if process.returncode is None:

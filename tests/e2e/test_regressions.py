@@ -24,6 +24,7 @@ from tests.e2e.harness import (
 )
 from tests.e2e.leaping import LeapingClock
 from tests.e2e.looking import image_of_its_own, sample, until_phase, until_status
+from tests.patience import patience
 from trivyop.app import Operator
 from trivyop.control.leader import LeadershipLostError
 from trivyop.controllers.configuration import ENVIRONMENT_CONFIG, read_settings, read_texts
@@ -269,7 +270,7 @@ async def until_scan_hangs(cluster: Cluster, clock: LeapingClock) -> str:
     registry = cluster.sandbox.registry
     assert registry is not None
     registry.faults.set("library/single", Fault.HANG)
-    async with asyncio.timeout(60):
+    async with patience(60):
         while not await cluster.list(JOBS, NAMESPACE):
             clock.leap(31)  # for so long a digest is waited for, from when the operator hears of the workload
             await asyncio.sleep(0.2)
@@ -448,7 +449,7 @@ async def test_leader_that_lost_its_lease_ends_and_says_so(tmp_path: Path, cause
                 cluster.sandbox.server.faults.add(Rule(code=403, verb="update", resource="leases"))
 
             with pytest.raises(LeadershipLostError, match=lease["metadata"]["name"]):
-                async with asyncio.timeout(30):
+                async with patience(30):
                     await running
         finally:
             running.cancel()

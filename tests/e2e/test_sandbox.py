@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import socket
 from collections.abc import AsyncGenerator
@@ -16,6 +15,7 @@ import yaml
 
 from tests.e2e.harness import pod
 from tests.e2e.programs import TRIVYOP, Kubectl, left_of, run, started
+from tests.patience import patience
 
 MARKED = {"metadata": {"labels": {"app.kubernetes.io/managed-by": "trivy-operator"}}}  # so that it runs
 
@@ -35,7 +35,7 @@ async def sandbox(directory: Path, *arguments: str) -> AsyncGenerator[Running]:
     async with started(TRIVYOP, "sandbox", *arguments, cwd=directory, TMPDIR=str(directory)) as process:
         assert process.stdout is not None
         lines: list[str] = []
-        async with asyncio.timeout(60):
+        async with patience(60):
             while not lines or "Ctrl-C" not in lines[-1]:
                 line = (await process.stdout.readline()).decode()
                 if not line:
@@ -46,7 +46,7 @@ async def sandbox(directory: Path, *arguments: str) -> AsyncGenerator[Running]:
         said = {line[:12].strip(): line[12:].strip() for line in described}
         yield Running(said, directory / "sandbox.kubeconfig")
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(20):
+        async with patience(20):
             out, err = await process.communicate()
     assert (process.returncode, out, err) == (0, b"", b"")
     assert left_of(directory) == []
@@ -66,7 +66,7 @@ async def test_whole_sandbox_is_a_cluster_for_kubectl(tmp_path: Path) -> None:
         kubectl = Kubectl(tmp_path, running.kubeconfig)
         nodes = await kubectl("get", "nodes", "-o", "name")
         await kubectl("create", "deployment", "web", "--image", f"{running.said['registry']}/shop/web:1.0")
-        await kubectl("wait", "deployment/web", "--for=condition=Available", "--timeout=30s")
+        await kubectl("wait", "deployment/web", "--for=condition=Available", "--timeout=150s")
         digest = await kubectl(
             *("get", "pods", "-o", "jsonpath={.items[0].status.containerStatuses[0].imageID}")
         )
@@ -126,7 +126,9 @@ async def test_nodes_of_other_processes_join_a_cluster(tmp_path: Path) -> None:
             there["spec"]["containers"][0]["command"] = ["/bin/sh", "-c", "echo hello from $HOSTNAME"]
             there["metadata"] |= MARKED["metadata"]
             await kubectl("create", "-f", write(tmp_path / "pod.yaml", there))
-            await kubectl(*("wait", "pod/hello", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=30s"))
+            await kubectl(
+                *("wait", "pod/hello", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=150s")
+            )
             logs = await kubectl("logs", "hello")
         assert cluster.kubeconfig.exists()  # the nodes only read it
 
@@ -142,9 +144,9 @@ async def test_controllers_alone_work_for_another_process(tmp_path: Path) -> Non
         before = await kubectl("get", "replicasets", "-o", "name")
         part = ("--components", "controllers", "--kubeconfig", str(cluster.kubeconfig))
         async with sandbox(tmp_path / "controllers", *part):
-            await kubectl("wait", "deployment/web", "--for=create", "--timeout=10s")
+            await kubectl("wait", "deployment/web", "--for=create", "--timeout=150s")
             await kubectl("rollout", "status", "deployment/web", "--watch=false")
-            async with asyncio.timeout(20):
+            async with patience(20):
                 after = ""
                 while not after:
                     after = (await kubectl("get", "replicasets", "-o", "name")).out

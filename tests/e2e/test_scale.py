@@ -18,6 +18,7 @@ from tests.e2e.harness import (
     reported,
     running_cluster,
 )
+from tests.patience import patience
 from trivyop.controllers.view import REPORT_KINDS
 from trivyop.kube.resources import DEPLOYMENTS, IMAGESCANS, JOBS, PODS, Resource
 from trivyop.sandbox.registry.samples import numbered_images, sample_images
@@ -77,7 +78,7 @@ async def reports(cluster: Cluster, kind: Resource) -> list[dict[str, Any]]:
 
 
 async def until_all_reported(cluster: Cluster, *, seconds: float = 120) -> None:
-    async with asyncio.timeout(seconds):
+    async with patience(seconds):
         for kind in REPORT_KINDS:
             while len(await reports(cluster, kind)) < 2 * WORKLOADS:  # noqa: ASYNC110 - another process's state
                 await asyncio.sleep(0.5)

@@ -15,6 +15,7 @@ from typing import Any
 
 from tests.e2e.harness import NAMESPACE, Cluster
 from tests.faults.scanner import WITHOUT_DATABASE
+from tests.patience import patience
 from trivyop.controllers.configuration import read_texts
 from trivyop.kube.resources import CONFIGMAPS, LEASES, ObjectKey
 
@@ -38,7 +39,7 @@ class Replica:
     async def until_told(self, event: str, *, seconds: float = 60) -> list[dict[str, Any]]:
         """Wait until it has logged that event."""
         try:
-            async with asyncio.timeout(seconds):
+            async with patience(seconds):
                 while not (found := self.told(event)):  # noqa: ASYNC110 - another process's file
                     await asyncio.sleep(0.05)
         except TimeoutError:
@@ -86,7 +87,7 @@ async def holder(cluster: Cluster) -> str:
 
 async def until_held_by_another(cluster: Cluster, before: str, *, seconds: float) -> str:
     """Wait until somebody else than `before` holds the Lease; returns who."""
-    async with asyncio.timeout(seconds):
+    async with patience(seconds):
         while (found := await holder(cluster)) in ("", before):  # noqa: ASYNC110 - as the harness waits
             await asyncio.sleep(0.1)
     return found

@@ -19,6 +19,7 @@ import pytest
 from tests.e2e.harness import Cluster, deployment, named, pod, running_cluster, running_operator
 from tests.e2e.looking import until_phase
 from tests.faults.scanner import WITHOUT_DATABASE, Scanner, image
+from tests.patience import patience
 from trivyop.controllers.view import REPORT_KINDS
 from trivyop.errors import AlreadyExistsError, TransientError
 from trivyop.kube.resources import (
@@ -214,7 +215,7 @@ async def until_all_there(cluster: Cluster, wanted: Reports | None) -> Reports:
     else:
         told: list[str] = []
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with patience(_PATIENCE_SECONDS):
                 while True:
                     with suppress(TransientError):
                         if not (told := differences(await reports(cluster), wanted)):

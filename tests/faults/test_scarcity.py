@@ -18,6 +18,7 @@ from tests.e2e.harness import running_cluster, running_operator
 from tests.e2e.looking import until_phase
 from tests.faults.replicas import replica
 from tests.faults.scanner import WITHOUT_DATABASE, Scanner, bare_pod, image, use_no_database
+from tests.patience import patience
 
 MANY = 10
 
@@ -48,7 +49,7 @@ async def test_result_without_room_on_the_disk_is_read_when_there_is_some(
         with capture_logs() as logs, full_disk(tmp_path / "full") as full:
             monkeypatch.setattr(tempfile, "tempdir", str(full))
             async with running_operator(cluster, environ=WITHOUT_DATABASE):
-                async with asyncio.timeout(60):
+                async with patience(60):
                     while not (told := [one for one in logs if "no room" in str(one.get("error"))]):  # noqa: ASYNC110
                         await asyncio.sleep(0.05)
                 status = await until_phase(cluster, image(0), "Running")

@@ -184,7 +184,7 @@ async def test_kustomization_with_a_definition_and_its_resource(kubectl: Kubectl
     kubectl.file("base/kustomization.yaml", "namePrefix: my-\nresources: [crd.yaml, manifest.yaml]\n")
 
     said = await kubectl("apply", "-k", "base")
-    await kubectl("wait", "--for=condition=Established", "crd/reports.example.com", "--timeout=10s")
+    await kubectl("wait", "--for=condition=Established", "crd/reports.example.com", "--timeout=150s")
     await kubectl("apply", "-f", "-", stdin=REPORT)
 
     assert "configmap/my-settings created" in said
@@ -259,7 +259,7 @@ async def test_patch(kubectl: Kubectl, kind: str) -> None:
 async def test_delete_waits_until_it_is_gone(kubectl: Kubectl) -> None:
     await kubectl("apply", "-f", "-", stdin=MANIFEST)
 
-    await kubectl("delete", "deployment,configmap", "-l", "app=web", "--wait", "--timeout=10s")
+    await kubectl("delete", "deployment,configmap", "-l", "app=web", "--wait", "--timeout=150s")
 
     assert "NotFound" in await kubectl("get", "cm", "settings", code=1)
 

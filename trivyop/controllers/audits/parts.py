@@ -9,17 +9,12 @@ Not here: the parts themselves.
 from __future__ import annotations
 
 import asyncio
-import random
 
 import structlog
-from prometheus_client import CollectorRegistry
 
 from trivyop.audit.auditor import Auditor
 from trivyop.audit.metrics import AuditMetrics
 from trivyop.audit.trivyengine import TrivyEngine
-from trivyop.control.clock import Clock
-from trivyop.control.controller import Controller, ControllerMetrics
-from trivyop.control.queue import QueueMetrics, WorkQueue
 from trivyop.controllers.audits.audited import AuditedObjects
 from trivyop.controllers.audits.failures import AuditFailures
 from trivyop.controllers.audits.kinds import AuditRef
@@ -28,13 +23,12 @@ from trivyop.controllers.audits.reconciler import WORKERS, Audits
 from trivyop.controllers.audits.selecting import build_audit_kinds, build_audit_options, build_audit_selection
 from trivyop.controllers.audits.strays import delete_strays
 from trivyop.controllers.reports import Reports
+from trivyop.controllers.surroundings import Surroundings
 from trivyop.controllers.view import View
 from trivyop.errors import TerminalError, TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery
 from trivyop.kube.events import EventRecorder
-from trivyop.kube.informer import InformerMetrics
-from trivyop.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -53,25 +47,20 @@ class Auditing:
         discovery: Discovery,
         view: View,
         reports: Reports,
-        settings: Settings,
+        around: Surroundings,
         *,
         events: EventRecorder,
-        registry: CollectorRegistry,
-        informer_metrics: InformerMetrics,
-        queue_metrics: QueueMetrics,
-        controller_metrics: ControllerMetrics,
-        clock: Clock,
-        rng: random.Random,
     ) -> None:
         self.ready = asyncio.Event()
         """Set when it is known which checks there are, and nothing keeps others from using the auditor."""
+        settings, clock = around.settings, around.clock
         self._api = api
         self._clock = clock
-        self._queue = WorkQueue[AuditRef](clock, rng=rng, metrics=queue_metrics.of(_NAME))
+        self._queue = around.queue(_NAME, AuditRef)
         self.auditor = Auditor(
-            TrivyEngine(settings), settings=settings, clock=clock, metrics=AuditMetrics(registry)
+            TrivyEngine(settings), settings=settings, clock=clock, metrics=AuditMetrics(around.registry)
         )
-        self.failures = AuditFailures(registry, clock, rng)
+        self.failures = AuditFailures(around.registry, clock, around.rng)
         selection = build_audit_selection(settings)
         self._namespaces = selection.namespaces
         self._namespace = settings.operator.namespace
@@ -82,7 +71,7 @@ class Auditing:
             selection=selection,
             kinds=build_audit_kinds(settings),
             clock=clock,
-            metrics=informer_metrics,
+            metrics=around.informer_metrics,
         )
         self._policies = PolicyWatch(
             api,
@@ -91,7 +80,7 @@ class Auditing:
             namespace=settings.operator.namespace,
             events=events,
             clock=clock,
-            metrics=informer_metrics,
+            metrics=around.informer_metrics,
         )
         self._audits = Audits(
             api,
@@ -107,15 +96,8 @@ class Auditing:
             events=events,
             clock=clock,
         )
-        self._controller = Controller(
-            _NAME,
-            self._audits.reconcile,
-            WORKERS,
-            self._queue,
-            resync_keys=self._audits.all,
-            resync_seconds=settings.operator.resync_interval_seconds,
-            metrics=controller_metrics,
-            rng=rng,
+        self._controller = around.controller(
+            _NAME, self._audits.reconcile, self._queue, self._audits.all, workers=WORKERS
         )
 
     # what is wrong

@@ -102,7 +102,7 @@ class Audits:
     def listen(self) -> None:
         """Begin to look at what changes, and at all there is; call it once all stores are filled."""
         for ref in self.all():
-            self._queue.add(ref, Priority.BACKLOG)
+            self._turns.add_later(ref)
         self._audited.listen(self._changed)
         for resource, mirror in self._view.audit_reports.items():
             mirror.add_handler(
@@ -129,7 +129,7 @@ class Audits:
         """
         for ref in self.all():
             if kinds is None or ref.kind.partition(".")[0] in kinds:
-                self._queue.add(ref, Priority.REFRESH)
+                self._turns.add_later(ref)
 
     def _changed(self, ref: AuditRef, new: bool) -> None:
         self._turns.add(ref, (ref.kind, new))
@@ -148,28 +148,30 @@ class Audits:
     async def reconcile(self, ref: AuditRef) -> float | None:
         """Bring the reports of one resource up to date; returns seconds until the next look."""
         self._turns.taken(ref)
+        try:
+            return await self._bring_up_to_date(ref)
+        finally:
+            self._turns.served(ref)
+
+    async def _bring_up_to_date(self, ref: AuditRef) -> float | None:
         found = self._audited.get(ref)
         if not isinstance(found, Audited):
             await self._not_audited(ref, found)
-            self._turns.served(ref)
             return None
         resource = self._audited.resource(ref)
         wanted = self._wanted(ref, resource)
         await self._delete_superfluous(ref, found, wanted)
         basis = Basis(found.uid, found.state, self._auditor.policies_hash(resource.kind))
         due = [kind for kind in wanted if not self._is_current(kind, ref, resource, basis)]
-        wait = self._failures.wait(ref, basis) if due else None
-        if not due or wait is not None:
-            if not due:
-                self._failures.forget(ref)
-            self._turns.served(ref)
+        if not due:
+            self._failures.forget(ref)
+            return None
+        wait = self._failures.wait(ref, basis)
+        if wait is not None:
             return wait
         if not self._turns.is_urgent(ref) and not self._turns.take(ref):
             return None  # it comes back when others are done
-        try:
-            return await self._audit(ref, resource, due)
-        finally:
-            self._turns.served(ref)
+        return await self._audit(ref, resource, due)
 
     def _wanted(self, ref: AuditRef, resource: Resource) -> list[Resource]:
         """The kinds of report that a resource should have."""

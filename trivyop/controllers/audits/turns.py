@@ -64,7 +64,15 @@ class Turns(Generic[K]):
                 of.urgent[key] = None
         if key in self._in_hand:
             self._in_hand[key] = True
-        self._add(key, Priority.USER if key in self._urgent else Priority.BACKLOG)
+        if key in self._urgent:
+            self._add(key, Priority.USER)
+        else:
+            self.add_later(key)
+
+    def add_later(self, key: K) -> None:
+        """Have a key looked at when there is a slot; workers are not bothered with it before."""
+        if self.take(key):
+            self._add(key, Priority.BACKLOG)
 
     def _put_off(self, flow: _Flow[K]) -> None:
         """Nobody waits for what is urgent in a flow, after all."""
@@ -76,6 +84,7 @@ class Turns(Generic[K]):
     def taken(self, key: K) -> None:
         """A worker has it: what is told of it from now on is for another look."""
         self._in_hand[key] = False
+        self._waiting.pop(key, None)
 
     def is_urgent(self, key: K) -> bool:
         """Whether somebody waits for it; that may end before it is served."""
@@ -87,8 +96,7 @@ class Turns(Generic[K]):
             flow = self._urgent.pop(key, None)
             if flow is not None:
                 del flow.urgent[key]
-        self._waiting.pop(key, None)
-        self.release(key)
+        self._release(key)
 
     def take(self, key: K) -> bool:
         """Take a slot; if there is none, False, and the key comes back when there is one."""
@@ -101,15 +109,10 @@ class Turns(Generic[K]):
         self._waiting.pop(key, None)
         return True
 
-    def release(self, key: K) -> None:
-        """Give the slot back, if it has one."""
-        if key not in self._holders:
-            return
+    def _release(self, key: K) -> None:
         self._holders.discard(key)
         if self._waiting and len(self._holders) < self._slots:
-            following = next(iter(self._waiting))
-            del self._waiting[following]
-            self._add(following, Priority.BACKLOG)
+            self.add_later(next(iter(self._waiting)))
 
     @property
     def waiting(self) -> int:

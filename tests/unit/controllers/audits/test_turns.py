@@ -86,11 +86,10 @@ def test_what_was_urgent_has_a_slot_when_it_is_not_any_more(queue: Queue) -> Non
         turns.add(f"role-{n}", "Role")
 
     assert turns.take("role-0")
-    assert not turns.take("role-50")
+    assert not turns.take(f"role-{URGENT_PER_FLOW + 1}")
     for n in range(URGENT_PER_FLOW):
         turns.served(f"role-{n}")
-    assert queue.added[-1] == ("role-50", Priority.BACKLOG)
-    assert turns.take("role-50")
+    assert queue.added[-1] == (f"role-{URGENT_PER_FLOW}", Priority.BACKLOG)
 
 
 def test_key_that_is_told_of_while_in_hand_stays_urgent(queue: Queue) -> None:
@@ -148,10 +147,41 @@ def test_key_that_is_served_does_not_wait_any_more(queue: Queue) -> None:
     turns.take("a")
     turns.take("b")
 
+    turns.taken("b")
     turns.served("b")
     turns.served("a")
 
     assert queue.added == []
+
+
+def test_backlog_without_a_slot_is_not_in_the_queue(queue: Queue) -> None:
+    """Ten thousand workers' turns, to find out that there is nothing to do yet, would hold up all others."""
+    turns = Turns[str](2, queue.add, FakeClock())
+    for n in range(5):
+        turns.add_later(f"role-{n}")
+    assert [key for key, _ in queue.added] == ["role-0", "role-1"]
+
+    for n in range(5):
+        turns.taken(f"role-{n}")
+        turns.served(f"role-{n}")
+
+    assert [key for key, _ in queue.added] == [f"role-{n}" for n in range(5)]
+    assert turns.waiting == 0
+
+
+def test_key_of_the_backlog_that_is_told_of_while_in_hand_comes_round_again(queue: Queue) -> None:
+    turns = Turns[str](1, queue.add, FakeClock())
+    turns.add_later("role")
+    turns.add_later("other")
+    turns.taken("role")
+    turns.add_later("role")
+    turns.served("role")
+
+    assert queue.added == [
+        ("role", Priority.BACKLOG),
+        ("role", Priority.BACKLOG),
+        ("other", Priority.BACKLOG),
+    ]
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.booleans())), st.integers(1, 3))
@@ -170,6 +200,7 @@ def test_whoever_waits_for_a_slot_comes_back_when_all_others_are_done(
             else:
                 refused.add(key)
         else:
+            turns.taken(key)
             turns.served(key)
             holders.discard(key)
             refused.discard(key)

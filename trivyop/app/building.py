@@ -7,19 +7,16 @@ Not here: when the parts begin and end (``parts.py``, ``operator.py``).
 from __future__ import annotations
 
 import os
-import random
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry
 
 from trivyop.app.parts import Parts
 from trivyop.audit.nodes.job import CollectorPlace
-from trivyop.control.clock import Clock
-from trivyop.control.controller import Controller, ControllerMetrics, Reconcile
-from trivyop.control.queue import QueueMetrics, WorkQueue
+from trivyop.control.controller import Controller
+from trivyop.control.queue import WorkQueue
 from trivyop.controllers.audits.parts import Auditing
 from trivyop.controllers.audits.strays import delete_switched_off
 from trivyop.controllers.images.delivery import Delivery
@@ -29,7 +26,7 @@ from trivyop.controllers.images.results import Results
 from trivyop.controllers.images.scanjobs import ScanJobs
 from trivyop.controllers.images.targets import Targets
 from trivyop.controllers.images.workloads import Workloads
-from trivyop.controllers.metrics import ClusterComponentMetrics, ReportMetrics, ScanCollector, ScanMetrics
+from trivyop.controllers.metrics import ClusterComponentMetrics, ScanCollector
 from trivyop.controllers.nodes.components import ClusterComponents
 from trivyop.controllers.nodes.parts import Collecting
 from trivyop.controllers.reports import Reports
@@ -38,69 +35,21 @@ from trivyop.controllers.series.families import ALL_LABELS, wanted_families
 from trivyop.controllers.series.labels import ResourceLabels
 from trivyop.controllers.series.reader import SeriesReader, Unread
 from trivyop.controllers.series.reports import ReportSeries
+from trivyop.controllers.surroundings import Surroundings
 from trivyop.controllers.usage import Usage
 from trivyop.controllers.view import View
 from trivyop.controllers.webhooks.notifications import Notifications
 from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery
-from trivyop.kube.events import EventMetrics, EventRecorder
-from trivyop.kube.informer import InformerMetrics
+from trivyop.kube.events import EventRecorder
 from trivyop.notify.metrics import WebhookMetrics
-from trivyop.observe.health import Health
 from trivyop.settings import Settings, settings_hash
 from trivyop.workload.owners import WorkloadRef
-
-K = TypeVar("K", bound=Hashable)
 
 log = structlog.get_logger(__name__)
 
 _CLUSTER = "clustercomponents"
 _SERIES = "report-series"
-
-
-class Surroundings:
-    """What all parts share, whatever they do."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        registry: CollectorRegistry,
-        health: Health,
-        clock: Clock,
-        rng: random.Random,
-    ) -> None:
-        self.settings = settings
-        self.registry = registry
-        self.health = health
-        self.clock = clock
-        self.rng = rng
-        self.queue_metrics = QueueMetrics(registry)
-        self.controller_metrics = ControllerMetrics(registry)
-        self.informer_metrics = InformerMetrics(registry)
-        self.event_metrics = EventMetrics(registry)
-        self.report_metrics = ReportMetrics(registry)
-        self.scan_metrics = ScanMetrics(registry)
-
-    def queue(self, name: str, _key: type[K]) -> WorkQueue[K]:
-        """A new queue that is measured under that name."""
-        return WorkQueue[K](self.clock, rng=self.rng, metrics=self.queue_metrics.of(name))
-
-    def controller(
-        self, name: str, reconcile: Reconcile[K], queue: WorkQueue[K], keys: Callable[[], Iterable[K]]
-    ) -> Controller[K]:
-        """A controller with the workers and the resync that the settings say."""
-        operator = self.settings.operator
-        return Controller(
-            name,
-            reconcile,
-            operator.workers,
-            queue,
-            resync_keys=keys,
-            resync_seconds=operator.resync_interval_seconds,
-            metrics=self.controller_metrics,
-            rng=self.rng,
-        )
 
 
 class Builder:
@@ -223,26 +172,14 @@ class Builder:
         if not around.settings.audit.config_audit_enabled:
             return None
         auditing = Auditing(
-            self._api,
-            self._discovery,
-            self._view,
-            self._reports,
-            around.settings,
-            events=self._events,
-            registry=around.registry,
-            informer_metrics=around.informer_metrics,
-            queue_metrics=around.queue_metrics,
-            controller_metrics=around.controller_metrics,
-            clock=around.clock,
-            rng=around.rng,
+            self._api, self._discovery, self._view, self._reports, around, events=self._events
         )
         around.health.require("audits", auditing.waiting_for)
         around.health.mention("audit limits", auditing.limits)
         return auditing
 
     def _collecting(self, auditing: Auditing) -> Collecting | None:
-        around = self._around
-        if not _collects(around.settings):
+        if not _collects(self._around.settings):
             return None
         return Collecting(
             self._api,
@@ -250,13 +187,8 @@ class Builder:
             self._view,
             self._reports,
             auditing,
-            around.settings,
+            self._around,
             events=self._events,
-            registry=around.registry,
-            queue_metrics=around.queue_metrics,
-            controller_metrics=around.controller_metrics,
-            clock=around.clock,
-            rng=around.rng,
         )
 
     def _notifications(self) -> Notifications:

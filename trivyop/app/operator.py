@@ -24,10 +24,11 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from trivyop import __version__
-from trivyop.app.building import Builder, Surroundings
+from trivyop.app.building import Builder
 from trivyop.app.parts import Parts
 from trivyop.control.clock import Clock, SystemClock, WatchedClock
 from trivyop.control.leader import LeaderElection, LeadershipLostError
+from trivyop.controllers.surroundings import Surroundings
 from trivyop.errors import TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery, discover

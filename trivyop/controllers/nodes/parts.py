@@ -7,23 +7,17 @@ Not here: the parts themselves.
 
 from __future__ import annotations
 
-import random
-
-from prometheus_client import CollectorRegistry
-
-from trivyop.control.clock import Clock
-from trivyop.control.controller import Controller, ControllerMetrics
-from trivyop.control.queue import Priority, QueueMetrics, WorkQueue
+from trivyop.control.queue import Priority
 from trivyop.controllers.audits.parts import Auditing
 from trivyop.controllers.audits.selecting import build_audit_options
 from trivyop.controllers.metrics import NodeMetrics, NodeScanCollector
 from trivyop.controllers.nodes.reconciler import Nodes
 from trivyop.controllers.reports import Reports
+from trivyop.controllers.surroundings import Surroundings
 from trivyop.controllers.view import View
 from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery
 from trivyop.kube.events import EventRecorder
-from trivyop.settings import Settings
 
 _NAME = "nodes"
 
@@ -38,42 +32,28 @@ class Collecting:
         view: View,
         reports: Reports,
         auditing: Auditing,
-        settings: Settings,
+        around: Surroundings,
         *,
         events: EventRecorder,
-        registry: CollectorRegistry,
-        queue_metrics: QueueMetrics,
-        controller_metrics: ControllerMetrics,
-        clock: Clock,
-        rng: random.Random,
     ) -> None:
         self._auditing = auditing
-        self._queue = WorkQueue[str](clock, rng=rng, metrics=queue_metrics.of(_NAME))
-        NodeScanCollector(registry, view)
+        self._queue = around.queue(_NAME, str)
+        NodeScanCollector(around.registry, view)
         self._nodes = Nodes(
             api,
             view,
             discovery,
             reports,
             auditing.auditor,
-            settings=settings,
-            options=build_audit_options(settings),
+            settings=around.settings,
+            options=build_audit_options(around.settings),
             queue=self._queue,
-            clock=clock,
-            rng=rng,
+            clock=around.clock,
+            rng=around.rng,
             events=events,
-            metrics=NodeMetrics(registry),
+            metrics=NodeMetrics(around.registry),
         )
-        self._controller = Controller(
-            _NAME,
-            self._nodes.reconcile,
-            settings.operator.workers,
-            self._queue,
-            resync_keys=self._nodes.names,
-            resync_seconds=settings.operator.resync_interval_seconds,
-            metrics=controller_metrics,
-            rng=rng,
-        )
+        self._controller = around.controller(_NAME, self._nodes.reconcile, self._queue, self._nodes.names)
 
     async def work(self) -> None:
         """Read nodes until `shut_down`, or until cancelled."""

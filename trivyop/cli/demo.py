@@ -220,6 +220,7 @@ async def _show(
 async def _until_done(api: Api, stop: asyncio.Event, elapsed: Callable[[], float]) -> list[Line]:
     """Show the progress until every container has its reports, or until told to stop."""
     shown = ""
+    services = sum(body["kind"] == "Service" for body in demo_workloads.workloads(""))
     while not stop.is_set():
         lines = await read_lines(api, DEFAULT_NAMESPACE)
         reports = await count_reports(api)
@@ -229,7 +230,8 @@ async def _until_done(api: Api, stop: asyncio.Event, elapsed: Callable[[], float
             _say(f"{elapsed():6.1f} s  {text}")
             shown = text
         scanned = all(line.state == Phase.SUCCEEDED.value for line in lines)
-        if lines and scanned and min(reports.values()) >= len(lines) and all_audited(lines, audits):
+        reported = min(reports.values()) >= len(lines)
+        if lines and scanned and reported and all_audited(lines, audits, services=services):
             return lines
         await asyncio.sleep(_POLL_SECONDS)
     return []

@@ -71,11 +71,11 @@ async def count_reports(api: Api) -> Mapping[Resource, int]:
     return {kind: len((await api.list(kind, type=Object, metadata_only=True)).items) for kind in REPORT_KINDS}
 
 
-def all_audited(lines: list[Line], audits: AuditsState) -> bool:
-    """Whether every workload, and some Role, has been audited."""
+def all_audited(lines: list[Line], audits: AuditsState, *, services: int) -> bool:
+    """Whether every workload, so many Services beside them, and some Role have been audited."""
     counts = {tally.kind: tally.count for tally in audits.tallies}
     workloads = {(line.namespace, line.workload) for line in lines}
-    enough = counts.get(CONFIGAUDITREPORTS.kind, 0) >= len(workloads)
+    enough = counts.get(CONFIGAUDITREPORTS.kind, 0) >= len(workloads) + services
     return enough and RBACASSESSMENTREPORTS.kind in counts
 
 

@@ -26,9 +26,11 @@ def test_all_is_audited_when_every_workload_and_some_role_has_a_report() -> None
     """Two containers of one workload are one workload."""
     lines = [line("Succeeded", "a"), line("Succeeded", "b")]
 
-    assert not all_audited(lines, audited())
-    assert not all_audited(lines, audited(ConfigAuditReport=1))
-    assert all_audited(lines, audited(ConfigAuditReport=1, RbacAssessmentReport=1))
+    assert not all_audited(lines, audited(), services=0)
+    assert not all_audited(lines, audited(ConfigAuditReport=1), services=0)
+    assert all_audited(lines, audited(ConfigAuditReport=1, RbacAssessmentReport=1), services=0)
+    assert not all_audited(lines, audited(ConfigAuditReport=1, RbacAssessmentReport=1), services=1)
+    assert all_audited(lines, audited(ConfigAuditReport=2, RbacAssessmentReport=1), services=1)
 
 
 def test_progress_counts_containers_scans_and_reports() -> None:

@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry
 
 from tests.bench.figures import Figure
 from trivyop.control.clock import SystemClock
-from trivyop.control.queue import QueueMetrics, QueueObserver, WorkQueue
+from trivyop.control.queue import QueueObserver, WorkQueue
+from trivyop.control.queuemetrics import QueueMetrics
 
 _ROUNDS = 5
 _KEYS = [("namespace", f"workload-{n}") for n in range(50_000)]

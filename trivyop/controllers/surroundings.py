@@ -14,7 +14,8 @@ from prometheus_client import CollectorRegistry
 
 from trivyop.control.clock import Clock
 from trivyop.control.controller import Controller, ControllerMetrics, Reconcile
-from trivyop.control.queue import QueueMetrics, WorkQueue
+from trivyop.control.queue import WorkQueue
+from trivyop.control.queuemetrics import QueueMetrics
 from trivyop.controllers.metrics import ReportMetrics, ScanMetrics
 from trivyop.kube.events import EventMetrics
 from trivyop.kube.informer import InformerMetrics

@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from trivyop.control.controller import ControllerMetrics
-from trivyop.control.queue import QueueMetrics
+from trivyop.control.queuemetrics import QueueMetrics
 from trivyop.kube.transport import ApiMetrics
 
 _METHODS: Mapping[str, str] = {"create": "POST", "patch": "PATCH", "replace": "PUT", "delete": "DELETE"}

@@ -9,7 +9,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.clock import FakeClock, settle
-from trivyop.control.queue import Priority, QueueMetrics, ShutDown, WorkQueue
+from trivyop.control.queue import Priority, ShutDown, WorkQueue
+from trivyop.control.queuemetrics import QueueMetrics
 
 
 @pytest.fixture

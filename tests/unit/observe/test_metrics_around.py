@@ -14,7 +14,8 @@ from structlog.testing import capture_logs
 from tests.clock import FakeClock
 from tests.series import parse
 from trivyop.control.controller import ControllerMetrics
-from trivyop.control.queue import QueueMetrics, WorkQueue
+from trivyop.control.queue import WorkQueue
+from trivyop.control.queuemetrics import QueueMetrics
 from trivyop.kube.transport import ApiMetrics
 from trivyop.observe.exposition import escape, show_head, show_labels, show_number
 from trivyop.observe.familiar import FamiliarNames, FamiliarRequests

@@ -27,14 +27,13 @@ from trivyop.audit.engine import AuditError, Engine
 from trivyop.audit.metrics import AuditMetrics
 from trivyop.audit.policies import Policies
 from trivyop.audit.results import logged
-from trivyop.audit.samples import SAMPLES
 from trivyop.control.backoff import half_jitter
 from trivyop.control.clock import Clock
 from trivyop.errors import is_scarcity
 from trivyop.settings import Settings
 from trivyop.trivy.failures import ScanError, classify
 from trivyop.trivy.messages import shorten
-from trivyop.trivy.process import Brake, run_program
+from trivyop.trivy.process import run_program
 
 log = structlog.get_logger(__name__)
 
@@ -165,9 +164,7 @@ class ChecksBundle:
         """Audit samples with it."""
         policies = Policies(bundle=str(bundle.directory), bundle_digest=bundle.digest)
         try:
-            batch = await self._engine.audit(
-                SAMPLES, policies, cluster_version="", urgent=False, brake=Brake()
-            )
+            batch = await self._engine.audit_samples(policies)
         except AuditError as error:
             raise BundleError(f"Trivy cannot use it: {error.message}") from error
         if all(isinstance(outcome, AuditError) for outcome in batch.outcomes.values()):

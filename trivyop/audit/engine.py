@@ -95,6 +95,10 @@ class Engine(Protocol):
         """Version of what evaluates, like "0.76.0"."""
         ...
 
+    async def audit_samples(self, policies: Policies) -> Batch:
+        """Audit something of each family at once, which says little more than whether that works."""
+        ...
+
     async def examine(self, policies: Policies) -> tuple[Policies, tuple[PolicyProblem, ...]]:
         """Try policies: those that can be evaluated, and what is wrong with the others."""
         ...

@@ -25,6 +25,7 @@ from trivyop.audit.engine import AuditError, AuditFailure, Batch, Crash, Outcome
 from trivyop.audit.examination import examine
 from trivyop.audit.policies import Policies, PolicyProblem
 from trivyop.audit.results import Place, ResultReader, Scopes
+from trivyop.audit.samples import SAMPLES
 from trivyop.errors import is_scarcity
 from trivyop.settings import Settings
 from trivyop.trivy.directories import private_directory
@@ -97,6 +98,11 @@ class TrivyEngine:
         """Whether a kind has shared a batch, or had one; see ``Engine``."""
         scopes = self._scopes.get((policies, cluster_version))
         return scopes is not None and scopes.has(kind)
+
+    async def audit_samples(self, policies: Policies) -> Batch:
+        """Audit something of each family in one run; see ``Engine``."""
+        batch, _ = await self.run(SAMPLES, policies)
+        return batch
 
     async def examine(self, policies: Policies) -> tuple[Policies, tuple[PolicyProblem, ...]]:
         """Try policies; see ``Engine``."""

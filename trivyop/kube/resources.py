@@ -99,6 +99,9 @@ LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 CRDS = Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
 )
+CLUSTERVERSIONS = Resource(  # of OpenShift
+    "config.openshift.io", "v1", "clusterversions", "ClusterVersion", namespaced=False
+)
 VULNERABILITYREPORTS = Resource(_REPORTS, "v1alpha1", "vulnerabilityreports", "VulnerabilityReport")
 EXPOSEDSECRETREPORTS = Resource(_REPORTS, "v1alpha1", "exposedsecretreports", "ExposedSecretReport")
 SBOMREPORTS = Resource(_REPORTS, "v1alpha1", "sbomreports", "SbomReport")

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
@@ -20,6 +19,7 @@ from trivyop.control.clock import Clock
 from trivyop.control.queue import Priority, WorkQueue
 from trivyop.controllers.images.asking import Asking
 from trivyop.controllers.images.delivery import Delivery
+from trivyop.controllers.images.gathering import Gathering
 from trivyop.controllers.images.outcomes import Outcomes
 from trivyop.controllers.images.records import ScanRecords
 from trivyop.controllers.images.rematch import Matcher
@@ -28,6 +28,7 @@ from trivyop.controllers.images.running import RunningJobs
 from trivyop.controllers.images.scanjobs import ScanJobs
 from trivyop.controllers.images.targets import Target, Targets
 from trivyop.controllers.metrics import ScanMetrics
+from trivyop.controllers.patience import LogPatience
 from trivyop.controllers.view import View
 from trivyop.errors import ConflictError, ForbiddenError, TerminalError, TransientError
 from trivyop.kube.client import Api
@@ -42,15 +43,12 @@ from trivyop.scan.lifecycle import (
     Demand,
     Forget,
     MarkUnused,
-    Means,
-    Policy,
     Project,
     Reap,
     Rematch,
     StartScan,
     Wait,
     next_step,
-    refresh_due,
 )
 from trivyop.scan.slots import Slots
 from trivyop.scan.times import time_or_none
@@ -61,10 +59,6 @@ from trivyop.workload.owners import WorkloadRef
 from trivyop.workload.resolve import Workload
 
 log = structlog.get_logger(__name__)
-
-_JOB_GRACE = timedelta(seconds=60)  # for the cluster to end a Job at its own deadline
-_LOG_PATIENCE_SECONDS = 1800.0  # from the first try; the Job's node may be gone for good
-_SPREAD = 0.1  # of the time to live: what was scanned together need not be refreshed together
 
 
 class ImageScans:
@@ -95,11 +89,11 @@ class ImageScans:
         self._jobs = jobs
         self._matcher = matcher
         self._settings = settings
-        self._settings_hash = settings_hash
         self._queue = queue
         self._clock = clock
         self._metrics = metrics
         self.slots = Slots(settings.scan_job.concurrency_limit, queue.add)
+        self._gathering = Gathering(delivery, matcher, settings, settings_hash)
         self._running = RunningJobs(view, self.slots, clock, queue.add)
         self._records = ScanRecords(
             api, view, settings.operator.namespace, lost=lambda name: queue.add(name, Priority.USER)
@@ -109,13 +103,13 @@ class ImageScans:
             targets,
             events,
             metrics,
-            due=self._due,
+            due=self._gathering.due,
             retry_after_seconds=settings.scan_job.retry_after_seconds,
             clock=clock,
             rng=rng,
         )
         self._urgent: set[str] = set()
-        self._unread_since: dict[str, float] = {}  # by Job
+        self._log_patience = LogPatience(clock)
         self._asking = Asking(targets, delivery)
 
     # events
@@ -154,7 +148,7 @@ class ImageScans:
         if status is None or not status.last_success:
             return False
         targets = list(self._targets.of_workload(scan, ref, workload))
-        image, settings_hash = self._records.image(scan), self._hash(targets)
+        image, settings_hash = self._records.image(scan), self._gathering.hash(targets)
         return not any(self._delivery.is_missing(target, image, settings_hash) for target in targets)
 
     def knows(self, scan: str) -> bool:
@@ -190,8 +184,8 @@ class ImageScans:
         image = self._records.image(name)
         now = self._clock.now()
         job = self._running.of(name)
-        settings_hash = self._hash(targets)
-        policy = self._policy(name, settings_hash)
+        settings_hash = self._gathering.hash(targets)
+        policy = self._gathering.policy(name, settings_hash)
         demand = Demand(
             in_use=bool(targets),
             missing=await self._asking.any_lacks(name, image, settings_hash),
@@ -199,7 +193,9 @@ class ImageScans:
             new=name in self._urgent,
         )
         history = state.history_of(status)
-        means = self._means(scan, status, image, demand, settings_hash, never=history.last_success is None)
+        means = self._gathering.means(
+            scan, status, image, demand, settings_hash, never=history.last_success is None
+        )
         step = next_step(history, demand, means, job, policy, now=now)
         if not isinstance(step, StartScan) and name not in self._running:
             self.slots.release(name)  # a place in line that is not needed any more
@@ -229,60 +225,6 @@ class ImageScans:
                 await self._forget(scan)
                 return None
         return 0.0
-
-    # gathering
-
-    def _hash(self, targets: list[Target]) -> str:
-        """Hash of the settings for these; they all want their image scanned in the same way."""
-        variant = targets[0].variant.key if targets else ""
-        return f"{self._settings_hash}-{variant}" if variant else self._settings_hash
-
-    def _policy(self, name: str, settings_hash: str = "") -> Policy:
-        reports, scan_job = self._settings.reports, self._settings.scan_job
-        ttl = None
-        if reports.ttl_seconds:
-            ttl = timedelta(seconds=reports.ttl_seconds * (1 - _SPREAD * _fraction(name)))
-        patience = None
-        if scan_job.timeout_seconds:
-            patience = timedelta(seconds=scan_job.timeout_seconds) + _JOB_GRACE
-        return Policy(
-            settings_hash=settings_hash,
-            report_ttl=ttl,
-            forget_after=timedelta(seconds=reports.cache_ttl_seconds or 0),
-            job_patience=patience,
-            keep_jobs=bool(scan_job.ttl_seconds),
-            database_updated=self._matcher.database_updated,
-        )
-
-    def _due(self, name: str, status: ImageScanStatus) -> datetime | None:
-        """When a result gets old by itself; a newer database may come before."""
-        return refresh_due(state.history_of(status), replace(self._policy(name), database_updated=None))
-
-    def _means(
-        self,
-        scan: ImageScan,
-        status: ImageScanStatus,
-        image: ImageKey,
-        demand: Demand,
-        settings_hash: str,
-        *,
-        never: bool,
-    ) -> Means:
-        by_digest = bool(scan.spec.digest)
-        sources = (
-            (demand.missing or never)
-            and bool(image.digest)
-            and self._delivery.has_sources(image, settings_hash, scan.spec.namespace)
-        )
-        rematchable = (
-            by_digest
-            and self._matcher.usable
-            and status.settings_hash == settings_hash
-            and self._delivery.bill_of_materials(image) is not None
-        )
-        return Means(
-            sources=sources and not never, adoptable=sources and never and by_digest, rematchable=rematchable
-        )
 
     # steps
 
@@ -334,15 +276,14 @@ class ImageScans:
         except ScanError as error:
             result = error.failure
         except TransientError as error:
-            since = self._unread_since.setdefault(job_name, self._clock.monotonic())
-            if self._clock.monotonic() < since + _LOG_PATIENCE_SECONDS:
+            if not self._log_patience.is_over(job_name):
                 raise
             result = failure(FailureClass.INTERRUPTED, f"the scan pod's log cannot be read: {error}")
         except TerminalError as error:
             forbidden = isinstance(error, ForbiddenError)
             why = FailureClass.ADMISSION if forbidden else FailureClass.INTERRUPTED
             result = failure(why, f"the scan pod's log cannot be read: {error}")
-        self._unread_since.pop(job_name, None)
+        self._log_patience.forget(job_name)
         if isinstance(result, Failure):
             await self._outcomes.failed(scan, status, result)
             return
@@ -350,14 +291,14 @@ class ImageScans:
         image = ImageKey(digest, scan.spec.platform or None)
         with self._asking.serving(name):
             everybody = self._targets.of(name)
-            refused = await self._delivery.deliver(everybody, image, result, self._hash(targets))
+            refused = await self._delivery.deliver(everybody, image, result, self._gathering.hash(targets))
         await self._outcomes.succeeded(
             scan,
             status,
             result,
             ResultSource.SCAN,
             digest=digest,
-            settings_hash=self._hash(targets),
+            settings_hash=self._gathering.hash(targets),
             refused=refused,
         )
         self._metrics.duration.observe(max(0.0, (self._clock.now() - job.created).total_seconds()))
@@ -415,7 +356,7 @@ class ImageScans:
             await self._outcomes.failed(scan, status, error.failure)
             return
         everybody = self._targets.of(scan.metadata.name)
-        settings_hash = self._hash(targets)
+        settings_hash = self._gathering.hash(targets)
         refused = await self._delivery.deliver_matched(everybody, image, result, settings_hash)
         await self._outcomes.succeeded(
             scan,
@@ -442,8 +383,3 @@ def _in_turn(targets: list[Target], failures: int) -> list[Target]:
     images = list(dict.fromkeys(target.container.image for target in targets))
     turn = images[failures % len(images)]
     return sorted(targets, key=lambda target: target.container.image != turn)
-
-
-def _fraction(name: str) -> float:
-    """A number from 0 to 1 that stays the same for a name."""
-    return random.Random(name).random()  # noqa: S311 - spreads refreshes, guards nothing

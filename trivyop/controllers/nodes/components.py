@@ -33,6 +33,7 @@ from trivyop.kube.events import EventRecorder, ObjectReference
 from trivyop.kube.objects import Object
 from trivyop.kube.resources import (
     CLUSTERSBOMREPORTS,
+    CLUSTERVERSIONS,
     CLUSTERVULNERABILITYREPORTS,
     ObjectKey,
     Resource,
@@ -62,9 +63,6 @@ log = structlog.get_logger(__name__)
 CLUSTER = "cluster"
 """The one key."""
 
-_CLUSTERVERSIONS = Resource(
-    "config.openshift.io", "v1", "clusterversions", "ClusterVersion", namespaced=False
-)
 _DISTRIBUTIONS = frozenset({"eks", "gke", "aks", "ocp"})  # that vulnerabilities are published for
 _SETTLE_SECONDS = 3.0  # in which more changes are awaited
 _PAUSE_SECONDS = 60.0  # between two looks because of changes, which a rollout on all nodes brings for long
@@ -101,7 +99,7 @@ class ClusterComponents:
     ) -> None:
         self._api = api
         self._view = view
-        self._openshift = discovery.serves(_CLUSTERVERSIONS)
+        self._openshift = discovery.serves(CLUSTERVERSIONS)
         self._reports = reports
         self._matcher = matcher
         self._settings = settings

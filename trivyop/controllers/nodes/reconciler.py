@@ -42,13 +42,14 @@ from trivyop.controllers.nodes.jobs import NodeJobs
 from trivyop.controllers.nodes.outcomes import NodeOutcomes
 from trivyop.controllers.nodes.records import NodeRecords
 from trivyop.controllers.nodes.reports import NodeAuditor, NodeReports
+from trivyop.controllers.patience import LogPatience, job_patience, spread_ttl
 from trivyop.controllers.reports import Reports
 from trivyop.controllers.view import View
 from trivyop.errors import AlreadyExistsError, TerminalError, TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery
 from trivyop.kube.events import EventRecorder
-from trivyop.kube.resources import CLUSTERINFRAASSESSMENTREPORTS, ObjectKey, Resource
+from trivyop.kube.resources import CLUSTERINFRAASSESSMENTREPORTS, CLUSTERVERSIONS, ObjectKey, Resource
 from trivyop.report.audit import AuditOptions
 from trivyop.report.stored import StoredReport
 from trivyop.settings import Settings
@@ -57,14 +58,8 @@ from trivyop.workload.nodes import ClusterNode
 
 log = structlog.get_logger(__name__)
 
-_CLUSTERVERSIONS = Resource(
-    "config.openshift.io", "v1", "clusterversions", "ClusterVersion", namespaced=False
-)
-_JOB_GRACE = timedelta(seconds=60)  # for the cluster to end a Job at its own deadline
 _POD_PATIENCE = timedelta(seconds=60)  # a Job without a pod for so long is not going to get one
-_LOG_PATIENCE_SECONDS = 1800.0
 _REFUSED_SECONDS = 3600.0  # as long as the reports remember a refusal
-_SPREAD = 0.1  # of the time to live
 
 
 class Nodes:
@@ -88,7 +83,7 @@ class Nodes:
     ) -> None:
         self._api = api
         self._view = view
-        self._openshift = discovery.serves(_CLUSTERVERSIONS)
+        self._openshift = discovery.serves(CLUSTERVERSIONS)
         self._settings = settings
         self._reports = NodeReports(reports, auditor, options, clock)
         self._queue = queue
@@ -106,7 +101,7 @@ class Nodes:
         )
         reports.add_lost_handler(self._report_lost)
         self._git_version = ""
-        self._unread_since: dict[str, float] = {}  # by uid of the Job
+        self._log_patience = LogPatience(clock)
 
     # events
 
@@ -201,11 +196,9 @@ class Nodes:
     # gathering
 
     def _policy(self, name: str) -> Policy:
-        ttl, timeout = self._settings.reports.ttl_seconds, self._settings.scan_job.timeout_seconds
-        share = 1 - _SPREAD * random.Random(name).random()  # noqa: S311 - spreads refreshes, guards nothing
         return Policy(
-            report_ttl=timedelta(seconds=ttl * share) if ttl else None,
-            job_patience=timedelta(seconds=timeout) + _JOB_GRACE if timeout else None,
+            report_ttl=spread_ttl(self._settings.reports.ttl_seconds, name),
+            job_patience=job_patience(self._settings.scan_job.timeout_seconds),
             pod_patience=_POD_PATIENCE,
         )
 
@@ -269,13 +262,12 @@ class Nodes:
         try:
             result = await self._jobs.read(job)
         except TransientError as error:
-            since = self._unread_since.setdefault(uid, self._clock.monotonic())
-            if self._clock.monotonic() < since + _LOG_PATIENCE_SECONDS:
+            if not self._log_patience.is_over(uid):
                 raise
             result = explained(FailureClass.INTERRUPTED, f"the collector's log cannot be read: {error}")
         except TerminalError as error:
             result = explained(FailureClass.INTERRUPTED, f"the collector's log cannot be read: {error}")
-        self._unread_since.pop(uid, None)
+        self._log_patience.forget(uid)
         return result
 
     async def _reap(self, node: ClusterNode, status: NodeScanStatus, *, overdue: bool, refused: bool) -> None:

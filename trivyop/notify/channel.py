@@ -1,22 +1,23 @@
 """Channel: all that is done for one endpoint; nothing in it waits for another one.
 
-Subjects come in by name. A few workers take them out, read what is to be told, send it, and write down that
-it was told; a format that makes digests gets all that waits at once, every so often. What fails for now is
-tried again for as long as it takes, the endpoint's pace slowing down; what is refused is not, until the
-subject, or the endpoint's configuration, changes.
+Subjects come in by name. A few workers take them out, read what is to be told, send it, and go on once it is
+written down that it was told; a format that makes digests gets all that waits at once, every so often. What
+fails for now is tried again for as long as it takes, the endpoint's pace slowing down; what is refused is
+not, until the subject, or the endpoint's configuration, changes.
 
-Promises: at least once, in order per subject, the latest state wins; what did not fit into the outbox, or
-was missed, comes to light when all subjects are compared with the ledger: at the start, after an overflow,
-when the configuration changed, and when asked. ``run`` ends with its cancellation only, and then writes the
-ledger.
-Not here: where the configuration comes from, and what a report is (``controllers.webhooks.notifications``).
+Promises: at least once, in order per subject, the latest state wins; a crash repeats what workers had in hand
+and nothing else, if the ledger can be written; what did not fit into the outbox, or was missed, comes to
+light when all subjects are compared with the ledger: at the start, after an overflow, when the configuration
+changed, and when asked. ``run`` ends with its cancellation only, and then writes the ledger.
+Not here: how messages get to the endpoint (``notify.sender``); where the configuration comes from, and what a
+report is (``controllers.webhooks.notifications``).
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,14 +26,14 @@ import structlog
 from trivyop.control.backoff import full_jitter
 from trivyop.control.clock import Clock
 from trivyop.errors import TerminalError, TransientError
-from trivyop.notify.delivery import Access, Courier, RefusedError
+from trivyop.notify.delivery import Access, RefusedError
 from trivyop.notify.endpoint import Endpoint
 from trivyop.notify.events import Subject, slimmed
-from trivyop.notify.formats import DigestFormat, Format, Message
+from trivyop.notify.formats import DigestFormat, Format
 from trivyop.notify.ledger import Ledger
 from trivyop.notify.metrics import WebhookMetrics
 from trivyop.notify.outbox import Outbox
-from trivyop.notify.pace import Pace
+from trivyop.notify.sender import Sender
 from trivyop.notify.source import Source
 from trivyop.notify.telling import Prepared, Telling
 
@@ -45,6 +46,7 @@ _MANY = 200  # compared without letting others run
 _MAX_NOTES = 5_000  # in one digest
 _LAST_WORDS_SECONDS = 5.0
 _LOAD_SECONDS = (1.0, 60.0)
+_NOTHING = 0  # the change of the ledger that need not be waited for
 
 Refused = Callable[[Subject, RefusedError], None]
 
@@ -75,9 +77,7 @@ class Channel:
         self._clock = clock
         self._rng = rng
         self._metrics = metrics
-        self._check_gate = check_gate
         self._on_refused = on_refused
-        self._on_denied = on_denied
         self._telling = Telling(
             endpoint,
             ledger,
@@ -87,21 +87,19 @@ class Channel:
         )
         self._capacity = capacity
         self._outbox = Outbox(clock, rng, capacity=capacity)
-        self._pace = Pace(clock, rng)
-        self._courier: Courier | None = None
-        self._usable = asyncio.Event()
+        self._sender = Sender(
+            endpoint, clock=clock, rng=rng, metrics=metrics, check_gate=check_gate, on_denied=on_denied
+        )
         self._compare_wanted = asyncio.Event()
         self._pending = asyncio.Event()  # for digests
         self._loaded = False
         self._comparing = False
-        self._unusable: str | None = "not configured yet"
-        self._failing: str | None = None
-        self._refusing: str | None = None
+        self._unreadable: str | None = None
 
     @property
     def problem(self) -> str | None:
         """What keeps the endpoint from being told, or what it does not take; None if all is well."""
-        return self._unusable or self._failing or self._refusing or self._ledger.problem
+        return self._sender.problem or self._unreadable or self._ledger.problem
 
     @property
     def idle(self) -> bool:
@@ -114,19 +112,10 @@ class Channel:
 
     async def use(self, access: Access | None, problem: str | None = None) -> None:
         """Send by that from now on; without it nothing is sent, and ``problem`` says why."""
-        self._usable.clear()  # first, because the others run while the old connections are closed
-        old, self._courier = self._courier, None
-        if old is not None:
-            await old.retire()
-        self._unusable = problem
-        if access is None:
-            return
-        self._courier = Courier(access, clock=self._clock, concurrency=self.endpoint.concurrency)
-        self._telling.fingerprint = access.fingerprint
-        self._refusing = None
-        self._pace.hurry()
-        self._usable.set()
-        self.compare()
+        await self._sender.use(access, problem)
+        if access is not None:
+            self._telling.fingerprint = access.fingerprint
+            self.compare()
 
     def changed(self, subject: Subject, *, body_to_come: bool = False) -> None:
         """Something happened to it. With ``body_to_come``, who knows more of it will tell soon."""
@@ -164,10 +153,7 @@ class Channel:
 
     async def _end(self) -> None:
         self._metrics.stop(self.endpoint.name)
-        courier, self._courier = self._courier, None
-        self._usable.clear()
-        if courier is not None:
-            await courier.close()
+        await self._sender.close(at_once=True)
         if self._loaded:
             try:
                 async with asyncio.timeout(_LAST_WORDS_SECONDS):
@@ -182,14 +168,14 @@ class Channel:
             try:
                 await self._ledger.load()
             except TransientError as error:
-                self._failing = f"what was delivered cannot be read: {error}"
+                self._unreadable = f"what was delivered cannot be read: {error}"
             except TerminalError as error:
-                self._failing = None
+                self._unreadable = None
                 self._ledger.deny(f"what was delivered cannot be remembered: {error}")
                 log.warning("webhook_ledger_not_readable", endpoint=self.endpoint.name, error=str(error))
                 break
             else:
-                self._failing = None
+                self._unreadable = None
                 break
             await self._clock.sleep(full_jitter(failures, self._rng, base_seconds=base, max_seconds=most))
             failures += 1
@@ -199,7 +185,7 @@ class Channel:
     async def _compare(self) -> None:
         while True:
             await self._compare_wanted.wait()
-            await self._usable.wait()  # what was refused is due depends on the configuration
+            await self._sender.wait_usable()  # what was refused is due depends on the configuration
             self._compare_wanted.clear()
             self._comparing = True
             self._outbox.overflowed = False
@@ -227,108 +213,56 @@ class Channel:
     async def _work(self, format_: Format) -> None:
         while True:
             subject = await self._outbox.take()
-            await self._usable.wait()
-            async with self._pace.turn():
-                if await self._attempt(self._tell(subject, format_), subject):
-                    self._outbox.done(subject)
-                else:
-                    self._outbox.retry(subject)
+            await self._sender.wait_usable()
+            async with self._sender.turn():
+                change = await self._attempt(self._tell(subject, format_), subject)
+            if change is None:
+                self._outbox.retry(subject)
+            else:
+                self._outbox.done(subject)
+                await self._ledger.written(change)  # before that, the delivery is not over
             self._make_good()
             await asyncio.sleep(0)
 
-    async def _attempt(self, doing: Awaitable[None], subject: Subject) -> bool:
-        """Whether it is done with, one way or the other."""
+    async def _attempt(self, doing: Awaitable[int], subject: Subject) -> int | None:
+        """The change of the ledger after which it is done with, one way or the other; None: try it again."""
         try:
-            await doing
+            return await doing
         except TransientError as error:
             log.debug("webhook_deferred", endpoint=self.endpoint.name, subject=str(subject), error=str(error))
-            return False
         except TerminalError as error:  # of the API server; the next comparison comes back to it
             log.warning(
                 "webhook_not_read", endpoint=self.endpoint.name, subject=str(subject), error=str(error)
             )
+            return _NOTHING
         except Exception:  # a bug of ours: loud, slow to come back, and no harm to others
             log.exception("webhook_crashed", endpoint=self.endpoint.name, subject=str(subject))
-            return False
-        return True
+        return None
 
     def _make_good(self) -> None:
         if self._outbox.overflowed and self._outbox.roomy:
             self.compare()
 
-    async def _tell(self, subject: Subject, format_: Format) -> None:
+    async def _tell(self, subject: Subject, format_: Format) -> int:
         prepared = await self._telling.prepare(subject)
         if prepared is None:
-            return
+            return _NOTHING
         messages = format_.render(prepared.event, prepared.diff, self.endpoint, self._clock.now())
         if not messages:
             self._telling.held_back(prepared)
-            return
-        await self._telling.wait_announced(subject)
-        refusal = await self._send(messages)
-        if refusal is None:
-            self._telling.told(prepared)
-        else:
-            self._refuse(prepared, refusal)
+            return _NOTHING
+        await self._ledger.written(self._telling.expect(prepared))
+        refusal = await self._sender.send(messages)
+        return self._note_down([prepared], refusal)
 
-    def _refuse(self, prepared: Prepared, refusal: RefusedError) -> None:
-        self._telling.refused(prepared)
+    def _note_down(self, prepared: Sequence[Prepared], refusal: RefusedError | None) -> int:
+        """Remember what became of a delivery; returns the change of the ledger."""
+        if refusal is None:
+            return max(map(self._telling.told, prepared))
         self._metrics.dropped(self.endpoint.name, "refused")
         if self._on_refused is not None:
-            self._on_refused(prepared.subject, refusal)
-
-    async def _send(self, messages: Iterable[Message]) -> RefusedError | None:
-        """Send them in order; a refused one does not keep back the others."""
-        refusal: RefusedError | None = None
-        for message in messages:
-            try:
-                await self._send_one(message)
-            except RefusedError as error:
-                refusal = error
-        return refusal
-
-    async def _send_one(self, message: Message) -> None:
-        courier = self._courier
-        if courier is None:
-            raise TransientError(f"endpoint {self.endpoint.name!r} cannot be used: {self._unusable}")
-        try:
-            self._check_gate()
-        except TransientError:
-            self._pace.fails()  # so that everybody waits
-            raise
-        began, result = self._clock.monotonic(), "failed"
-        try:
-            async with courier.in_use():
-                await courier.send(message)
-        except TransientError as error:
-            self._pace.fails(error.retry_after)
-            if self._failing is None:
-                log.warning("webhook_failing", endpoint=self.endpoint.name, error=str(error))
-            self._failing = str(error)
-            raise
-        except RefusedError as error:
-            result = "refused"
-            self._works()
-            if self._refusing is None:
-                log.warning("webhook_refused", endpoint=self.endpoint.name, error=str(error))
-            self._refusing = str(error)
-            if error.status in (401, 403) and self._on_denied is not None:
-                self._on_denied()
-            raise
-        else:
-            result = "delivered"
-            self._works()
-            self._refusing = None
-        finally:
-            now = self._clock.monotonic()
-            at = self._clock.now().timestamp()
-            self._metrics.tried(self.endpoint.name, result, now - began, at)
-
-    def _works(self) -> None:
-        self._pace.works()
-        if self._failing is not None:
-            log.info("webhook_recovered", endpoint=self.endpoint.name)
-        self._failing = None
+            self._on_refused(prepared[0].subject, refusal)
+        return max(map(self._telling.refused, prepared))
 
     # digests
 
@@ -337,7 +271,7 @@ class Channel:
         while True:
             await self._pending.wait()
             await self._clock.sleep(every)  # from the first news on, so that a lone one waits no longer
-            await self._usable.wait()
+            await self._sender.wait_usable()
             self._pending.clear()
             await self._tell_all(format_)
             self._make_good()
@@ -346,29 +280,26 @@ class Channel:
         """Tell of all that waits, at once."""
         held: list[Subject] = []
         prepared: list[tuple[Prepared, Any]] = []
+        expected = _NOTHING
         try:
             while len(held) < _MAX_NOTES and (subject := await self._outbox.take_ready()) is not None:
                 held.append(subject)
-                if not await self._attempt(self._note(subject, format_, prepared), subject):
+                change = await self._attempt(self._note(subject, format_, prepared), subject)
+                if change is None:
                     held.pop()
                     self._outbox.retry(subject)
                     self._pending.set()
+                else:
+                    expected = max(expected, change)
             if not prepared:
                 return
             notes = [note for _, note in prepared]
             now = self._clock.now()
-            refusal = await self._send_patiently(
-                await asyncio.to_thread(format_.digest, notes, self.endpoint, now)  # 0.1 s and more if many
-            )
-            for one, _ in prepared:
-                if refusal is None:
-                    self._telling.told(one)
-                else:
-                    self._telling.refused(one)
-            if refusal is not None:
-                self._metrics.dropped(self.endpoint.name, "refused")
-                if self._on_refused is not None:
-                    self._on_refused(prepared[0][0].subject, refusal)
+            messages = await asyncio.to_thread(format_.digest, notes, self.endpoint, now)  # 0.1 s, if many
+            await self._ledger.written(expected)
+            # its notes are small, and the next one waits for it
+            refusal = await self._sender.send_patiently(messages)
+            await self._ledger.written(self._note_down([one for one, _ in prepared], refusal))
         finally:
             for subject in held:
                 self._outbox.done(subject)
@@ -377,31 +308,14 @@ class Channel:
 
     async def _note(
         self, subject: Subject, format_: DigestFormat, prepared: list[tuple[Prepared, Any]]
-    ) -> None:
+    ) -> int:
         one = await self._telling.prepare(subject)
         if one is None:
-            return
+            return _NOTHING
         note = format_.note(one.event, one.diff, self.endpoint)
         if note is None:
             self._telling.held_back(one)
-            return
-        await self._telling.wait_announced(subject)
+            return _NOTHING
         slim = replace(one, event=slimmed(one.event), diff=None)
         prepared.append((slim, note))
-
-    async def _send_patiently(self, messages: Iterable[Message]) -> RefusedError | None:
-        """Send a digest, for as long as it takes: its notes are small, and the next one waits for it."""
-        refusal: RefusedError | None = None
-        for message in messages:
-            while True:
-                await self._usable.wait()
-                try:
-                    async with self._pace.turn():
-                        await self._send_one(message)
-                except TransientError:
-                    await asyncio.sleep(0)
-                    continue
-                except RefusedError as error:
-                    refusal = error
-                break
-        return refusal
+        return self._telling.expect(one)

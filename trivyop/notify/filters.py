@@ -97,15 +97,23 @@ class Filter:
             values.update(_KEYS[key](reader, f"filter.{key}", value))
         return cls(**values)
 
-    def accepts(self, event: Event, diff: FindingsDiff | None) -> bool:
-        """Whether the endpoint wants to hear of it; ``diff`` is to what it heard before, None: unknown."""
+    def accepts(self, event: Event, diff: FindingsDiff | None, *, unsure: bool = False) -> bool:
+        """Whether the endpoint wants to hear of it; ``diff`` is to what it heard before, None: unknown.
+
+        With ``unsure`` it may have heard of more than that, so whatever the findings are now is news.
+        """
         if isinstance(event, ScanFailed):
             namespaces = {workload.split("/")[1] for workload in event.workloads if workload.count("/") == 2}
             return self._takes(SCANS, namespaces or {""}, {EventType.SCAN_FAILED})
         types = _OF_UPDATES if event.verb is Verb.UPDATE else _OF_DELETES
         if not self._takes(event.resource.kind, {event.key.namespace}, types):
             return False
-        return not self._about_findings or self._takes_findings(event, diff)
+        return not self._about_findings or self._takes_findings(event, diff, unsure)
+
+    def shows(self, ids: Iterable[int]) -> bool:
+        """Whether it follows from findings that were told that what becomes of them will be accepted."""
+        stateless = self.only_new or not self._about_findings
+        return stateless or any(self.matches(FindingRef.of_id(number)) for number in ids)
 
     def wants(self, event_type: EventType) -> bool:
         """Whether events of that type are sent, by formats that tell types apart."""
@@ -128,12 +136,14 @@ class Filter:
             return False
         return not self.namespaces or any(glob.matches(namespace) for glob in self.namespaces)
 
-    def _takes_findings(self, change: Change, diff: FindingsDiff | None) -> bool:
+    def _takes_findings(self, change: Change, diff: FindingsDiff | None, unsure: bool) -> bool:
         if change.verb is Verb.DELETE:
             if self.only_new:
                 return False
             if not change.whole and (diff is None or diff.first):
                 return True  # nobody knows what was in it, and the receiver may have heard of it
+        if unsure and not self.only_new:
+            return True
         present = list_findings(change.object or {}) if diff is None else diff.present
         if self.only_new:
             news = present if diff is None else diff.news

@@ -1,5 +1,8 @@
 """Pages: how many records, or sets of findings, become the data of one ConfigMap, and back.
 
+A page of records says up to where it knows what is in the journal: of parts before that number there is
+nothing in it that they could tell anew.
+
 Promises: compressed; what is damaged raises ``PageError``, and nothing else.
 """
 
@@ -9,30 +12,30 @@ import base64
 import binascii
 import zlib
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
-_RECORDS, _FINDINGS = "records", "findings"
+RECORDS, FINDINGS = "records", "findings"  # keys of the data
+_COVERS = "covers"
 _MAX_PLAIN_BYTES = 64 * 1024 * 1024
 
-T = TypeVar("T")
+Records = Mapping[str, Mapping[str, bytes]]
+"""Packed records by kind and key."""
 
 
 class PageError(Exception):
     """The data of a page cannot be read."""
 
 
-def encode_records(records: Mapping[str, Mapping[str, bytes]]) -> tuple[dict[str, str], int]:
-    """By kind and key, as the data of a ConfigMap, with its size; nothing for no records."""
-    if not records:
-        return {}, 0
-    return _encoded(_RECORDS, zlib.compress(msgspec.msgpack.encode(records), 6))
+def encode_records(records: Records) -> tuple[dict[str, str], int]:
+    """Records as the data of a ConfigMap, with its size."""
+    return _encoded(RECORDS, zlib.compress(msgspec.msgpack.encode(records), 6))
 
 
 def decode_records(data: Mapping[str, str]) -> dict[str, dict[str, bytes]]:
     """Read what ``encode_records`` wrote."""
-    return _decoded(data, _RECORDS, dict[str, dict[str, bytes]])
+    return _decoded(data, RECORDS, dict[str, dict[str, bytes]])
 
 
 def encode_findings(sets: Mapping[bytes, bytes], limit: int) -> tuple[dict[str, str], int]:
@@ -44,14 +47,25 @@ def encode_findings(sets: Mapping[bytes, bytes], limit: int) -> tuple[dict[str, 
         if size > limit:  # ids are hashes: they hardly get smaller
             break
         kept[name] = ids
-    if not kept:
-        return {}, 0
-    return _encoded(_FINDINGS, zlib.compress(msgspec.msgpack.encode(kept), 1))
+    return _encoded(FINDINGS, zlib.compress(msgspec.msgpack.encode(kept), 1))
 
 
 def decode_findings(data: Mapping[str, str]) -> dict[bytes, bytes]:
     """Read what ``encode_findings`` wrote."""
-    return _decoded(data, _FINDINGS, dict[bytes, bytes])
+    return _decoded(data, FINDINGS, dict[bytes, bytes])
+
+
+def encode_covers(number: int) -> dict[str, str]:
+    """The first part of the journal that a page of records may not know, as more of its data."""
+    return {_COVERS: base64.b64encode(str(number).encode()).decode()}
+
+
+def decode_covers(data: Mapping[str, str]) -> int:
+    """Read what ``encode_covers`` wrote; 0 if there is nothing to be read."""
+    try:
+        return int(base64.b64decode(data.get(_COVERS, ""), validate=True) or b"0")
+    except ValueError:
+        return 0
 
 
 def _encoded(name: str, packed: bytes) -> tuple[dict[str, str], int]:

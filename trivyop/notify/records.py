@@ -23,6 +23,7 @@ class Mark(IntFlag):
     NONE = 0
     TOLD = 1  # a message about it was sent, or may have been: its deletion is news
     REFUSED = 2  # the last message was refused; it is tried again when the endpoint is configured anew
+    UNSURE = 4  # a later message was sent, or may have been, with findings that the record does not tell of
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):

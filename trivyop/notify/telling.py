@@ -1,7 +1,8 @@
 """Telling: what one endpoint is to hear of one subject, and what is remembered once it has.
 
 ``prepare`` compares what there is with what the ledger says was told; the answer is an event with what is new
-in it, or nothing. ``told`` writes down that the endpoint has it, ``refused`` that it does not want it.
+in it, or nothing. ``expect`` remembers that the endpoint may get it, ``told`` that it has it, ``refused``
+that it does not want it; each returns the change of the ledger that is to be waited for before one goes on.
 
 Promises: the same state is prepared once, also after a restart; what an endpoint's filter holds back is
 remembered, so it is not looked at again; a deletion is prepared for what was told before, or may have been.
@@ -18,7 +19,7 @@ from trivyop.notify.findings import FindingsDiff, diff, pack, unpack
 from trivyop.notify.ledger import Ledger
 from trivyop.notify.lineages import Lineages
 from trivyop.notify.listing import lineage
-from trivyop.notify.records import NO_CONTENT, Mark, Record, content_of
+from trivyop.notify.records import Mark, Record, content_of
 from trivyop.notify.source import Marker, Source, deletion
 
 
@@ -52,7 +53,7 @@ class Telling:
         self._source = source
         self._needs_diff = needs_diff or endpoint.filter.needs_diff
         self._by_workload = by_workload or endpoint.filter.only_new
-        self._announced: dict[Subject, int] = {}  # with that change; nothing of them was sent since
+        self._announced: dict[Subject, int] = {}  # with that change; nothing of them was sent yet
         self._lineages = Lineages()
 
     def wants(self, subject: Subject) -> bool:
@@ -70,12 +71,10 @@ class Telling:
         return record is None or not self._is_told(record, marker)
 
     def announce(self, subject: Subject) -> None:
-        """Remember that an endpoint may be told of it, before it is: else its deletion could go unnoticed."""
-        if not self._endpoint.deletes or self._ledger.get(subject) is not None:
-            return
+        """Remember that the endpoint may be told of it, ahead of time, so that few have to be waited for."""
         marker = self._source.marker(subject)
-        if marker is not None:
-            self._announced[subject] = self._ledger.put(subject, Record(marker.uid, NO_CONTENT, Mark.TOLD))
+        if self._tells_deletions(subject) and self._ledger.get(subject) is None and marker is not None:
+            self._announced[subject] = self._ledger.put(subject, Record(marker.uid, marks=Mark.TOLD))
 
     async def prepare(self, subject: Subject) -> Prepared | None:
         """What to tell now; None if there is nothing. Raises what reading it raises."""
@@ -98,7 +97,7 @@ class Telling:
         line = self._lineage(event)
         found = self._diff(record, event, line)
         prepared = Prepared(subject, event, found, pack(found.ids) if found is not None else None, line)
-        if not self._endpoint.filter.accepts(event, found):
+        if not self._endpoint.filter.accepts(event, found, unsure=_is_unsure(record)):
             self.held_back(prepared)
             return None
         return prepared
@@ -108,44 +107,56 @@ class Telling:
         if change is None and record is not None and self._endpoint.deletes:
             change = deletion(subject, record.uid)
         unheard = record is not None and Mark.TOLD not in record.marks
-        if change is None or unheard or not self._endpoint.deletes or not self._reports(subject):
+        if change is None or unheard or not self._tells_deletions(subject):
             self._forget(subject)
             return None
         found = self._diff(record, change)
-        if not self._endpoint.filter.accepts(change, found):
+        if not self._endpoint.filter.accepts(change, found, unsure=_is_unsure(record)):
             self._forget(subject)
             return None
         return Prepared(subject, change, found, None)
 
-    async def wait_announced(self, subject: Subject) -> None:
-        """Wait until a crash could no longer make us forget that the endpoint may have heard of it."""
-        change = self._announced.get(subject)
-        if change is not None:
-            await self._ledger.written(subject, change)
+    def expect(self, prepared: Prepared) -> int:
+        """Remember that the endpoint may have heard of it; returns the change to wait for before it is sent.
 
-    def told(self, prepared: Prepared) -> None:
+        Otherwise a deletion that nobody saw could go unnoticed; or a filter could hold back that something is
+        no longer true, not knowing that it had been told.
+        """
+        subject, event = prepared.subject, prepared.event
+        change = self._announced.pop(subject, 0)
+        if not isinstance(event, Change) or event.verb is Verb.DELETE:
+            return change
+        record = self._ledger.get(subject) or Record(event.uid)
+        marks = record.marks
+        if self._tells_deletions(subject):
+            marks |= Mark.TOLD
+        if not self._endpoint.filter.shows(unpack(self._ledger.findings(record) or b"")):
+            marks |= Mark.UNSURE
+        if marks == record.marks and (record.uid == event.uid or not self._endpoint.deletes):
+            return change
+        return self._ledger.put(subject, Record(event.uid, record.content, marks, record.findings))
+
+    def told(self, prepared: Prepared) -> int:
         """Remember that the endpoint has it."""
         event = prepared.event
         if _is_deletion(event):
-            self._forget(prepared.subject)
-            return
-        self._announced.pop(prepared.subject, None)
-        record = Record(event.uid, content_of(event.content_hash), Mark.TOLD)
-        self._ledger.put(prepared.subject, record, prepared.ids)
+            return self._forget(prepared.subject)
         self._follow(prepared)
+        record = Record(event.uid, content_of(event.content_hash), Mark.TOLD)
+        return self._ledger.put(prepared.subject, record, prepared.ids)
 
-    def refused(self, prepared: Prepared) -> None:
+    def refused(self, prepared: Prepared) -> int:
         """Remember that the endpoint does not want it, as it is configured now."""
         event = prepared.event
         if _is_deletion(event):
-            self._forget(prepared.subject)
-            return
-        self._announced.pop(prepared.subject, None)
+            return self._forget(prepared.subject)
         before = self._ledger.get(prepared.subject)
         content = content_of(self._refusal(event.content_hash))
-        findings = b"" if before is None else before.findings  # a later try tells of the same news
-        record = Record(event.uid, content, Mark.TOLD | Mark.REFUSED, findings)
-        self._ledger.put(prepared.subject, record)
+        findings, marks = b"", Mark.TOLD | Mark.REFUSED
+        if before is not None:  # a later try tells of the same news
+            findings, marks = before.findings, marks | (before.marks & Mark.UNSURE)
+        record = Record(event.uid, content, marks, findings)
+        return self._ledger.put(prepared.subject, record)
 
     def held_back(self, prepared: Prepared) -> None:
         """Remember that there is nothing in it that the endpoint wants to hear."""
@@ -160,10 +171,10 @@ class Telling:
         self._ledger.put(subject, Record(event.uid, content_of(event.content_hash), marks), prepared.ids)
         self._follow(prepared)
 
-    def _forget(self, subject: Subject) -> None:
+    def _forget(self, subject: Subject) -> int:
         self._announced.pop(subject, None)
         self._source.settled(subject, self._endpoint.name)
-        self._ledger.remove(subject)
+        return self._ledger.remove(subject)
 
     def _is_told(self, record: Record, marker: Marker) -> bool:
         if not marker.content_hash:
@@ -195,10 +206,14 @@ class Telling:
         document = event.object or {}
         return diff(None if known is None else unpack(known), document, deleted=event.verb is Verb.DELETE)
 
-    @staticmethod
-    def _reports(subject: Subject) -> bool:
-        return subject.resource.group == "aquasecurity.github.io"  # of scans, only failures are told
+    def _tells_deletions(self, subject: Subject) -> bool:
+        reports = subject.resource.group == "aquasecurity.github.io"  # of scans, only failures are told
+        return self._endpoint.deletes and reports
 
 
 def _is_deletion(event: Event) -> bool:
     return isinstance(event, Change) and event.verb is Verb.DELETE
+
+
+def _is_unsure(record: Record | None) -> bool:
+    return record is not None and Mark.UNSURE in record.marks

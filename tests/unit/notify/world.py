@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from tests.unit.notify.receiver import Receiver
 from trivyop.errors import TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig
-from trivyop.kube.resources import NAMESPACES, VULNERABILITYREPORTS, ObjectKey
+from trivyop.kube.resources import NAMESPACES, VULNERABILITYREPORTS, ObjectKey, Resource
 from trivyop.notify.channel import Channel
 from trivyop.notify.delivery import Access, RefusedError
 from trivyop.notify.endpoint import Endpoint
@@ -126,11 +127,54 @@ class Reports:
 
 
 @dataclass
+class Traffic:
+    """What the ledger has to do with the API server."""
+
+    writes: int = 0  # that were begun
+    bytes: int = 0  # of ConfigMaps, as etcd has them: their data decoded, and about 600 for the rest
+    by_kind: Counter[str] = field(default_factory=Counter[str])  # "page", "part", "delete"
+    busy: int = 0
+    on_begin: Callable[[int], None] = lambda _: None  # may raise
+    on_end: Callable[[int], None] = lambda _: None  # may raise: the answer is lost
+
+    @asynccontextmanager
+    async def write(self, kind: str, size: int) -> AsyncGenerator[None]:
+        self.writes += 1
+        number = self.writes
+        self.on_begin(number)
+        self.by_kind[kind] += 1
+        self.bytes += size
+        self.busy += 1
+        try:
+            yield
+        finally:
+            self.busy -= 1
+        self.on_end(number)
+
+
+class WatchedApi(Api):
+    """An API client that counts what it writes."""
+
+    traffic: Traffic
+
+    async def apply(self, resource: Resource, body: Mapping[str, Any], **options: Any) -> dict[str, Any]:
+        kind = "part" if "-journal-" in body["metadata"]["name"] else "page"
+        size = sum(len(text) * 3 // 4 for text in body.get("binaryData", {}).values())
+        async with self.traffic.write(kind, size + 600):
+            return await super().apply(resource, body, **options)
+
+    async def delete(self, resource: Resource, key: ObjectKey, **options: Any) -> bool:
+        async with self.traffic.write("delete", 300):
+            return await super().delete(resource, key, **options)
+
+
+@dataclass
 class World:
     """One endpoint, and what it is told of."""
 
     clock: FakeClock
-    api: Api
+    api: WatchedApi
+    server: ApiServer
     reports: Reports = field(default_factory=Reports)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     refusals: list[tuple[Subject, RefusedError]] = field(default_factory=list[Any])
@@ -139,6 +183,15 @@ class World:
     crashes: int = 0
     denied: int = 0
     channels: list[Channel] = field(default_factory=list[Channel])
+
+    @property
+    def traffic(self) -> Traffic:
+        return self.api.traffic
+
+    def ledger(self, endpoint: str = "siem") -> Ledger:
+        """What is remembered of an endpoint; ``load`` it."""
+        api = self.api.gated(self.gate)
+        return Ledger(api, NAMESPACE, endpoint, [VULNERABILITYREPORTS], clock=self.clock)
 
     def gate(self) -> float:
         self.check_alive()
@@ -168,9 +221,7 @@ class World:
         channel = Channel(
             endpoint,
             words or FORMATS[endpoint.format],
-            Ledger(
-                self.api.gated(self.gate), NAMESPACE, endpoint.name, [VULNERABILITYREPORTS], clock=self.clock
-            ),
+            self.ledger(endpoint.name),
             self.reports,
             clock=self.clock,
             rng=random.Random(1),
@@ -223,11 +274,11 @@ class World:
         raise AssertionError("it never comes to that")
 
     def _activity(self, receivers: Sequence[Receiver]) -> int:
-        return sum(receiver.activity for receiver in receivers) + self.reports.reads
+        return sum(receiver.activity for receiver in receivers) + self.reports.reads + self.traffic.writes
 
     def _calling(self) -> bool:
-        couriers = [channel._courier for channel in self.channels]
-        return any(courier is not None and courier._users for courier in couriers)
+        couriers = [channel._sender._courier for channel in self.channels]
+        return self.traffic.busy > 0 or any(courier is not None and courier._users for courier in couriers)
 
 
 @asynccontextmanager
@@ -235,7 +286,8 @@ async def world() -> AsyncGenerator[World]:
     clock = FakeClock()
     async with ApiServer() as server:
         config = await ClusterConfig.from_kubeconfig_dict(server.kubeconfig())
-        async with Api(config) as api:
+        async with WatchedApi(config) as api:
+            api.traffic = Traffic()
             body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
             await api.create(NAMESPACES, body)
-            yield World(clock, api)
+            yield World(clock, api, server)

@@ -444,7 +444,7 @@ async def test_who_may_not_write_any_more_sends_nothing(receiver: Receiver) -> N
 
         here.gate.open = False
         await here.put("b", 1)
-        await here.until(lambda: here.notifications._channels["siem"].channel._pace.failures > 0)
+        await here.until(lambda: here.notifications._channels["siem"].channel._sender.pace.failures > 0)
         sent = names(receiver)
         here.gate.open = True
         here.clock.leap(600)

@@ -1,0 +1,90 @@
+"""Recall: what was written down of an endpoint, read again: the pages, then what the journal knows better.
+
+Promises: right after a crash between any two writes. Of a record, a part of the journal counts if the page of
+the record does not cover it; of two parts the later one counts. What is damaged counts as empty.
+Not here: how it is written (``notify.checkpoint``, ``notify.journal``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+
+from trivyop.kube.resources import ObjectKey, Resource
+from trivyop.notify import pages
+from trivyop.notify.checkpoint import Checkpoint
+from trivyop.notify.configmaps import Found
+from trivyop.notify.events import Subject
+from trivyop.notify.journal import Journal, Part, decode_part, number_of
+from trivyop.notify.memory import Memory, holds_sets, page_of, page_of_set
+
+
+class Recall:
+    """Fills a memory, and tells those who write it down again what is there."""
+
+    def __init__(
+        self, kinds: Mapping[str, Resource], memory: Memory, checkpoint: Checkpoint, journal: Journal
+    ) -> None:
+        self._kinds = kinds  # by name; records of others are passed over
+        self._memory = memory
+        self._checkpoint = checkpoint
+        self._journal = journal
+        self._covers: dict[str, int] = {}  # by page of records
+
+    async def take(self, found: Iterable[Found]) -> list[tuple[str, str]]:
+        """Take all in; returns the names of what is damaged, each with the error."""
+        parts: list[tuple[int, Found]] = []
+        damaged: list[tuple[str, str]] = []
+        for one in found:
+            number = number_of(one.name)
+            if number is not None:
+                parts.append((number, one))
+                continue
+            try:
+                await self._take_page(one)
+            except (pages.PageError, ValueError) as error:
+                damaged.append((one.name, str(error)))
+        for number, one in sorted(parts):
+            self._journal.found(number, _size_of(one))
+            try:
+                self._take_part(number, await asyncio.to_thread(decode_part, one.data))
+            except (pages.PageError, ValueError) as error:
+                damaged.append((one.name, str(error)))
+        self._memory.drop_unused()
+        return damaged
+
+    async def _take_page(self, page: Found) -> None:
+        self._checkpoint.found(page.name, _size_of(page))
+        if holds_sets(page.name):
+            self._memory.restore(await asyncio.to_thread(pages.decode_findings, page.data))
+            return
+        for subject, packed in self._known(await asyncio.to_thread(pages.decode_records, page.data)):
+            self._memory.put(subject, packed)
+        self._covers[page.name] = covers = pages.decode_covers(page.data)
+        self._journal.found_covered(covers)
+
+    def _take_part(self, number: int, part: Part) -> None:
+        for name, ids in part.sets.items():
+            if self._memory.ids(name) is None:
+                self._memory.restore({name: ids})
+                self._checkpoint.touch(page_of_set(name))
+        for subject, packed in self._known(part.records):
+            page = page_of(subject)
+            if number < self._covers.get(page, 0):
+                continue
+            if packed:
+                self._memory.put(subject, packed)
+            else:
+                self._memory.remove(subject)
+            self._checkpoint.touch(page)
+
+    def _known(self, records: pages.Records) -> Iterator[tuple[Subject, bytes]]:
+        for kind, by_key in records.items():
+            resource = self._kinds.get(kind)
+            if resource is not None:
+                for key, packed in by_key.items():
+                    yield Subject(resource, ObjectKey.parse(key)), packed
+
+
+def _size_of(one: Found) -> int:
+    return sum(map(len, one.data.values())) * 3 // 4  # it is base64

@@ -19,8 +19,9 @@ demo: $(STAMP)  ## a cluster in one process, real scans, a summary; ONCE=1 ends 
 run: $(STAMP)  ## the operator against the cluster of your kubeconfig
 	$(BIN)/trivyop run $(ARGS)
 
+# Bytecode is written even where the machine's default is not to: tests start many processes.
 test: $(STAMP)
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

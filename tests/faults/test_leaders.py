@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import NAMESPACE, Cluster, running_cluster
+from tests.e2e.harness import IMAGES_ONLY, NAMESPACE, Cluster, running_cluster
 from tests.faults.replicas import ELECTED, holder, replica, until_held_by_another
 from tests.faults.scanner import Scanner, bare_pod, use_no_database
 from trivyop.controllers.view import REPORT_KINDS
@@ -42,9 +42,10 @@ async def test_standby_finishes_the_work_of_a_leader_that_is_killed(tmp_path: Pa
     async with running_cluster(tmp_path, programs_first=scanner.directory) as cluster:
         await use_no_database(cluster)
         await run_pods(cluster, SCANS)
-        async with replica(cluster, "first", environ=ELECTED) as first:
+        environ = {**ELECTED, **IMAGES_ONLY}
+        async with replica(cluster, "first", environ=environ) as first:
             await first.until_told("operator_running")
-            async with replica(cluster, "second", environ=ELECTED) as second:
+            async with replica(cluster, "second", environ=environ) as second:
                 await second.until_told("standing_by")
                 await until_succeeded(cluster, SCANS // 4, seconds=120)
 

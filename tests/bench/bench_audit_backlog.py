@@ -3,28 +3,43 @@
 Trivy is a stub that takes as long as Trivy takes for a Role on a core of its own, and no CPU, so what is
 measured is the operator: what it holds while thousands wait, and that a change which somebody makes meanwhile
 is served at once. What Trivy itself needs is measured by the bench `audits`. Times are the API server's.
+
+Changes are made from the very instant of the burst on, whether those before them are served or not: new
+objects of several kinds, of which the operator has seen one so far, and changes of the Roles of the burst,
+which may be waiting, being audited, or done. One is served when there is a report on its very state.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import stat
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from tests.bench.cluster import MadeUpCluster, OperatorProcess, made_up_cluster, operator_process, settle
 from tests.bench.figures import Figure, quantile
 from tests.bench.made_up import uid
+from trivyop.controllers.audits.manifests import build_manifest
 from trivyop.kube.resources import (
     CONFIGAUDITREPORTS,
+    INGRESSES,
+    LIMITRANGES,
     NAMESPACES,
+    NETWORKPOLICIES,
+    PERSISTENTVOLUMECLAIMS,
     RBACASSESSMENTREPORTS,
+    RESOURCEQUOTAS,
     ROLES,
     SERVICES,
     ObjectKey,
+    Resource,
 )
 from trivyop.report import keys
 from trivyop.sandbox.apiserver.storage import Change
@@ -32,7 +47,22 @@ from trivyop.sandbox.apiserver.storage import Change
 _ROLES = 10_000
 _SECONDS_PER_ROLE = 0.015
 _START_SECONDS = 0.6
-_CHANGES_EVERY_SECONDS = 1.0
+_CHANGES_AFTER_SECONDS = (0.0, 0.2, 0.5, 1.0, 2.0, 3.0)  # and from then on every second
+_SPECS: dict[Resource, dict[str, Any]] = {
+    SERVICES: {"ports": [{"port": 80}]},
+    NETWORKPOLICIES: {"podSelector": {}},
+    LIMITRANGES: {"limits": []},
+    RESOURCEQUOTAS: {"hard": {"pods": "10"}},
+    PERSISTENTVOLUMECLAIMS: {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "1Gi"}},
+    },
+    INGRESSES: {"defaultBackend": {"service": {"name": "web", "port": {"number": 80}}}},
+}
+_CHANGED = (
+    *(SERVICES, ROLES, NETWORKPOLICIES, SERVICES, LIMITRANGES, ROLES, RESOURCEQUOTAS),
+    *(PERSISTENTVOLUMECLAIMS, INGRESSES),
+)
 _PATIENCE_SECONDS = 900
 _CHECKS = 60  # that a Role passes
 
@@ -68,20 +98,32 @@ class _Watching:
         self.roles = 0
         self.complete = asyncio.Event()
         self.last = 0.0
-        self._services: dict[str, asyncio.Event] = {}
+        self._states: dict[tuple[str, str], tuple[str, float]] = {}  # by kind and name
+        self._awaited: dict[tuple[str, str, str], asyncio.Future[float]] = {}
 
-    def role_told(self, change: Change) -> None:
-        self.roles += change.old is None
-        self.last = time.monotonic()
-        if self.roles >= _ROLES:
-            self.complete.set()
+    def told(self, change: Change) -> None:
+        """A report was written, or goes."""
+        if change.new is None:
+            return
+        now, labels = time.monotonic(), change.new.labels
+        kind, name, state = labels[keys.RESOURCE_KIND], labels[keys.RESOURCE_NAME], labels[keys.SPEC_HASH]
+        self._states[kind, name] = state, now
+        awaited = self._awaited.pop((kind, name, state), None)
+        if awaited is not None:
+            awaited.set_result(now)
+        if kind == ROLES.kind and change.old is None:
+            self.roles += 1
+            self.last = now
+            if self.roles >= _ROLES:
+                self.complete.set()
 
-    def service_told(self, change: Change) -> None:
-        if change.new is not None:
-            self.of_service(change.new.labels[keys.RESOURCE_NAME]).set()
-
-    def of_service(self, name: str) -> asyncio.Event:
-        return self._services.setdefault(name, asyncio.Event())
+    async def report_on(self, kind: str, name: str, state: str) -> float:
+        """When there was a report on this state; waits for it."""
+        told = self._states.get((kind, name))
+        if told is not None and told[0] == state:
+            return told[1]
+        awaited = self._awaited[kind, name, state] = asyncio.get_running_loop().create_future()
+        return await awaited
 
 
 async def measure() -> list[Figure]:
@@ -90,10 +132,9 @@ async def measure() -> list[Figure]:
         program = await asyncio.to_thread(_install, Path(directory))
         async with made_up_cluster() as cluster:
             watching = _Watching()
-            cluster.listen(RBACASSESSMENTREPORTS, watching.role_told)
-            cluster.listen(CONFIGAUDITREPORTS, watching.service_told)
+            cluster.listen(RBACASSESSMENTREPORTS, watching.told)
+            cluster.listen(CONFIGAUDITREPORTS, watching.told)
             await cluster.api.create(NAMESPACES, {"metadata": {"name": "shop"}})
-            await cluster.api.create(SERVICES, _service("first"), namespace="shop")
             settle()
             environ = {**_ENVIRON, "OPERATOR_TRIVY_PROGRAM": str(program)}
             async with operator_process(cluster, environ) as operator:
@@ -109,49 +150,69 @@ def _install(directory: Path) -> Path:
 
 async def _measure(cluster: MadeUpCluster, operator: OperatorProcess, watching: _Watching) -> list[Figure]:
     await operator.until_told("operator_running")
-    await watching.of_service("first").wait()
+    await _change(cluster, watching, SERVICES, "first")
     await operator.until_quiet()
     idle, _ = operator.memory()
+    waited = operator.wait_seconds()
     began = time.monotonic()
     for n in range(_ROLES):
         cluster.put(ROLES, _role(n))
-    waits: list[float] = []
-    async with asyncio.timeout(_PATIENCE_SECONDS):
-        while not watching.complete.is_set():
-            waits.append(await _change_something(cluster, watching, len(waits)))
-            await asyncio.sleep(_CHANGES_EVERY_SECONDS)
+    async with asyncio.timeout(_PATIENCE_SECONDS), asyncio.TaskGroup() as group:
+        burst = time.monotonic()
+        changes: list[asyncio.Task[float]] = []
+        for n, after in enumerate(_instants()):
+            await asyncio.sleep(burst + after - time.monotonic())
+            if watching.complete.is_set():
+                break
+            resource = _CHANGED[n % len(_CHANGED)]
+            name = f"change-{n}" if resource is not ROLES else _role_name(n * 197 % _ROLES)
+            changes.append(group.create_task(_change(cluster, watching, resource, name)))
+    waits = [change.result() for change in changes]
     seconds = watching.last - began
     _, peak = operator.memory()
     cpu = operator.cpu_seconds()
+    waited = operator.wait_seconds() - waited
     await operator.stop()
     ideal = _ROLES * _SECONDS_PER_ROLE / 2
     return [
         Figure("audit_backlog", f"{_ROLES} Roles audited", seconds, "s"),
         Figure("audit_backlog", "of which Trivy", ideal, "s"),
         Figure("audit_backlog", "operator, CPU", cpu, "s"),
+        Figure("audit_backlog", "operator, without a core", waited, "s"),
         Figure("audit_backlog", "memory when idle", idle / 2**20, "MiB"),
         Figure("audit_backlog", "memory above idle", (peak - idle) / 2**20, "MiB", 150, at_least=False),
         Figure("audit_backlog", "changes meanwhile", len(waits), ""),
+        Figure("audit_backlog", "change to report, in the instant of the burst", waits[0], "s"),
         Figure("audit_backlog", "change to report, median", quantile(waits, 0.5), "s"),
         Figure("audit_backlog", "change to report, longest", max(waits), "s", 2, at_least=False),
     ]
 
 
-async def _change_something(cluster: MadeUpCluster, watching: _Watching, n: int) -> float:
-    """Make a Service, as a person would; returns the seconds until its report was there."""
-    name = f"service-{n}"
+def _instants() -> Iterator[float]:
+    yield from _CHANGES_AFTER_SECONDS
+    yield from itertools.count(int(_CHANGES_AFTER_SECONDS[-1]) + 1)
+
+
+async def _change(cluster: MadeUpCluster, watching: _Watching, resource: Resource, name: str) -> float:
+    """Make an object, or change a Role, as a person would; returns the seconds until its report was there."""
     began = time.monotonic()
-    await cluster.api.create(SERVICES, _service(name), namespace="shop")
-    await watching.of_service(name).wait()
-    return time.monotonic() - began
+    key = ObjectKey("shop", name)
+    if resource is ROLES:
+        label = {"metadata": {"labels": {"team": "checkout"}}}
+        made = await cluster.api.patch(ROLES, key, label)
+    else:
+        meta = {"name": key.name, "namespace": key.namespace}
+        made = await cluster.api.create(resource, {"metadata": meta, "spec": _SPECS[resource]})
+    state = build_manifest(orjson.dumps(made), resource).state
+    return await watching.report_on(resource.kind, name, state) - began
 
 
-def _service(name: str) -> dict[str, Any]:
-    return {"metadata": {"name": name, "namespace": "shop"}, "spec": {"ports": [{"port": 80}]}}
+def _role_name(n: int) -> str:
+    return f"role-{n:05d}"
 
 
 def _role(n: int) -> dict[str, Any]:
-    key = ObjectKey("shop", f"role-{n:05d}")
+    key = ObjectKey("shop", _role_name(n))
     return {
         "apiVersion": ROLES.api_version,
         "kind": ROLES.kind,

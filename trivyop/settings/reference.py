@@ -1,13 +1,11 @@
 """The reference page of all settings, written from their declarations.
 
-Run ``python -m trivyop.settings.reference docs/settings.md`` after a change of any setting; a test compares.
+Run ``make docs`` after a change of any setting; a test compares.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from trivyop.settings.setting import Affects, Setting, Source
 from trivyop.settings.values import SETTINGS
@@ -16,7 +14,7 @@ _OPENING = """\
 # Settings
 
 Every setting there is, where it may be set, what it may be, and what applies when it is not set. This page
-is written by `python -m trivyop.settings.reference`: change the declarations in `trivyop/settings`, not it.
+is written by `make docs`: change the declarations in `trivyop/settings`, not it.
 
 - The operator reads all settings when it starts. It refuses to start with a malformed value, and says of each
   one where it is and what is allowed. A key that is not known is a warning, with the nearest key that is.
@@ -111,15 +109,3 @@ def _marks(declared: Setting) -> Iterator[str]:
         yield "secret"
     if declared.ignored:
         yield f"no effect: {declared.ignored}"
-
-
-def main(arguments: list[str]) -> None:
-    page = build_page()
-    if arguments:
-        Path(arguments[0]).write_text(page)
-    else:
-        sys.stdout.write(page)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -334,7 +334,7 @@ def test_every_field_has_a_setting() -> None:
 
 
 def test_reference_page_is_up_to_date() -> None:
-    """Write it anew with ``python -m trivyop.settings.reference docs/settings.md``."""
+    """Write it anew with ``make docs``."""
     assert DOCS.read_text() == build_page()
 
 

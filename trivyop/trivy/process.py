@@ -2,7 +2,7 @@
 
 Promises: when ``run_program`` returns or raises, for cancellation too, the process is gone, and what it
 started. Beyond its limit, error output is dropped from the front, and other output is an error.
-Not here: what the exit code means (``failures.py``), which arguments to give (``localtrivy.py``).
+Not here: what the exit code means (``failures.py``), which arguments to give (``scan.localtrivy``).
 """
 
 from __future__ import annotations

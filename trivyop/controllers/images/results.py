@@ -5,7 +5,7 @@ result, everything that Kubernetes and Trivy tell is put together into one failu
 
 Promises: a result is whole and of the image that was asked for, or there is none. Of its findings that much
 is in memory that reports can show; large results are parsed one at a time.
-Not here: what a transmission looks like (`scan.framing`), what failures mean (`scan.failures`).
+Not here: what a transmission looks like (`scan.framing`), what failures mean (`trivy.failures`).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A text holds the series of one report, or a part of them. Labels that stand in front are put together anew for
 each report: that is as fast as keeping them, and takes no memory.
-Not here: which metrics are served, and how many series of each (``series.py``).
+Not here: which metrics are served, and how many series of each (``reports.py``).
 """
 
 from __future__ import annotations

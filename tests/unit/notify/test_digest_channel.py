@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.clock import settle
-from tests.unit.notify.receiver import Fault, receiving
+from tests.unit.notify.receiver import Fault, Request, receiving
 from tests.unit.notify.reports import vulnerability
 from tests.unit.notify.world import World, world
 from trivyop.notify.delivery import Access, Courier
@@ -68,6 +68,27 @@ async def test_a_digest_that_cannot_be_sent_comes_later_and_once(here: World) ->
 
         (only,) = receiver.taken
         assert "CVE-2026-0001" in only.body.decode()
+
+
+async def test_a_kill_repeats_the_last_digest_at_most(here: World) -> None:
+    """Word for word."""
+
+    def misbehave(_: Request) -> Fault | None:
+        here.alive = len(receiver.requests) != 1  # killed as the second one is taken
+        return None
+
+    async with receiving(here.clock, misbehave=misbehave) as receiver:
+        async with here.channel(receiver, **CHAT) as channel:
+            here.reports.put("a", 1, rows=[vulnerability("CVE-2026-0001", "CRITICAL")])
+            await here.until(lambda: channel.idle, receiver)
+            here.reports.put("b", 1, rows=[vulnerability("CVE-2026-0002", "CRITICAL")])
+            await here.until(lambda: not here.alive, receiver)
+        async with here.channel(receiver, **CHAT) as channel:
+            await here.until(lambda: channel.idle, receiver)
+
+    first, second, again = receiver.taken
+    assert "CVE-2026-0001" in first.body.decode()
+    assert again.body == second.body
 
 
 async def test_what_is_too_much_for_one_digest_is_in_the_next(

@@ -1,6 +1,6 @@
 """What a fact about a vulnerability is made of.
 
-Not here: the facts (`distributions.py`, `languages.py`), and how they lie in the database (`registry.vulndb`).
+Not here: the facts (`distributions.py`, `languages.py`), and how a database holds them (`registry.vulndb`).
 """
 
 from __future__ import annotations

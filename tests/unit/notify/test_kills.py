@@ -33,10 +33,12 @@ def told(request: Request) -> tuple[str, str, int]:
 
 @pytest.mark.parametrize("seed", range(8))
 async def test_a_kill_at_any_moment_of_a_storm_repeats_no_more_than_was_in_hand(
-    here: World, seed: int
+    here: World, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     """A thousand changes to an endpoint that fails in every way, with a kill now and then."""
     rng = random.Random(seed)
+    if seed > 3:  # the pages are written all the time
+        monkeypatch.setattr("trivyop.notify.ledger._JOURNAL_BYTES", (1000, 1000))
     concurrency = [1, 2, 4, 8][seed % 4]
     faults = [*Fault, *[None] * 2 * len(Fault)]
     if concurrency > 1:
@@ -90,6 +92,7 @@ async def test_a_kill_at_any_moment_of_a_storm_repeats_no_more_than_was_in_hand(
             await here.until(lambda: channel.idle, receiver)
 
     assert len(lives) > 8
+    assert seed <= 3 or here.traffic.by_kind["page"] > 100
     assert_in_order(receiver)
     assert_final(here, receiver)
     assert len([one for one in receiver.requests if one.fault in ANSWERED]) > 300

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import AsyncExitStack
 from itertools import islice
 
 import structlog
@@ -94,7 +94,9 @@ class Audits:
         self._events = events
         self._clock = clock
         self._turns = Turns[AuditRef](BACKLOG, queue.add, clock)
-        self._patience: dict[AuditRef, asyncio.Timeout] = {}  # of audits in the backlog
+        self._patience: dict[
+            AuditRef, asyncio.Timeout
+        ] = {}  # of audits that do not have their outcome yet, or wait to write
         self._gate = asyncio.Semaphore(_AT_ONCE)
 
     # events
@@ -132,9 +134,10 @@ class Audits:
                 self._turns.add_later(ref)
 
     def _changed(self, ref: AuditRef, new: bool) -> None:
+        hurried = self._turns.is_urgent(ref)
         self._turns.add(ref, (ref.kind, new))
-        if self._turns.is_urgent(ref) and (patience := self._patience.pop(ref, None)) is not None:
-            patience.reschedule(0)  # at once
+        if not hurried and self._turns.is_urgent(ref) and ref in self._patience:
+            self._patience.pop(ref).reschedule(0)  # what it waits for in the backlog is not what is wanted
 
     def _report_changed(self, resource: Resource, old: StoredReport | None, new: StoredReport | None) -> None:
         if old is None or new is not None or self._reports.deleted_by_us(old.uid):
@@ -183,41 +186,32 @@ class Audits:
     async def _audit(self, ref: AuditRef, resource: Resource, due: Iterable[Resource]) -> float | None:
         policies = self._auditor.policies_hash(resource.kind)
         reading = Reading(self._api, resource, ref)
-        try:
-            checks = await self._audit_in_backlog(ref, reading)
-            if checks is None:
-                reading = Reading(self._api, resource, ref)
-                request = Request(str(ref), resource.kind, reading.fetch)
-                checks = await self._auditor.audit(request, urgent=lambda: self._turns.is_urgent(ref))
-        except AuditError as error:
-            if reading.manifest is None:
-                raise  # its turn never came: the operator ends
-            basis = Basis(reading.manifest.uid, reading.manifest.state, policies)
-            return self._failed(ref, resource, basis, error)
-        except NotFoundError:
-            return None
-        manifest = reading.manifest
-        if manifest is None:
-            raise AssertionError(f"{ref} was audited unread")
-        basis = Basis(manifest.uid, manifest.state, policies)
-        async with nullcontext() if self._turns.is_urgent(ref) else self._gate:
-            return await self._write(ref, resource, due, manifest, basis, checks)
-
-    async def _audit_in_backlog(self, ref: AuditRef, reading: Reading) -> Outcome | None:
-        """The outcome, or None as soon as somebody waits for it: then it is to have another turn."""
-        if self._turns.is_urgent(ref):
-            return None
-        request = Request(str(ref), reading.resource.kind, reading.fetch)
+        request = Request(str(ref), resource.kind, reading.fetch)
         patience = self._patience[ref] = asyncio.timeout(None)
-        try:
-            async with patience:
-                return await self._auditor.audit(request, urgent=False)
-        except TimeoutError:
-            if not patience.expired():
-                raise
-            return None
-        finally:
-            self._patience.pop(ref, None)
+        async with AsyncExitStack() as held:
+            try:
+                async with patience:
+                    checks = await self._auditor.audit(request, urgent=lambda: self._turns.is_urgent(ref))
+                    if not self._turns.is_urgent(ref):
+                        await held.enter_async_context(self._gate)
+            except AuditError as error:
+                if reading.manifest is None:
+                    raise  # its turn never came: the operator ends
+                basis = Basis(reading.manifest.uid, reading.manifest.state, policies)
+                return self._failed(ref, resource, basis, error)
+            except NotFoundError:
+                return None
+            except TimeoutError:
+                if not patience.expired():
+                    raise
+                return None  # it changed: the queue has it again, now as urgent
+            finally:
+                self._patience.pop(ref, None)
+            manifest = reading.manifest
+            if manifest is None:
+                raise AssertionError(f"{ref} was audited unread")
+            basis = Basis(manifest.uid, manifest.state, policies)
+            return await self._write(ref, resource, due, manifest, basis, checks)
 
     async def _write(
         self,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
+import time
 from pathlib import Path
 
 from tests.e2e.harness import running_cluster
@@ -16,7 +18,11 @@ MEASURED = Path(__file__).with_name("measured.py")
 
 
 async def test_no_step_of_the_event_loop_is_long_while_a_big_result_is_taken_in(tmp_path: Path) -> None:
-    """Probes are answered and the Lease is kept; the report says what it has no room for."""
+    """Probes are answered and the Lease is kept; the report says what it has no room for.
+
+    A step is long if the interpreter could have read the whole result meanwhile, on this machine
+    and under this load; how many milliseconds steps take is measured by ``tests/bench``.
+    """
     scanner = Scanner.install(tmp_path / "programs")
     scanner.answer(1200)
     assert (scanner.directory / "result.json").stat().st_size > RESULT_BYTES
@@ -33,4 +39,11 @@ async def test_no_step_of_the_event_loop_is_long_while_a_big_result_is_taken_in(
             assert await busy.process.wait() == 0
     (longest,) = busy.told("longest_step")
     assert "findings=" in report["metadata"]["annotations"]["trivyop.dev/omitted"]
-    assert longest["seconds"] < 0.1, longest
+    assert 0 < longest["seconds"] < _seconds_of_reading(scanner.directory / "result.json"), longest
+
+
+def _seconds_of_reading(result: Path) -> float:
+    text = result.read_bytes()
+    began = time.thread_time()
+    json.loads(text)
+    return time.thread_time() - began

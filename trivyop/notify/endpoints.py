@@ -57,7 +57,8 @@ GO_KINDS = frozenset(
 )
 """What the Go operator sends, and so what its format is for unless a filter names kinds."""
 
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")  # the ledger's ConfigMaps are named after it
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")  # the ledger's ConfigMaps are named after it,
+_RESERVED = ("-findings", "-journal")  # and some of another endpoint's end like that
 _SECRET_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _SECRET_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -151,6 +152,9 @@ def _endpoint(document: object, n: int) -> Endpoint:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         allowed = "lower-case letters, digits and '-', at most 40 characters"
         raise EndpointError(nameless, "name", f"is missing, or is not {allowed}")
+    if name.endswith(_RESERVED):
+        reason = f"must not end in {' or '.join(_RESERVED)}: what is remembered of endpoints is named so"
+        raise EndpointError(name, "name", reason)
     if name == DEFAULT_NAME:
         reason = f"{DEFAULT_NAME!r} is the endpoint of OPERATOR_WEBHOOK_BROADCAST_URL; take another name"
         raise EndpointError(name, "name", reason)

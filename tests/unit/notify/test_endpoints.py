@@ -114,6 +114,7 @@ def test_what_is_wrong_is_said_with_endpoint_and_key(keys: dict[str, Any], says:
         ("just words", "endpoint '*': endpoints: a list of endpoints is expected"),
         ("- {name: A, url: https://h}", "endpoint '#1': name: is missing, or is not lower-case letters"),
         ("- {name: default, url: https://h}", "endpoint 'default': name: 'default' is the endpoint of "),
+        ("- {name: a-findings, url: https://h}", "endpoint 'a-findings': name: must not end in -findings or"),
         ("- !!python/object/apply:os.system [id]", "endpoint '*': endpoints: is not YAML at line 1: "),
         (
             "- name: a\n  cluster: 2024-02-30",

@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -282,22 +282,19 @@ class World:
         return self.traffic.busy > 0 or any(courier is not None and courier._users for courier in couriers)
 
 
-class _AtOnce(ThreadPoolExecutor):
-    """Does what a thread is to do where it is asked to, so that time does not move on meanwhile."""
+class _Awaited(ThreadPoolExecutor):
+    """Holds up the event loop while a thread works, so that the fake clock does not move on meanwhile."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - it is the caller's
-            future.set_exception(error)
+        future = super().submit(fn, *args, **kwargs)
+        wait([future])
         return future
 
 
 @asynccontextmanager
 async def world() -> AsyncGenerator[World]:
     clock = FakeClock()
-    asyncio.get_running_loop().set_default_executor(_AtOnce(max_workers=1))
+    asyncio.get_running_loop().set_default_executor(_Awaited())
     async with ApiServer() as server:
         config = await ClusterConfig.from_kubeconfig_dict(server.kubeconfig())
         async with WatchedApi(config) as api:

@@ -70,6 +70,8 @@ async def test_resources_have_the_reports_of_their_kind(tmp_path: Path) -> None:
             infra = await until_report(cluster, INFRAASSESSMENTREPORTS, "pod-etcd-n1", "kube-system")
             await until_report(cluster, CLUSTERCONFIGAUDITREPORTS, "persistentvolume-disk", "")
             await until_report(cluster, CLUSTERRBACASSESSMENTREPORTS, "clusterrole-admin", "")
+            await until_report(cluster, CONFIGAUDITREPORTS, "limitrange-limits")
+            await until_report(cluster, CONFIGAUDITREPORTS, "service-web")
             await until_idle(operator)
             config = await cluster.list(CONFIGAUDITREPORTS)
             roles = await cluster.list(RBACASSESSMENTREPORTS)

@@ -147,6 +147,7 @@ class Auditor:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._keeper.run(), name="audit/policies")
+                group.create_task(self._engine.keep_ready(self._clock, self._wake.set), name="audit/standby")
                 if self._bundle is not None:
                     group.create_task(self._bundle.run(), name="audit/bundle")
                 await self._keeper.wait_ready()
@@ -181,14 +182,21 @@ class Auditor:
                     break
                 batch = self._lanes.take(self._batch_limit(urgent=urgent), urgent=urgent)
                 self._start(group, batch, urgent=urgent)
-        self._release_brakes()
+                if urgent or self._lanes.length(urgent=False) > MAX_BATCH:
+                    self._expect_urgent()
+        self._share_cores()
         self._count_waiting()
         return min(pauses, default=None)
 
+    def _expect_urgent(self) -> None:
+        """Who changes something changes more, and a long backlog is when it would have to wait longest."""
+        self._engine.prepare(self._keeper.policies, cluster_version=self._keeper.cluster_version)
+
     def _has_core(self, *, urgent: bool) -> bool:
         if urgent:  # stops runs of the backlog, not other urgent ones
-            return sum(run.urgent for run in self._runs) < self._processes
-        return len(self._runs) < self._processes and not self._lanes.length(urgent=True)
+            return not self._engine.preparing and sum(run.urgent for run in self._runs) < self._processes
+        busy = len(self._runs) + self._engine.preparing
+        return busy < self._processes and not self._lanes.length(urgent=True)
 
     def _batch_limit(self, *, urgent: bool) -> int:
         if urgent:
@@ -209,17 +217,17 @@ class Auditor:
         run = _Run(urgent)
         self._runs.append(run)
         group.create_task(self._work(run, batch), name="audit/batch")
-        for other in self._runs:
-            if sum(not one.brake.pulled for one in self._runs) <= self._processes:
-                break
-            if not other.urgent:
-                other.brake.pull()
 
-    def _release_brakes(self) -> None:
-        for run in self._runs:
-            if sum(not one.brake.pulled for one in self._runs) < self._processes:
-                run.brake.release()
-                self._eased.set()
+    def _share_cores(self) -> None:
+        """Have as many runs of the backlog stand still as it takes for a core for each of the others."""
+        room = self._processes - self._engine.preparing - sum(run.urgent for run in self._runs)
+        moving = [run for run in self._runs if not run.urgent and not run.brake.pulled]
+        still = [run for run in self._runs if not run.urgent and run.brake.pulled]
+        for run in moving[: max(0, len(moving) - room)]:
+            run.brake.pull()
+        for run in still[: max(0, room - len(moving))]:
+            run.brake.release()
+            self._eased.set()
 
     async def _work(self, run: _Run, batch: list[Waiting]) -> None:
         try:

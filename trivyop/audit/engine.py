@@ -8,13 +8,14 @@ checks a report shows (``report/``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
 import msgspec
 
 from trivyop.audit.policies import Policies, PolicyProblem
+from trivyop.control.clock import Clock
 from trivyop.errors import TransientError
 from trivyop.report.checks import Check
 from trivyop.trivy.process import Brake
@@ -85,6 +86,19 @@ class Engine(Protocol):
         ``cluster_version`` is like "1.36.0", "" if unknown. What is ``urgent`` has as much claim to CPUs as
         the operator itself, else less. The caller may hold the work up with ``brake``.
         """
+        ...
+
+    @property
+    def preparing(self) -> bool:
+        """Whether it is getting ready, which takes a core, and less time than an urgent run started now."""
+        ...
+
+    def prepare(self, policies: Policies, *, cluster_version: str) -> None:
+        """Be ready for urgent subjects, for a while; without effect unless ``keep_ready`` runs."""
+        ...
+
+    async def keep_ready(self, clock: Clock, changed: Callable[[], None]) -> None:
+        """Serve those wishes until cancelled; ``changed`` is called when ``preparing`` may have changed."""
         ...
 
     def is_learned(self, kind: str, policies: Policies, *, cluster_version: str) -> bool:

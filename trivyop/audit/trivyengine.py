@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -26,11 +26,13 @@ from trivyop.audit.examination import examine
 from trivyop.audit.policies import Policies, PolicyProblem
 from trivyop.audit.results import Place, ResultReader, Scopes
 from trivyop.audit.samples import SAMPLES
+from trivyop.audit.standby import Standby, Waiting, Wish
+from trivyop.control.clock import Clock
 from trivyop.errors import is_scarcity
 from trivyop.settings import Settings
 from trivyop.trivy.directories import private_directory
 from trivyop.trivy.failures import Failure, FailureClass, ScanError, classify
-from trivyop.trivy.process import Brake, run_program
+from trivyop.trivy.process import Brake, Completed, run_program
 
 _KEPT_SCOPES: Final = 8  # while policies are searched for the guilty one, there are some at a time
 _ERRORS_BYTES: Final = 512 * 1024
@@ -52,6 +54,22 @@ class TrivyEngine:
         self._program = settings.database.trivy_program
         self._reader = ResultReader()
         self._scopes: dict[tuple[Policies, str], Scopes] = {}
+        self._standby = Standby(
+            self._program, self._start, lay_out=_lay_out, keep_seconds=settings.audit.standby_seconds
+        )
+
+    @property
+    def preparing(self) -> bool:
+        """Whether a Trivy is loading its checks; see ``Engine``."""
+        return self._standby.loading
+
+    def prepare(self, policies: Policies, *, cluster_version: str) -> None:
+        """Have one do so; see ``Engine``."""
+        self._standby.wish(Wish(policies, cluster_version))
+
+    async def keep_ready(self, clock: Clock, changed: Callable[[], None]) -> None:
+        """Keep one ready; see ``Engine``."""
+        await self._standby.run(clock, changed)
 
     async def audit(
         self,
@@ -137,24 +155,17 @@ class TrivyEngine:
         scopes: Scopes | None = None,
     ) -> tuple[Batch, str]:
         """Audit subjects together; the answer has Trivy's log as well, all of it for ``debug``."""
-        async with _private_directory() as directory:
-            files, unreadable = await asyncio.to_thread(_write, directory, subjects, policies)
-            argv = command.build_audit_command(
-                self._program,
-                policies,
-                cache_dir=policies.bundle or str(directory / "cache"),
-                cluster_version=cluster_version,
-                debug=debug,
-            )
+        wish = Wish(policies, cluster_version)
+        async with self._ready(wish, urgent=urgent) as ready, _private_directory(ready) as directory:
+            inputs = ready.inputs if ready else await asyncio.to_thread(_lay_out, wish, directory)
+            files, unreadable = await asyncio.to_thread(_write, inputs, subjects)
+            deadline = self._deadline(len(subjects))
             try:
-                done = await run_program(
-                    argv if urgent else command.build_background_command(argv),
-                    environment=self._environment(directory),
-                    directory=str(directory),
-                    timeout_seconds=self._deadline(len(subjects)),
-                    errors_limit_bytes=_ERRORS_BYTES,
-                    brake=brake,
-                )
+                done = await ready.finish(deadline) if ready else None
+                if done is None:
+                    done = await self._start(
+                        wish, directory, urgent=urgent, brake=brake, debug=debug, timeout_seconds=deadline
+                    )
             except ScanError as error:
                 raise _audit_error(error.failure) from error
             if done.exit_code != 0:
@@ -163,6 +174,41 @@ class TrivyEngine:
                 self._read, directory / command.RESULT, done.errors, files, policies, scopes
             )
             return msgspec.structs.replace(batch, outcomes={**batch.outcomes, **unreadable}), done.errors
+
+    @asynccontextmanager
+    async def _ready(self, wish: Wish, *, urgent: bool) -> AsyncGenerator[Waiting | None]:
+        if urgent:
+            async with self._standby.taken(wish) as waiting:
+                yield waiting
+        else:
+            yield None
+
+    async def _start(
+        self,
+        wish: Wish,
+        directory: Path,
+        *,
+        urgent: bool = True,
+        brake: Brake | None = None,
+        debug: bool = False,
+        timeout_seconds: float | None = None,
+    ) -> Completed:
+        """Run Trivy in a directory that is laid out; ``ScanError`` like ``run_program``."""
+        argv = command.build_audit_command(
+            self._program,
+            wish.policies,
+            cache_dir=wish.policies.bundle or str(directory / "cache"),
+            cluster_version=wish.cluster_version,
+            debug=debug,
+        )
+        return await run_program(
+            argv if urgent else command.build_background_command(argv),
+            environment=self._environment(directory),
+            directory=str(directory),
+            timeout_seconds=timeout_seconds,
+            errors_limit_bytes=_ERRORS_BYTES,
+            brake=brake,
+        )
 
     def _read(
         self,
@@ -198,10 +244,16 @@ class TrivyEngine:
 
 
 @asynccontextmanager
-async def _private_directory() -> AsyncGenerator[Path]:
+async def _private_directory(ready: Waiting | None = None) -> AsyncGenerator[Path]:
+    """Where a run is: with the Trivy that it has, or in a directory of its own."""
     try:
-        with private_directory("audit") as directory:  # in one step, so that a cancellation leaves no half
-            yield directory
+        if ready is not None:
+            yield ready.directory
+        else:
+            with private_directory(
+                "audit"
+            ) as directory:  # in one step, so that a cancellation leaves no half
+                yield directory
     except OSError as error:
         raise _no_room(error) from error
 
@@ -227,16 +279,19 @@ def _by_family(subjects: Sequence[Subject]) -> dict[Family, list[Subject]]:
     return groups
 
 
-def _write(
-    directory: Path, subjects: Sequence[Subject], policies: Policies
-) -> tuple[dict[str, Place], dict[str, AuditError]]:
-    """Write all files; which subject is in which, and those that are in none."""
+def _lay_out(wish: Wish, directory: Path) -> Path:
+    """Write what Trivy needs, other than the resources; where these go."""
     (directory / command.TEMPLATE_FILE).write_text(command.TEMPLATE)
     inputs, checks = directory / command.INPUTS, directory / command.CHECKS
     inputs.mkdir()
     checks.mkdir()
-    for module in policies.modules:
+    for module in wish.policies.modules:
         (checks / module.key).write_text(module.text)
+    return inputs
+
+
+def _write(inputs: Path, subjects: Sequence[Subject]) -> tuple[dict[str, Place], dict[str, AuditError]]:
+    """Write all files; which subject is in which, and those that are in none."""
     files: dict[str, Place] = {}
     unreadable: dict[str, AuditError] = {}
     for number, subject in enumerate(subjects):

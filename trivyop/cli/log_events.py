@@ -26,6 +26,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "api_recovered": "The API server answers again.",
     "api_unreachable": "The API server does not answer; asked again until it does. Told once.",
     "audit_failed": "A resource could not be audited; it is tried again.",
+    "audit_standby_failed": "Trivy cannot be kept ready; changes are audited all the same, but later.",
     "audit_kinds_unknown": "Kinds to be audited that there is nothing to check of.",
     "check_crashed": "One check failed at a resource; the others count.",
     "clock_set": "The time of day jumped; what goes by it comes early or late.",

@@ -131,6 +131,14 @@ class AuditSettings:
         "How many Trivy processes audit at once; 0 is one for each CPU that the operator may use.",
         ours=True,
     )
+    standby_seconds: float = setting(
+        "OPERATOR_AUDIT_STANDBY",
+        kinds.DURATION,
+        300.0,
+        "How long after a change a Trivy that has loaded its checks (130 MiB) is kept ready for the next; 0 "
+        "keeps none, and then every change waits until Trivy has loaded them, a second or two.",
+        ours=True,
+    )
     bundle_refresh_seconds: float = setting(
         "OPERATOR_CHECKS_BUNDLE_REFRESH",
         kinds.DURATION,

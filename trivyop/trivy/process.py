@@ -91,7 +91,7 @@ async def run_program(
     *,
     environment: Mapping[str, str],
     directory: str,
-    timeout_seconds: float,
+    timeout_seconds: float | None,
     output_limit_bytes: int = OUTPUT_LIMIT_BYTES,
     output: IO[bytes] | None = None,
     errors_limit_bytes: int = ERROR_TAIL_BYTES,
@@ -100,7 +100,7 @@ async def run_program(
     """Run a program to its end in ``directory``, with no more environment than is given.
 
     What it prints goes to ``output``, or is in the answer if there is none. While ``brake`` is pulled the
-    program stands still, and that time does not count.
+    program stands still, and that time does not count. Without a timeout, the caller sees to its end.
     ``ScanError`` when it cannot be started, takes too long, or prints more than the limit. An exit code other
     than 0 is the caller's to judge.
     """
@@ -132,8 +132,7 @@ async def run_program(
             errors = group.create_task(_read_tail(process.stderr, errors_limit_bytes), name="errors")
             code = await process.wait()
     except TimeoutError:
-        words = f"{argv[0]} took more than {timeout_seconds:g} s"
-        raise _error(FailureClass.TIMEOUT, words) from None
+        raise timed_out(argv[0], timeout_seconds or 0.0) from None
     finally:
         if process.returncode is None:
             _kill_group(process)
@@ -142,6 +141,11 @@ async def run_program(
     if problem is not None:
         raise problem
     return Completed(code if code >= 0 else 128 - code, kept.getvalue(), errors.result())
+
+
+def timed_out(name: str, seconds: float) -> ScanError:
+    """What is wrong with a program that took longer than it may."""
+    return _error(FailureClass.TIMEOUT, f"{name} took more than {seconds:g} s")
 
 
 def _error(failure_class: FailureClass, message: str) -> ScanError:

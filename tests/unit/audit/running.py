@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from trivyop.audit.auditor import Auditor
 from trivyop.audit.engine import AuditError, Engine, Outcome, Subject
 from trivyop.audit.metrics import AuditMetrics
+from trivyop.audit.policies import Policies
 from trivyop.audit.trivyengine import TrivyEngine
 from trivyop.control.clock import Clock, SystemClock
 from trivyop.sandbox.programs import trivy
@@ -26,6 +27,18 @@ def audit_settings(**environ: str) -> Settings:
     return load_settings(
         {"OPERATOR_NAMESPACE": "trivy-system", "OPERATOR_TRIVY_PROGRAM": str(trivy()), **environ}
     )
+
+
+class Unprepared:
+    """The part of an engine that never gets ready ahead of time."""
+
+    preparing = False
+
+    def prepare(self, policies: Policies, *, cluster_version: str) -> None:
+        pass
+
+    async def keep_ready(self, clock: Clock, changed: Callable[[], None]) -> None:
+        pass
 
 
 @asynccontextmanager

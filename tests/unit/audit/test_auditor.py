@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -14,6 +14,7 @@ from trivyop.audit.auditor import MAX_BATCH, MAX_BATCH_BYTES, MAX_URGENT_BATCH, 
 from trivyop.audit.engine import AuditError, Batch, Subject
 from trivyop.audit.lanes import Request
 from trivyop.audit.policies import Policies, PolicyProblem
+from trivyop.control.clock import Clock
 from trivyop.report.checks import Check
 from trivyop.report.findings import Severity
 from trivyop.settings import Settings
@@ -29,6 +30,9 @@ class Engine:
         self.runs: list[tuple[list[str], Brake, asyncio.Event]] = []
         self.at_once = False
         self.unlearned: set[str] = set()
+        self.preparing = False
+        self.wishes = 0
+        self.changed: Callable[[], None] = lambda: None
 
     async def audit(
         self,
@@ -44,6 +48,16 @@ class Engine:
         if not self.at_once:
             await end.wait()
         return Batch({subject.name: PASSED for subject in subjects})
+
+    def prepare(self, policies: Policies, *, cluster_version: str) -> None:
+        self.wishes += 1
+
+    async def keep_ready(self, clock: Clock, changed: Callable[[], None]) -> None:
+        self.changed = changed
+
+    def prepares(self, preparing: bool) -> None:
+        self.preparing = preparing
+        self.changed()
 
     def is_learned(self, kind: str, policies: Policies, *, cluster_version: str) -> bool:
         return kind not in self.unlearned
@@ -123,6 +137,63 @@ async def test_urgent_subject_has_a_core_at_once_and_then_gives_it_back(clock: F
         await settle(200)
         assert [brake.pulled for _, brake, _ in engine.runs] == [False, False, False]
         assert len(engine.runs) == 3
+        backlog.cancel()
+
+
+async def test_urgent_subjects_wait_together_for_an_engine_that_gets_ready(clock: FakeClock) -> None:
+    """That is sooner done than a run that begins now; and it has a core of its own meanwhile."""
+    engine = Engine()
+    async with auditing(engine=engine, clock=clock, settings=cores(2)) as auditor:
+        backlog = asyncio.create_task(audit_all(auditor, subjects(3000)))
+        await pass_time(clock)
+        assert engine.wishes > 0
+        engine.prepares(True)
+        await settle(200)
+        assert [brake.pulled for _, brake, _ in engine.runs] == [True, False]
+
+        mine = [asyncio.create_task(auditor.audit(one, urgent=True)) for one in subjects(1, "mine")]
+        await pass_time(clock)
+        mine += [asyncio.create_task(auditor.audit(one, urgent=True)) for one in subjects(1, "yours")]
+        await pass_time(clock)
+        assert len(engine.runs) == 2
+        engine.prepares(False)
+        await settle(200)
+
+        assert engine.runs[2][0] == ["Role/mine/0", "Role/yours/0"]
+        assert [brake.pulled for _, brake, _ in engine.runs] == [True, False, False]
+        engine.runs[2][2].set()
+        assert await asyncio.gather(*mine) == [PASSED] * 2
+        await settle(200)
+        assert [brake.pulled for _, brake, _ in engine.runs] == [False, False, False]
+        backlog.cancel()
+
+
+async def test_engine_gets_ready_for_what_is_urgent_and_when_there_is_much_else(clock: FakeClock) -> None:
+    engine = Engine()
+    engine.at_once = True
+    async with auditing(engine=engine, clock=clock, settings=cores(1)) as auditor:
+        some = asyncio.create_task(audit_all(auditor, subjects(MAX_BATCH)))
+        await pass_time(clock)
+        await some
+        assert engine.wishes == 0
+
+        mine = asyncio.create_task(auditor.audit(subjects(1)[0], urgent=True))
+        await pass_time(clock)
+        await mine
+        assert engine.wishes == 1
+
+
+async def test_backlog_begins_when_the_engine_is_ready_if_there_is_one_core(clock: FakeClock) -> None:
+    engine = Engine()
+    async with auditing(engine=engine, clock=clock, settings=cores(1)) as auditor:
+        engine.prepares(True)
+        backlog = asyncio.create_task(audit_all(auditor, subjects(10)))
+        await pass_time(clock)
+        assert engine.runs == []
+
+        engine.prepares(False)
+        await settle(200)
+        assert len(engine.runs) == 1
         backlog.cancel()
 
 

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.clock import FakeClock
+from tests.unit.audit.running import Unprepared
 from trivyop.audit.engine import AuditError, AuditFailure, Batch, Subject
 from trivyop.audit.keeper import TRIAL, PolicyKeeper
 from trivyop.audit.metrics import AuditMetrics
@@ -21,7 +22,7 @@ NO_ROOM = AuditError(AuditFailure.SCANNER, "no room", everyone=True)
 NO_FILES = OSError(errno.EMFILE, "Too many open files")
 
 
-class Engine:
+class Engine(Unprepared):
     """Fails where it is told to."""
 
     def __init__(self, version: Exception | None, examination: Exception | None) -> None:

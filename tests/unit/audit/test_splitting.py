@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.clock import FakeClock
 from tests.clock import settle as turns
-from tests.unit.audit.running import audit_all, audit_settings, auditing
+from tests.unit.audit.running import Unprepared, audit_all, audit_settings, auditing
 from trivyop.audit.engine import AuditError, AuditFailure, Batch, Crash, Outcome, Subject
 from trivyop.audit.policies import CustomPolicy, Module, Policies, PolicyProblem
 from trivyop.audit.splitting import MAX_CULPRITS, Settlement
@@ -34,7 +34,7 @@ def subjects(count: int) -> list[Subject]:
     return [Subject(f"Role/shop/{n}", "Role", b"{}") for n in range(count)]
 
 
-class Engine:
+class Engine(Unprepared):
     """Every subject passes ``BUILTIN`` and each policy, but for what is told to fail."""
 
     def __init__(self) -> None:

@@ -104,20 +104,7 @@ async def run_program(
     ``ScanError`` when it cannot be started, takes too long, or prints more than the limit. An exit code other
     than 0 is the caller's to judge.
     """
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            cwd=directory,
-            env=dict(environment),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,  # its own process group, to be killed as one
-        )
-    except OSError as error:
-        missing = isinstance(error, (FileNotFoundError, PermissionError))
-        why = FailureClass.SCANNER_IMAGE if missing else FailureClass.INTERRUPTED  # files, memory, processes
-        raise _error(why, f"cannot run {argv[0]}: {error.strerror}") from error
+    process = await _start(argv, environment, directory)
     try:
         async with (
             asyncio.timeout(timeout_seconds) as scope,
@@ -141,6 +128,35 @@ async def run_program(
     if problem is not None:
         raise problem
     return Completed(code if code >= 0 else 128 - code, kept.getvalue(), errors.result())
+
+
+async def _start(
+    argv: Sequence[str], environment: Mapping[str, str], directory: str
+) -> asyncio.subprocess.Process:
+    starting = asyncio.create_task(
+        asyncio.create_subprocess_exec(
+            *argv,
+            cwd=directory,
+            env=dict(environment),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # its own process group, to be killed as one
+        ),
+        name="start",
+    )
+    try:
+        return await asyncio.shield(starting)
+    except OSError as error:
+        missing = isinstance(error, (FileNotFoundError, PermissionError))
+        why = FailureClass.SCANNER_IMAGE if missing else FailureClass.INTERRUPTED  # files, memory, processes
+        raise _error(why, f"cannot run {argv[0]}: {error.strerror}") from error
+    except asyncio.CancelledError:  # asyncio would kill the process alone, and wait for what it started
+        with suppress(OSError):
+            process = await starting
+            _kill_group(process)
+            await process.wait()
+        raise
 
 
 def timed_out(name: str, seconds: float) -> ScanError:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import select
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -60,16 +61,18 @@ async def test_slow_program_is_stopped(tmp_path: Path) -> None:
     assert caught.value.failure.failure_class is FailureClass.TIMEOUT
 
 
+HAS_A_CHILD = """\
+import os, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+open("started", "w").write(f"{os.getpid()} {child.pid}")
+time.sleep(600)
+"""
+
+
 async def test_cancelled_run_leaves_no_process_behind(tmp_path: Path) -> None:
     """Nor a grandchild, which holds the pipes: if it lived on, reading would never end."""
     os.mkfifo(tmp_path / "started")
-    code = (
-        "import os, subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
-        "open('started', 'w').write(f'{os.getpid()} {child.pid}')\n"
-        "time.sleep(600)\n"
-    )
-    task = asyncio.create_task(run(code, tmp_path))
+    task = asyncio.create_task(run(HAS_A_CHILD, tmp_path))
     pids = (await asyncio.to_thread((tmp_path / "started").read_text)).split()
 
     task.cancel()
@@ -78,6 +81,25 @@ async def test_cancelled_run_leaves_no_process_behind(tmp_path: Path) -> None:
 
     assert not is_running(int(pids[0]))
     await asyncio.to_thread(_wait_until_gone, int(pids[1]))
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_run_that_is_cancelled_while_it_is_started_leaves_no_process_behind(
+    tmp_path: Path, steps: int
+) -> None:
+    os.mkfifo(tmp_path / "started")
+    task = asyncio.create_task(run(HAS_A_CHILD, tmp_path))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    pids = _started(tmp_path)  # while the event loop is no further than that
+
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    for pid in pids:
+        await asyncio.to_thread(_wait_until_gone, pid)
+    assert not any(is_running(pid) for pid in pids)
 
 
 async def test_endless_output_is_stopped(tmp_path: Path) -> None:
@@ -102,6 +124,20 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def _started(directory: Path) -> list[int]:
+    """The program in this directory and its child, once there is that; none if there is no program yet."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    if not any(_place(pid) == str(directory) for pid in children):
+        return []
+    return list(map(int, (directory / "started").read_text().split()))
+
+
+def _place(pid: str) -> str:
+    with suppress(FileNotFoundError):
+        return os.readlink(f"/proc/{pid}/cwd")
+    return ""
 
 
 def _wait_until_gone(pid: int) -> None:

@@ -5,8 +5,8 @@ What Trivy says then is what it said before: it is given the same files, argumen
 no other input.
 
 Promises: what is told again is what the real Trivy said, the file with its results included. Runs that fail
-or do not end by themselves, that read anything outside their directory, or that are of another program are
-made each time.
+or do not end by themselves, that wait for their files, that read anything outside their directory, or that
+are of another program are made each time.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from trivyop.audit import command
+from trivyop.audit.standby import PIPE
 from trivyop.sandbox.programs import trivy
 from trivyop.trivy.process import Completed
 
@@ -50,6 +51,8 @@ class Repeats:
 def _is_closed(argv: Sequence[str], directory: str) -> bool:
     """Whether it is an audit by Trivy that depends on nothing but its directory."""
     if str(trivy()) not in argv or argv[-1] != command.INPUTS or "--cache-dir" not in argv:
+        return False
+    if (Path(directory) / command.INPUTS / PIPE).is_fifo():
         return False
     return argv[argv.index("--cache-dir") + 1].startswith(f"{directory}/")
 

@@ -53,6 +53,7 @@ async def test_panels_show_something_and_rules_are_evaluated(tmp_path: Path) -> 
             await prometheus.until('sum(trivyop_image_fixable_vulnerabilities{severity="Critical"}) > 0')
             await prometheus.until("count(namespace_repository:trivyop_image_fixable_vulnerabilities:max)")
             await prometheus.until("sum(trivy_role_rbacassessments) > 0")
+            await create(cluster, ROLES, role("writer"))  # audited between two readings, as a rate needs it
             await prometheus.until("sum(rate(trivyop_audit_seconds_bucket[5m])) > 0")
             shown = [(title, await prometheus.query(filled_in(query))) for title, query in queries()]
             groups_there = (await prometheus.get("rules"))["groups"]

@@ -26,7 +26,7 @@ from trivyop.audit.auditor import Auditor
 from trivyop.audit.engine import AuditError, Outcome
 from trivyop.audit.lanes import Request
 from trivyop.control.clock import Clock
-from trivyop.control.queue import Priority, WorkQueue
+from trivyop.control.queue import WorkQueue
 from trivyop.controllers.audits.audited import Audited, AuditedObjects
 from trivyop.controllers.audits.failures import REFUSED, AuditFailures, Basis
 from trivyop.controllers.audits.kinds import AuditRef
@@ -90,13 +90,11 @@ class Audits:
         self._settings_hash = options.settings_hash
         self._merge_rbac = merge_rbac
         self._infra = infra
-        self._queue = queue
         self._events = events
         self._clock = clock
         self._turns = Turns[AuditRef](BACKLOG, queue.add, clock)
-        self._patience: dict[
-            AuditRef, asyncio.Timeout
-        ] = {}  # of audits that do not have their outcome yet, or wait to write
+        # Of audits that do not have their outcome yet, or wait to write it.
+        self._patience: dict[AuditRef, asyncio.Timeout] = {}
         self._gate = asyncio.Semaphore(_AT_ONCE)
 
     # events
@@ -106,21 +104,17 @@ class Audits:
         for ref in self.all():
             self._turns.add_later(ref)
         self._audited.listen(self._changed)
-        for resource, mirror in self._view.audit_reports.items():
-            mirror.add_handler(
-                lambda _key, old, new, resource=resource: self._report_changed(resource, old, new)
-            )
+        for mirror in self._view.audit_reports.values():
+            mirror.add_handler(lambda _key, old, new: self._report_changed(old, new))
             mirror.add_recovery_handler(lambda: self.look_at(None))
-        self._reports.add_lost_handler(
-            lambda resource, _key, report: self._report_changed(resource, report, None)
-        )
+        self._reports.add_lost_handler(lambda _resource, _key, report: self._report_changed(report, None))
 
     def all(self) -> Iterator[AuditRef]:
         """Everything that might be audited, and everything that has reports of audits."""
         yield from self._audited.all()
-        for resource, mirror in self._view.audit_reports.items():
+        for mirror in self._view.audit_reports.values():
             for report in mirror.values():
-                ref = _subject_of(resource, report)
+                ref = _subject_of(report)
                 if ref is not None:
                     yield ref
 
@@ -134,17 +128,20 @@ class Audits:
                 self._turns.add_later(ref)
 
     def _changed(self, ref: AuditRef, new: bool) -> None:
+        self._look_soon(ref, "new" if new else "changed")
+
+    def _look_soon(self, ref: AuditRef, why: str) -> None:
         hurried = self._turns.is_urgent(ref)
-        self._turns.add(ref, (ref.kind, new))
+        self._turns.add(ref, (ref.kind, why))
         if not hurried and self._turns.is_urgent(ref) and ref in self._patience:
             self._patience.pop(ref).reschedule(0)  # what it waits for in the backlog is not what is wanted
 
-    def _report_changed(self, resource: Resource, old: StoredReport | None, new: StoredReport | None) -> None:
+    def _report_changed(self, old: StoredReport | None, new: StoredReport | None) -> None:
         if old is None or new is not None or self._reports.deleted_by_us(old.uid):
             return
-        ref = _subject_of(resource, old)
+        ref = _subject_of(old)
         if ref is not None:
-            self._queue.add_after(ref, _DELETED_PATIENCE_SECONDS, Priority.USER)
+            self._clock.call_later(_DELETED_PATIENCE_SECONDS, lambda: self._look_soon(ref, "report deleted"))
 
     # reconciling
 
@@ -326,8 +323,7 @@ def _names(kind: Resource, ref: AuditRef, resource: Resource) -> tuple[str, str]
     return (other if "." in ref.kind else report_name(kind, resource.kind, ref.key.name)), other
 
 
-def _subject_of(kind: Resource, report: StoredReport) -> AuditRef | None:
+def _subject_of(report: StoredReport) -> AuditRef | None:
     """What a report is about; None for those on nodes, which are not audited here."""
-    del kind
     ref = AuditRef.parse(report.owner)
     return None if ref is None or ref.kind == "Node" else ref

@@ -170,6 +170,8 @@ class Auditor:
         """Start what is due, as far as there are cores; seconds until more may be due, None for a wake-up."""
         pauses: list[float] = []
         self._lanes.sort_out()
+        if self._lanes.length(urgent=True) or self._lanes.length(urgent=False) > MAX_BATCH:
+            self._expect_urgent()
         for urgent in (True, False):
             full = MAX_URGENT_BATCH if urgent else MAX_BATCH
             while self._has_core(urgent=urgent):
@@ -182,8 +184,6 @@ class Auditor:
                     break
                 batch = self._lanes.take(self._batch_limit(urgent=urgent), urgent=urgent)
                 self._start(group, batch, urgent=urgent)
-                if urgent or self._lanes.length(urgent=False) > MAX_BATCH:
-                    self._expect_urgent()
         self._share_cores()
         self._count_waiting()
         return min(pauses, default=None)

@@ -90,11 +90,11 @@ class Engine(Protocol):
 
     @property
     def preparing(self) -> bool:
-        """Whether it is getting ready, which takes a core, and less time than an urgent run started now."""
+        """Whether it is getting ready, which takes a core, and no more time than an urgent run begun now."""
         ...
 
     def prepare(self, policies: Policies, *, cluster_version: str) -> None:
-        """Be ready for urgent subjects, for a while; without effect unless ``keep_ready`` runs."""
+        """Be ready for urgent subjects, for a while; whether it will be soon, ``preparing`` says at once."""
         ...
 
     async def keep_ready(self, clock: Clock, changed: Callable[[], None]) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import math
 import os
 import stat
 from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -120,64 +121,81 @@ class Standby:
         self._start = start
         self._lay_out = lay_out
         self._keep_seconds = keep_seconds
+        self._clock: Clock | None = None
+        self._changed: Callable[[], None] = lambda: None
         self._wish: Wish | None = None
-        self._wished = False
+        self._until = self._retry = -math.inf  # when it is wished for no more, and may be tried again
         self._waiting: Waiting | None = None
-        self._patient = False
-        self._runs = 0
+        self._loading = False
         self._wake = asyncio.Event()
+        self._settled = asyncio.Event()
 
     @property
     def loading(self) -> bool:
-        """Whether one is loading its checks, and will soon have."""
-        return self._patient and self._waiting is not None and not self._waiting.loaded
+        """Whether there is none that has loaded its checks, but soon will be."""
+        return self._loading
 
     def wish(self, wish: Wish) -> None:
         """Have one ready, from now until some time after the last wish."""
+        if self._clock is None:
+            return
         self._wish = wish
-        self._wished = True
+        self._until = self._clock.monotonic() + self._keep_seconds
+        if self._waiting is None or self._waiting.wish != wish:
+            self._expect()
         self._wake.set()
 
     @asynccontextmanager
     async def taken(self, wish: Wish) -> AsyncGenerator[Waiting | None]:
-        """The one that is ready or loading, for a run; None if there is none with these checks.
-
-        None is started before the block ends: the run needs the core.
-        """
-        self._runs += 1
+        """One for a run, as soon as it has loaded these checks; None if none will have soon."""
+        while self._loading and wish == self._wish:
+            await self._settled.wait()
         waiting = self._waiting
-        if waiting is not None and waiting.wish == wish and not waiting.process.done():
-            self._waiting = None
-        else:
-            waiting = None
+        if waiting is None or waiting.wish != wish or waiting.process.done():
+            yield None
+            return
+        self._waiting = None
+        self._expect()
+        self._wake.set()
         try:
             yield waiting
         finally:
-            self._runs -= 1
-            self._wake.set()
-            if waiting is not None:
-                await waiting.end()
+            await waiting.end()
 
     async def run(self, clock: Clock, changed: Callable[[], None]) -> None:
         """Keep one until cancelled; ``changed`` is called when ``loading`` changes."""
-        until = failed = -RETRY_SECONDS
+        self._clock, self._changed = clock, changed
         try:
             while True:
                 self._wake.clear()
                 now = clock.monotonic()
-                if self._wished:
-                    self._wished, until = False, now + self._keep_seconds
-                loading = self.loading
                 try:
-                    await self._tend(now, wanted=now < until and now >= failed + RETRY_SECONDS)
+                    await self._tend(now)
                 except (OSError, ScanError) as error:
-                    failed = now
+                    self._retry = now + RETRY_SECONDS
+                    self._set_loading(False)
                     log.info("audit_standby_failed", reason=str(error), retry_seconds=RETRY_SECONDS)
-                if loading != self.loading:
-                    changed()
-                await self._sleep(clock, POLL_SECONDS if self._is_on_its_way() else until - now)
+                await self._sleep(clock, POLL_SECONDS if self._is_on_its_way() else self._until - now)
         finally:
+            self._clock = None
+            self._set_loading(False)
             await self._drop()
+
+    def _is_wanted(self, now: float) -> bool:
+        return self._retry <= now < self._until
+
+    def _expect(self) -> None:
+        """There is none with these checks; will there be one?"""
+        self._set_loading(self._clock is not None and self._is_wanted(self._clock.monotonic()))
+
+    def _set_loading(self, loading: bool) -> None:
+        if loading != self._loading:
+            self._loading = loading
+            if loading:
+                self._settled.clear()
+            else:
+                self._settled.set()
+            self._changed()
 
     async def _sleep(self, clock: Clock, seconds: float) -> None:
         timer = clock.call_later(seconds, self._wake.set) if seconds > 0 else None
@@ -190,7 +208,7 @@ class Standby:
     def _is_on_its_way(self) -> bool:
         return self._waiting is not None and not self._waiting.loaded
 
-    async def _tend(self, now: float, *, wanted: bool) -> None:
+    async def _tend(self, now: float) -> None:
         """Start, watch or end the one there is. ``OSError`` or ``ScanError`` if it is of no use."""
         waiting = self._waiting
         if waiting is not None:
@@ -201,18 +219,21 @@ class Standby:
                 raise ScanError(
                     f"{self._program} did not wait: exit code {done.exit_code}: {words}".rstrip(": ")
                 )
-            if not wanted or waiting.wish != self._wish:
+            if not self._is_wanted(now):
+                self._set_loading(False)
+                await self._drop()
+            elif waiting.wish != self._wish:
                 await self._drop()
             elif not waiting.loaded:
-                self._patient = now < waiting.since + PATIENCE_SECONDS
                 try:
                     waiting.look()
                 except OSError:
                     await self._drop()
                     raise
-        if wanted and self._waiting is None and self._wish is not None and not self._runs:
+                if waiting.loaded or now >= waiting.since + PATIENCE_SECONDS:
+                    self._set_loading(False)
+        if self._is_wanted(now) and self._waiting is None and self._wish is not None:
             self._waiting = await self._begin(self._wish, now)
-            self._patient = True
 
     async def _begin(self, wish: Wish, now: float) -> Waiting:
         with ExitStack() as stack:

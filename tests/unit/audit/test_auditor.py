@@ -180,7 +180,7 @@ async def test_engine_gets_ready_for_what_is_urgent_and_when_there_is_much_else(
         mine = asyncio.create_task(auditor.audit(subjects(1)[0], urgent=True))
         await pass_time(clock)
         await mine
-        assert engine.wishes == 1
+        assert engine.wishes > 0
 
 
 async def test_backlog_begins_when_the_engine_is_ready_if_there_is_one_core(clock: FakeClock) -> None:

@@ -195,6 +195,7 @@ async def _measure(cluster: MadeUpCluster, operator: OperatorProcess, watching: 
     await operator.until_told("operator_running")
     await _change(cluster, watching, SERVICES, "first")
     await operator.until_quiet()
+    await operator.until_learned()
     idle, _ = operator.memory()
     waited = operator.wait_seconds()
     began = time.monotonic()

@@ -23,6 +23,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from trivyop.audit.learning import IDLE_SECONDS
 from trivyop.cli.manifests import crds
 from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig
@@ -128,10 +129,22 @@ class OperatorProcess:
             if self.cpu_seconds() - before < _QUIET_SECONDS / 20:
                 return
 
+    async def until_learned(self) -> None:
+        """Wait until it has not run Trivy for longer than it takes to begin what it does in idle moments."""
+        while True:
+            before = self._ticks()[2:]
+            await asyncio.sleep(IDLE_SECONDS * 1.5)
+            if self._ticks()[2:] == before:
+                return
+
     def cpu_seconds(self) -> float:
         """What it has used so far, user and system."""
+        return sum(self._ticks()[:2]) / _TICKS
+
+    def _ticks(self) -> list[int]:
+        """CPU it has used so far, user and system, and what programs that have ended had used."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return list(map(int, fields[11:15]))
 
     def wait_seconds(self) -> float:
         """For how long it could have worked so far, and had no core to work on."""

@@ -27,6 +27,7 @@ from trivyop.audit.cores import usable_cores
 from trivyop.audit.engine import AuditError, AuditFailure, Crash, Engine, Outcome, Subject
 from trivyop.audit.keeper import ChangedHandler, PolicyKeeper, ProblemsHandler
 from trivyop.audit.lanes import Lanes, Request, Urgency, Waiting, refuse
+from trivyop.audit.learning import Kinds, Learning
 from trivyop.audit.metrics import AuditMetrics
 from trivyop.audit.policies import CustomPolicy, Policies, PolicyProblem
 from trivyop.audit.splitting import Settlement
@@ -70,6 +71,7 @@ class Auditor:
             else None
         )
         self._lanes = Lanes(self._is_culprit, self._is_learned)
+        self._learning = Learning(engine, clock)
         self._runs: list[_Run] = []
         self._wake = asyncio.Event()
         self._eased = asyncio.Event()  # what holds up runs of the backlog may be over
@@ -110,6 +112,11 @@ class Auditor:
     def set_cluster_version(self, version: str) -> None:
         """Version of Kubernetes, like "1.36.0"; "" if unknown."""
         self._keeper.set_cluster_version(version)
+
+    def expect(self, kinds: Kinds) -> None:
+        """Be prepared for the first object of these kinds."""
+        self._learning.expect(kinds)
+        self._wake.set()
 
     def add_handler(self, handler: ChangedHandler) -> None:
         """Have ``handler`` told of kinds to audit anew, None for all."""
@@ -184,6 +191,12 @@ class Auditor:
                     break
                 batch = self._lanes.take(self._batch_limit(urgent=urgent), urgent=urgent)
                 self._start(group, batch, urgent=urgent)
+        if not self._runs and not self._lanes and not self._engine.preparing:
+            due = self._learning.due(self._keeper.policies, self._keeper.cluster_version)
+            if due == 0:
+                self._start_learning(group)
+            elif due is not None:
+                pauses.append(due)
         self._share_cores()
         self._count_waiting()
         return min(pauses, default=None)
@@ -216,7 +229,13 @@ class Auditor:
             return
         run = _Run(urgent)
         self._runs.append(run)
+        self._learning.put_off()
         group.create_task(self._work(run, batch), name="audit/batch")
+
+    def _start_learning(self, group: asyncio.TaskGroup) -> None:
+        run = _Run(urgent=False, gathering=False)
+        self._runs.append(run)
+        group.create_task(self._learn(run), name="audit/learning")
 
     def _share_cores(self) -> None:
         """Have as many runs of the backlog stand still as it takes for a core for each of the others."""
@@ -238,9 +257,19 @@ class Auditor:
                 await self._settle(run, subjects, answers)
         finally:
             refuse(batch)
-            self._runs.remove(run)
-            self._eased.set()
-            self._wake.set()
+            self._learning.put_off()
+            self._end(run)
+
+    async def _learn(self, run: _Run) -> None:
+        try:
+            await self._learning.learn(self._keeper.policies, self._keeper.cluster_version, run.brake)
+        finally:
+            self._end(run)
+
+    def _end(self, run: _Run) -> None:
+        self._runs.remove(run)
+        self._eased.set()
+        self._wake.set()
 
     async def _settle(
         self, run: _Run, subjects: list[Subject], answers: Mapping[str, asyncio.Future[Outcome]]

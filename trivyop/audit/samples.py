@@ -17,6 +17,11 @@ _RULES: Final[list[dict[str, Any]]] = [
 _ROLE_REF: Final = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "sample"}
 
 
+def bare_sample(kind: str, api_version: str) -> Subject:
+    """An object that has nothing but a name."""
+    return _sample(kind, api_version)
+
+
 def _sample(kind: str, api_version: str, **fields: Any) -> Subject:
     metadata: dict[str, Any] = {"name": "sample", "labels": {"app": "sample"}}
     if not kind.startswith("Cluster"):

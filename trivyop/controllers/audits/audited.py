@@ -142,6 +142,13 @@ class AuditedObjects:
             for key in source.mirror.keys():  # noqa: SIM118
                 yield AuditRef(source.name, key)
 
+    def families(self) -> Iterator[tuple[str, str]]:
+        """Version and kind of all that is audited if there is any."""
+        for kind in sorted(self._selection.kinds):
+            yield kind.resource.api_version, kind.value
+        for source in self._sources.values():
+            yield source.resource.api_version, source.resource.kind
+
     def is_named(self, kind: str) -> bool:
         """Whether policies name this kind; if it is not audited then, the server does not tell of it."""
         return kind in self._named

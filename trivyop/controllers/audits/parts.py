@@ -135,6 +135,7 @@ class Auditing:
             self.ready.set()
             self._audits.listen()
             self._policies.listen(self._audits.look_at)
+            self.auditor.expect(self._audited.families)
             background.append(group.create_task(self._tell_again(), name="audit-problems"))
             strays = delete_strays(self._api, self._namespaces, self._namespace, self._clock)
             background.append(group.create_task(strays, name="strays"))

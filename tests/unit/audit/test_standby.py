@@ -174,6 +174,8 @@ async def test_one_that_loads_for_too_long_is_as_good(here: Place) -> None:
         await here.until(lambda: not here.engine.preparing)
 
         assert await here.audit() == cold
+        await here.clock.elapse(KEPT_SECONDS + 1)
+        await here.until(lambda: not any(map(is_running, here.starts)))
 
 
 async def test_runs_wait_for_their_turn_at_one_that_is_about_to_be_ready(here: Place) -> None:

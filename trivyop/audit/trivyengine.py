@@ -250,9 +250,7 @@ async def _private_directory(ready: Waiting | None = None) -> AsyncGenerator[Pat
         if ready is not None:
             yield ready.directory
         else:
-            with private_directory(
-                "audit"
-            ) as directory:  # in one step, so that a cancellation leaves no half
+            with private_directory("audit") as directory:  # in one step: a cancellation leaves no half
                 yield directory
     except OSError as error:
         raise _no_room(error) from error

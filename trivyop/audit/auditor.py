@@ -3,19 +3,20 @@
 Starting Trivy costs as much as a dozen resources, so resources that come in within ``WINDOW_SECONDS`` share a
 run, up to ``MAX_BATCH`` of them. There is at most one run per core, and with a backlog all cores have one.
 Urgent subjects, which a user waits for, never wait for a run of the backlog: if all cores have one, one
-of them stands still meanwhile. They wait for other urgent ones only while these have all cores.
+of them stands still meanwhile. They wait for other urgent ones only while these have all cores, and for an
+engine that is getting ready, together. With nothing to audit, the engine may learn (``learning.py``).
 
 Promises: every ``audit`` ends with an outcome or an ``AuditError``, and one bad resource or policy costs
 itself only. Documents of waiting subjects are not held where the caller gives a ``Request``.
 Not here: what is due (controllers), who comes together (``lanes.py``), how a failed batch is taken apart
-(``splitting.py``).
+(``splitting.py``), who is told (``hearing.py``).
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -24,12 +25,13 @@ import structlog
 
 from trivyop.audit.bundle import ChecksBundle
 from trivyop.audit.cores import usable_cores
-from trivyop.audit.engine import AuditError, AuditFailure, Crash, Engine, Outcome, Subject
+from trivyop.audit.engine import Engine, Outcome, Subject
+from trivyop.audit.hearing import Hearing, Standings
 from trivyop.audit.keeper import ChangedHandler, PolicyKeeper, ProblemsHandler
 from trivyop.audit.lanes import Lanes, Request, Urgency, Waiting, refuse
 from trivyop.audit.learning import Kinds, Learning
 from trivyop.audit.metrics import AuditMetrics
-from trivyop.audit.policies import CustomPolicy, Policies, PolicyProblem
+from trivyop.audit.policies import Policies, PolicyProblem
 from trivyop.audit.splitting import Settlement
 from trivyop.control.clock import Clock
 from trivyop.settings import Settings
@@ -43,7 +45,6 @@ MAX_URGENT_BATCH: Final = 20  # half a second's worth, so that those who come ne
 MAX_BATCH_BYTES: Final = 16 * 1024 * 1024
 _WORTH_A_PROCESS: Final = 50  # a backlog is not cut into smaller pieces than this to occupy all cores
 _FETCHES: Final = 16
-_REMEMBERED: Final = 1000
 
 
 @dataclass(slots=True, eq=False)
@@ -70,13 +71,12 @@ class Auditor:
             if wants_bundle
             else None
         )
-        self._lanes = Lanes(self._is_culprit, self._is_learned)
+        self._standings = Standings(self._keeper, metrics)
+        self._lanes = Lanes(self._standings.is_culprit, self._is_learned)
         self._learning = Learning(engine, clock)
         self._runs: list[_Run] = []
         self._wake = asyncio.Event()
         self._eased = asyncio.Event()  # what holds up runs of the backlog may be over
-        self._culprits: OrderedDict[str, None] = OrderedDict()
-        self._failed: dict[str, AuditFailure] = {}
 
     @property
     def policies(self) -> Policies:
@@ -128,10 +128,7 @@ class Auditor:
 
     def forget(self, name: str) -> None:
         """The subject is gone: nothing is to be said of it any more."""
-        self._culprits.pop(name, None)
-        if self._failed.pop(name, None) is not None:
-            self._metrics.count_failed(self._failed.values())
-        self._keeper.recovered(name)
+        self._standings.forget(name)
 
     async def audit(self, subject: Subject | Request, *, urgent: bool | Urgency) -> Outcome:
         """Have a subject audited, in its turn. ``AuditError``, or what its fetch raises.
@@ -217,9 +214,6 @@ class Auditor:
         free = max(1, self._processes - len(self._runs))
         return min(MAX_BATCH, max(_WORTH_A_PROCESS, math.ceil(self._lanes.length(urgent=False) / free)))
 
-    def _is_culprit(self, name: str) -> bool:
-        return name in self._culprits
-
     def _is_learned(self, kind: str) -> bool:
         keeper = self._keeper
         return self._engine.is_learned(kind, keeper.policies, cluster_version=keeper.cluster_version)
@@ -276,7 +270,7 @@ class Auditor:
     ) -> None:
         began = self._clock.monotonic()
         policies = self._keeper.policies
-        hearing = _Hearing(self, policies, answers)
+        hearing = Hearing(self._standings, self._keeper, policies, answers)
         settlement = Settlement(
             self._engine,
             policies,
@@ -289,7 +283,7 @@ class Auditor:
         self._metrics.seconds.observe(self._clock.monotonic() - began)
         result = "done" if settlement.whole else "split" if hearing.outcomes else "failed"
         self._metrics.batches.labels(result).inc()
-        self._metrics.count_failed(self._failed.values())
+        self._standings.count()
 
     async def _gather(
         self, run: _Run, batch: list[Waiting]
@@ -321,64 +315,5 @@ class Auditor:
             self._eased.clear()
             await self._eased.wait()
 
-    def note(self, name: str, outcome: Outcome | AuditError, *, spoils: bool) -> None:
-        """Remember how an audit ended; ``spoils``: a batch with this subject has to be taken apart."""
-        if isinstance(outcome, AuditError):
-            self._failed[name] = outcome.reason
-        else:
-            self._failed.pop(name, None)
-        if spoils:
-            self._culprits[name] = None
-            self._culprits.move_to_end(name)
-            while len(self._culprits) > _REMEMBERED:
-                self._culprits.popitem(last=False)
-        elif self._culprits.pop(name, self) is None:
-            self._keeper.recovered(name)
-
-    def crashed(self, name: str, crash: Crash) -> None:
-        self._keeper.crashed(name, crash)
-
-    def unusable(self, policy: CustomPolicy, tried: Policies, message: str) -> None:
-        self._keeper.give_up(policy, tried, message)
-
     def _count_waiting(self) -> None:
         self._metrics.waiting.set(len(self._lanes))
-
-
-class _Hearing:
-    """Gives the outcomes of one batch to those who wait for them."""
-
-    def __init__(
-        self, auditor: Auditor, policies: Policies, answers: Mapping[str, asyncio.Future[Outcome]]
-    ) -> None:
-        self._auditor = auditor
-        self._policies = policies
-        self._answers = answers
-        self._spoilers: set[str] = set()
-        self.outcomes = 0
-
-    def settled(self, name: str, outcome: Outcome | AuditError) -> None:
-        spoils = name in self._spoilers or _spoils(outcome)
-        self._auditor.note(name, outcome, spoils=spoils)
-        answer = self._answers[name]
-        if isinstance(outcome, AuditError):
-            if not answer.done():
-                answer.set_exception(outcome)
-        else:
-            self.outcomes += 1
-            if not answer.done():
-                answer.set_result(outcome)
-
-    def crashed(self, name: str, crash: Crash) -> None:
-        self._spoilers.add(name)
-        self._auditor.crashed(name, crash)
-
-    def unusable(self, policy: CustomPolicy, message: str) -> None:
-        self._auditor.unusable(policy, self._policies, message)
-
-
-def _spoils(outcome: Outcome | AuditError) -> bool:
-    """Whether it is this subject that makes batches fail; what cannot be parsed only makes itself fail."""
-    if not isinstance(outcome, AuditError) or outcome.everyone:
-        return False
-    return outcome.reason is not AuditFailure.UNPARSABLE

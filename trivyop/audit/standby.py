@@ -94,15 +94,20 @@ class Waiting:
         return self.process.result()
 
     async def end(self) -> None:
-        """Leave nothing of it."""
+        """Leave nothing of it, even if cancelled meanwhile: that is put off, and a killed process ends soon."""
+        cancelled: asyncio.CancelledError | None = None
         with self.left:
-            try:
-                self.process.cancel()
-                await asyncio.wait((self.process,))
-            finally:
-                self._close()
-                if not self.process.cancelled():
-                    self.process.exception()  # whoever wanted to know does
+            self.process.cancel()
+            while not self.process.done():
+                try:
+                    await asyncio.wait((self.process,))
+                except asyncio.CancelledError as error:
+                    cancelled = error
+            self._close()
+            if not self.process.cancelled():
+                self.process.exception()  # whoever wanted to know does
+        if cancelled is not None:
+            raise cancelled
 
     def _close(self) -> None:
         if self._pipe is not None:

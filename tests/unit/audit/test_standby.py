@@ -16,10 +16,10 @@ from tests.clock import FakeClock
 from tests.unit.audit.running import audit_settings, pod, subject_of
 from trivyop.audit.engine import AuditError, AuditFailure, Outcome, Subject
 from trivyop.audit.policies import Policies, parse_policies
-from trivyop.audit.standby import PATIENCE_SECONDS, POLL_SECONDS, RETRY_SECONDS
+from trivyop.audit.standby import PATIENCE_SECONDS, PIPE, POLL_SECONDS, RETRY_SECONDS, Standby, Wish
 from trivyop.audit.trivyengine import TrivyEngine
 from trivyop.sandbox.programs import trivy
-from trivyop.trivy.process import Brake
+from trivyop.trivy.process import Brake, Completed
 
 KEPT_SECONDS = 300
 SECRETS = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["*"]}
@@ -328,6 +328,50 @@ async def test_run_that_is_cancelled_leaves_nothing(here: Place) -> None:
         await run
 
     assert not is_running(here.starts[0])
+
+
+async def test_end_in_the_middle_of_ending_one_leaves_nothing(tmp_path: Path, clock: FakeClock) -> None:
+    """As when the operator stops just when nobody has changed anything for long enough."""
+    told, gone = asyncio.Event(), asyncio.Event()
+
+    async def start(_wish: Wish, _directory: Path) -> Completed:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            told.set()
+            await gone.wait()
+            raise
+        raise AssertionError
+
+    directories: list[Path] = []
+
+    def lay_out(_wish: Wish, directory: Path) -> Path:
+        directories.append(directory)
+        return directory
+
+    standby = Standby("trivy", start, lay_out=lay_out, keep_seconds=KEPT_SECONDS)
+    keeping = asyncio.create_task(standby.run(clock, lambda: None))
+    await asyncio.sleep(0)
+    standby.wish(Wish(Policies(), ""))
+    async with asyncio.timeout(60):
+        while not directories:
+            await asyncio.sleep(0.005)
+    reader = os.open(directories[0] / PIPE, os.O_RDONLY | os.O_NONBLOCK)
+    await clock.elapse(KEPT_SECONDS + 1)
+    await told.wait()
+
+    for _ in range(2):
+        keeping.cancel()
+        await asyncio.wait((keeping,), timeout=0.05)
+        assert not keeping.done()
+        assert directories[0].exists()
+    gone.set()
+    with pytest.raises(asyncio.CancelledError):
+        await keeping
+
+    assert not directories[0].exists()
+    assert os.read(reader, 1) == b""  # nobody holds the other end
+    os.close(reader)
 
 
 async def test_none_is_kept_if_none_shall_be(tmp_path: Path, clock: FakeClock) -> None:

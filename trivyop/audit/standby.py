@@ -94,7 +94,7 @@ class Waiting:
         return self.process.result()
 
     async def end(self) -> None:
-        """Leave nothing of it, even if cancelled meanwhile: that is put off, and a killed process ends soon."""
+        """Leave nothing of it; a cancellation is put off until then, which is soon for a killed process."""
         cancelled: asyncio.CancelledError | None = None
         with self.left:
             self.process.cancel()

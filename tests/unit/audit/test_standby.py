@@ -332,9 +332,10 @@ async def test_run_that_is_cancelled_leaves_nothing(here: Place) -> None:
 
 async def test_end_in_the_middle_of_ending_one_leaves_nothing(tmp_path: Path, clock: FakeClock) -> None:
     """As when the operator stops just when nobody has changed anything for long enough."""
-    told, gone = asyncio.Event(), asyncio.Event()
+    laid_out, told, gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def start(_wish: Wish, _directory: Path) -> Completed:
+        laid_out.set()
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -353,9 +354,7 @@ async def test_end_in_the_middle_of_ending_one_leaves_nothing(tmp_path: Path, cl
     keeping = asyncio.create_task(standby.run(clock, lambda: None))
     await asyncio.sleep(0)
     standby.wish(Wish(Policies(), ""))
-    async with asyncio.timeout(60):
-        while not directories:
-            await asyncio.sleep(0.005)
+    await laid_out.wait()
     reader = os.open(directories[0] / PIPE, os.O_RDONLY | os.O_NONBLOCK)
     await clock.elapse(KEPT_SECONDS + 1)
     await told.wait()

@@ -22,6 +22,7 @@ import orjson
 
 from trivyop.control.clock import Clock, SystemClock, deadline
 from trivyop.errors import ExpiredError, NotFoundError, TooLargeError, TransientError
+from trivyop.kube.applying import without_empty_maps
 from trivyop.kube.config import ClusterConfig
 from trivyop.kube.objects import Object, key_of
 from trivyop.kube.pages import Listing, OnMalformed, decode_one, decode_page, warn_malformed
@@ -317,8 +318,8 @@ class Api:
         ``metadata_only`` is about the answer: of a large object, the rest is not worth reading back.
 
         ``body`` carries ``apiVersion``, ``kind`` and its own name. Fields that an earlier apply of the same
-        manager set, and this one does not, go. Without ``force``, another manager's field is a
-        ``ConflictError``.
+        manager set, and this one does not, go; fields that are empty maps are not sent. Without ``force``,
+        another manager's field is a ``ConflictError``.
         """
         return _document(
             await self._write(
@@ -326,7 +327,7 @@ class Api:
                 resource,
                 "PATCH",
                 resource.path(*key_of(body), subresource),
-                body,
+                without_empty_maps(body),
                 subresource=subresource,
                 content_type="application/apply-patch+yaml",  # JSON is YAML
                 params={"fieldManager": field_manager, "force": "true" if force else "false"},

@@ -20,7 +20,7 @@ from trivyop.report.frame import frame
 from trivyop.report.options import ReportOptions
 from trivyop.report.sbom import sbom_summary
 from trivyop.report.summary import SeverityCounts
-from trivyop.report.vulnerability import target_of_os_packages, ttl_annotation
+from trivyop.report.vulnerability import os_fields, target_of_os_packages, ttl_annotation
 from trivyop.workload.images import ContainerImage
 from trivyop.workload.resolve import Workload
 
@@ -65,9 +65,9 @@ def reproject(
         annotations |= ttl_annotation(options)
         _retarget(body, container)
         system = body["os"]
-        annotations |= os_annotation(
-            system.get("family", ""), system.get("name", ""), eosl=system.get("eosl", False)
-        )
+        family, version, eosl = system.get("family", ""), system.get("name", ""), system.get("eosl", False)
+        body["os"] = os_fields(family, version, eosl=eosl)
+        annotations |= os_annotation(family, version, eosl=eosl)
     projected = frame(kind, workload, container, options, name=name, annotations=annotations, body=body)
     return seal(projected, options.budget_bytes)
 

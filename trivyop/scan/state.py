@@ -8,6 +8,7 @@ the server refuses a report of it.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -104,12 +105,12 @@ def succeeded(
             last_success=format_time(now),
             next_retry="",
             digest=digest,
-            scanner=Scanner(version=findings.scanner_version),
-            database=database,
+            scanner=_said(Scanner(version=findings.scanner_version)),
+            database=_said(database),
             settings_hash=settings_hash,
             source=source,
             summary=_summary(counts, secrets),
-            os=OperatingSystem(family=findings.os_family, name=findings.os_name),
+            os=_said(OperatingSystem(family=findings.os_family, name=findings.os_name)),
         ),
         Condition(type=SUCCEEDED, status="True", reason=source.value),
         now,
@@ -187,6 +188,14 @@ def unused(status: ImageScanStatus, since: datetime | None, *, now: datetime) ->
     """Nothing runs the image since then; None: something does again."""
     condition = Condition(type=IN_USE, status="True" if since is None else "False")
     return _with_condition(status, condition, now)
+
+
+V = TypeVar("V", Scanner, Database, OperatingSystem)
+
+
+def _said(part: V | None) -> V | None:
+    """The part of a status, or None if nothing in it is known: then its field is left out as a whole."""
+    return None if part is None or part == type(part)() else part
 
 
 def _summary(counts: SeverityCounts, secrets: int) -> Summary:

@@ -15,6 +15,7 @@ from tests.sandbox.objects.making import (
     SERVICE,
     apply,
     create,
+    custom_kind,
     obj_of,
     write,
 )
@@ -172,3 +173,102 @@ def test_a_field_that_nobody_can_own_is_refused() -> None:
         apply(CONFIG_MAP, None, obj_of(CONFIG_MAP, dta={"a": "b"}), manager="m")
     assert refused.value.code == 500
     assert refused.value.message.endswith(".dta: field not declared in schema")
+
+
+_NAMED: dict[str, Any] = {
+    "type": "object",
+    "properties": {"family": {"type": "string"}, "name": {"type": "string"}},
+}
+_SPEC: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "phase": {"type": "string"},
+        "os": {**_NAMED, "properties": {**_NAMED["properties"], "deep": _NAMED}},
+        "free": {"type": "object", "additionalProperties": {"type": "string"}},
+        "conditions": {
+            "type": "array",
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["type"],
+            "items": {"type": "object", "required": ["type"], "properties": {"type": {"type": "string"}}},
+        },
+        "names": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}},
+        "atomic": {"type": "array", "items": {"type": "string"}},
+        "soft": {**_NAMED, "nullable": True},
+        "defaulted": {**_NAMED, "default": {"family": "none"}},
+    },
+}
+THING = custom_kind({"type": "object", "properties": {"spec": _SPEC}})
+
+
+def _thing(spec: dict[str, Any], live: dict[str, Any] | None, manager: str = "m") -> dict[str, Any]:
+    made = apply(THING, live, obj_of(THING, spec=spec), manager=manager, force=True).obj
+    return {**made, "metadata": {**made["metadata"], "resourceVersion": "1"}}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "field"),
+    [
+        ({"phase": "a", "os": {"family": "x", "name": "y"}}, {"phase": "a", "os": {}}, "spec.os"),
+        ({"os": {"family": "x", "deep": {"name": "a"}}}, {"os": {"family": "x", "deep": {}}}, "spec.os.deep"),
+        ({"os": {"family": "x", "deep": {"name": "a"}}}, {"os": {"deep": {}}}, "spec.os.deep"),
+        ({"os": {"family": "x", "deep": {"name": "a"}}}, {"os": {}}, "spec.os"),
+        ({"free": {"a": "b"}}, {"free": {}}, "spec.free"),
+    ],
+)
+def test_an_empty_map_over_fields_that_one_owned_is_null_and_refused(
+    first: dict[str, Any], second: dict[str, Any], field: str
+) -> None:
+    """As structured-merge-diff 6.3.0 merges, and as custom resources are validated after it."""
+    live = _thing(first, None)
+
+    with pytest.raises(Refused) as refused:
+        _thing(second, live)
+
+    assert refused.value.code == 422
+    assert f'{field}: Invalid value: "null": {field} in body must be of type object: "null"' in str(
+        refused.value.message
+    )
+
+
+@pytest.mark.parametrize("field", ["conditions", "names"])
+def test_an_empty_list_over_items_that_one_owned_is_null_and_refused(field: str) -> None:
+    items: list[Any] = [{"type": "Ready"}] if field == "conditions" else ["a"]
+    live = _thing({"phase": "a", field: items}, None)
+
+    with pytest.raises(Refused) as refused:
+        _thing({"phase": "a", field: []}, live)
+
+    assert f'spec.{field} in body must be of type array: "null"' in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "left"),
+    [
+        ({"phase": "a"}, {"phase": "a", "os": {}}, {"phase": "a", "os": {}}),
+        ({"phase": "a", "os": {}}, {"phase": "a", "os": {}}, {"phase": "a", "os": {}}),
+        ({"phase": "a", "os": {}}, {"phase": "a"}, {"phase": "a"}),
+        ({"phase": "a", "os": {"family": "x"}}, {"phase": "a"}, {"phase": "a"}),
+        ({"free": {"a": "b"}}, {"free": {"c": "d"}}, {"free": {"c": "d"}}),
+        ({"phase": "a", "atomic": ["a"]}, {"phase": "a", "atomic": []}, {"phase": "a", "atomic": []}),
+        ({"phase": "a", "soft": {"name": "x"}}, {"phase": "a", "soft": {}}, {"phase": "a", "soft": None}),
+    ],
+)
+def test_fields_that_go_as_a_whole_leave_nothing(
+    first: dict[str, Any], second: dict[str, Any], left: dict[str, Any]
+) -> None:
+    spec = _thing(second, _thing(first, None))["spec"]
+
+    assert {name: value for name, value in spec.items() if name != "defaulted"} == left
+
+
+def test_a_null_that_an_apply_leaves_gets_its_default() -> None:
+    live = _thing({"phase": "a", "defaulted": {"name": "x"}}, None)
+
+    assert _thing({"phase": "a", "defaulted": {}}, live)["spec"]["defaulted"] == {"family": "none"}
+
+
+def test_the_last_field_of_one_manager_leaves_null_where_another_owns_the_map() -> None:
+    live = _thing({"os": {"family": "x"}}, _thing({"os": {}}, None, "other"))
+
+    with pytest.raises(Refused, match="null"):
+        _thing({"phase": "a"}, live)

@@ -209,7 +209,11 @@ def _merged_item(schema: Schema, items: Schema, live: Any, applied: Any) -> Any:
 
 
 def without(schema: Schema, value: Any, last: FieldSet, owned: FieldSet) -> Any:
-    """The value without the fields that are in ``last`` and that nobody in ``owned`` holds (any more)."""
+    """The value without the fields that are in ``last`` and that nobody in ``owned`` holds (any more).
+
+    A map or list that was not empty and of which nothing is left becomes null, as on a real server
+    (structured-merge-diff 6.3.0, ``typed/remove.go``): applying ``{}`` over fields that one owned says null.
+    """
     if _merges_as_map(schema, value):
         out: dict[str, Any] = {}
         for name, item in value.items():
@@ -218,12 +222,13 @@ def without(schema: Schema, value: Any, last: FieldSet, owned: FieldSet) -> Any:
                 out[name] = item
             elif element in owned:
                 out[name] = without(_child(schema, name), item, last[element], owned[element])
-        return out
+        return out if out or not value else None
     if _merges_as_list(schema, value):
         items = schema.items or ANYTHING
-        return [
+        left = [
             without(items, item, last[element], owned[element]) if element in last else item
             for element, item in _items(schema, value).items()
             if element not in last or element in owned
         ]
+        return left if left or not value else None
     return value

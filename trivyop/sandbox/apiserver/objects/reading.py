@@ -65,11 +65,16 @@ def _unrecognized(kind: Kind, body: bytes, message: str) -> Refused:
     )
 
 
-def read(kind: Kind, value: Obj, doubles: list[str], validation: str) -> tuple[Obj, list[str]]:
-    """The object in a JSON value, with defaults, and the warnings; raises ``UnreadableError``."""
+def read(
+    kind: Kind, value: Obj, doubles: list[str], validation: str, *, applied: bool = False
+) -> tuple[Obj, list[str]]:
+    """The object in a JSON value, with defaults, and the warnings; raises ``UnreadableError``.
+
+    ``applied``: the value is what a server-side apply came to, in which nulls of custom resources count.
+    """
     unknown: list[str] = []
     if kind.custom:
-        obj = _read_custom(kind, value, unknown)
+        obj = _read_custom(kind, value, unknown, keep_nulls=applied)
     else:
         _check_kind(kind, value)
         try:
@@ -107,7 +112,7 @@ def _package(group: str) -> str:
     return group.partition(".")[0] or "core"
 
 
-def _read_custom(kind: Kind, value: Obj, unknown: list[str]) -> Obj:
+def _read_custom(kind: Kind, value: Obj, unknown: list[str], *, keep_nulls: bool) -> Obj:
     metadata: Any = value.get("metadata")
     rest = {name: item for name, item in value.items() if name != "metadata"}
     obj = cast("Obj", structural.prune(kind.schema, rest, unknown))
@@ -122,7 +127,7 @@ def _read_custom(kind: Kind, value: Obj, unknown: list[str]) -> Obj:
     unknown += [f"metadata.{path}" for path in found]
     unknown.sort()
     obj["metadata"] = held
-    structural.default_in_place(kind.schema, obj)
+    structural.default_in_place(kind.schema, obj, keep_nulls=keep_nulls)
     return obj
 
 

@@ -51,22 +51,28 @@ def _prune_object(schema: Schema, value: dict[str, Any], unknown: list[str], pat
     return out
 
 
-def default_in_place(schema: Schema, value: Any) -> None:
-    """Fill in defaults, and take out nulls that the schema does not allow (a default takes their place)."""
+def default_in_place(schema: Schema, value: Any, *, keep_nulls: bool = False) -> None:
+    """Fill in defaults, also for nulls that the schema does not allow; without a default, such a null goes.
+
+    ``keep_nulls``: it stays, for validation to refuse: nulls are dropped from what clients send, not from
+    what a server-side apply comes to.
+    """
     if is_object(value):
-        _default_object(schema, value)
+        _default_object(schema, value, keep_nulls)
     elif is_list(value) and schema.items is not None:
         for item in value:
             if isinstance(item, (dict, list)):
-                default_in_place(schema.items, item)
+                default_in_place(schema.items, item, keep_nulls=keep_nulls)
 
 
-def _default_object(schema: Schema, value: dict[str, Any]) -> None:
+def _default_object(schema: Schema, value: dict[str, Any], keep_nulls: bool) -> None:
     properties, additional = schema.properties, schema.additional
     for name, item in list(value.items()):
         if item is None:
             child = properties.get(name, additional)
-            if child is not None and not child.nullable and not child.preserve_unknown:
+            if child is None or child.nullable or (child.preserve_unknown and not keep_nulls):
+                continue
+            if child.default is not MISSING or not keep_nulls:
                 del value[name]
     if schema.has_defaults:
         for name, child in properties.items():
@@ -76,4 +82,4 @@ def _default_object(schema: Schema, value: dict[str, Any]) -> None:
         if isinstance(item, (dict, list)):
             child = properties.get(name, additional)
             if child is not None:
-                default_in_place(child, item)
+                default_in_place(child, item, keep_nulls=keep_nulls)

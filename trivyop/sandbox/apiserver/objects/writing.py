@@ -161,7 +161,7 @@ def _apply(kind: Kind, live: Obj | None, body: bytes, write: Write) -> Written:
         subresource=write.subresource,
     )
     try:
-        obj, _ = reading.read(kind, merged, [], Validation.IGNORE)
+        obj, _ = reading.read(kind, merged, [], Validation.IGNORE, applied=True)
     except reading.UnreadableError as error:
         raise Refused(500, "", str(error)) from None
     if live is None:

@@ -24,9 +24,11 @@ from trivyop.kube.transport import ApiMetrics
 from trivyop.observe.registry import SteadyRegistry
 from trivyop.settings import load_settings
 from trivyop.settings.reference import build_page as build_settings_page
-from trivyop.trivy.failures import FailureClass, RetryPolicy, failure, retry_policy
+from trivyop.trivy.failureclasses import FailureClass
+from trivyop.trivy.remedies import CAUSES, GENERAL
+from trivyop.trivy.retries import RetryPolicy, retry_policy
 
-_SETTING = re.compile(r"\btrivy\.[\w.-]*\w(?:\.<\w+>)?|\bOPERATOR_\w+")
+_SETTING = re.compile(r"\b(?:trivy|scanJob|node)\.[\w.-]*\w(?:\.<\w+>)?|\bOPERATOR_\w+")
 _DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 # What each class of failure means; what helps is in the failure itself.
@@ -43,8 +45,10 @@ _MEANINGS: dict[FailureClass, str] = {
     FailureClass.DISK: "There was no room for the image's layers, the database or the result.",
     FailureClass.DATABASE: "The vulnerability database, or the one of Java archives, could not be fetched.",
     FailureClass.TOO_LARGE: "The image is larger than what may be scanned.",
-    FailureClass.ADMISSION: "The cluster refused the scan Job or its pod.",
+    FailureClass.ADMISSION: "The API server refused the scan Job or its pod.",
+    FailureClass.UNSCHEDULABLE: "No node takes the scan pod.",
     FailureClass.SCANNER_IMAGE: "The node could not start the image that holds Trivy.",
+    FailureClass.POD_START: "The node could not give the scan pod a volume, Secret, ConfigMap or network.",
     FailureClass.INTERRUPTED: "The scan pod was evicted or deleted, or its node went away.",
     FailureClass.TRANSPORT: "The result did not arrive whole.",
     FailureClass.PARSE: "The result is not what Trivy promises to print, or is of another image.",
@@ -130,12 +134,22 @@ def build_failures_table() -> str:
         (
             f"`{one}`",
             _MEANINGS[one],
-            _SETTING.sub(r"`\g<0>`", failure(one, "").remedy),
+            _SETTING.sub(r"`\g<0>`", GENERAL[one]),
             _retries(retry_policy(one)),
         )
         for one in FailureClass
     ]
     return _table(("Reason", "What it means", "What helps", "Tried again"), rows)
+
+
+def build_causes_table() -> str:
+    """What helps where the message of a failure names its cause."""
+    rows = [
+        (f"`{one}`", cause.name, _SETTING.sub(r"`\g<0>`", cause.remedy))
+        for one in FailureClass
+        for cause in CAUSES.get(one, ())
+    ]
+    return _table(("Reason", "Cause", "What helps"), rows)
 
 
 def _retries(policy: RetryPolicy) -> str:
@@ -164,7 +178,9 @@ def build_pages(docs: Path = _DOCS) -> dict[Path, str]:
             docs / "metrics.md", metrics=build_metrics_table(), series=build_series_table()
         ),
         docs / "logs.md": _replaced(docs / "logs.md", events=build_events_table()),
-        docs / "troubleshooting.md": _replaced(docs / "troubleshooting.md", failures=build_failures_table()),
+        docs / "troubleshooting.md": _replaced(
+            docs / "troubleshooting.md", failures=build_failures_table(), causes=build_causes_table()
+        ),
     }
 
 

@@ -1,45 +1,23 @@
-"""Why a scan failed: its class, the one message worth reading, what may help, and when to try again.
+"""Why a scan failed: its class, the one message worth reading, and what may help.
 
 Everything known about a failed scan comes together in ``classify``: the exit code, the reason Kubernetes
 gives for a container or Job, and what Trivy wrote to its error output. The class decides on retries.
 
 Promises: pure; any input gets a class; messages are short and hold the real error, not the list of container
 runtimes that Trivy also looked for.
-Not here: how the message is found in Trivy's output (``messages.py``), where failures are stored.
+Not here: how the message is found in Trivy's output (``messages.py``), what helps (``remedies.py``),
+when a scan is tried again (``retries.py``), where failures are stored.
 """
 
 from __future__ import annotations
 
-import random
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 
 from trivyop.errors import TransientError
+from trivyop.trivy.failureclasses import FailureClass
 from trivyop.trivy.messages import essence, shorten
-
-
-class FailureClass(StrEnum):
-    """What went wrong, for people and metrics."""
-
-    AUTH = "auth"
-    NOT_FOUND = "not-found"
-    INVALID_IMAGE = "invalid-image"
-    RATE_LIMIT = "rate-limit"
-    TLS = "tls"
-    NETWORK = "network"
-    PLATFORM = "platform"
-    OUT_OF_MEMORY = "out-of-memory"
-    TIMEOUT = "timeout"
-    DISK = "disk"
-    DATABASE = "database"
-    TOO_LARGE = "too-large"
-    ADMISSION = "admission"
-    SCANNER_IMAGE = "scanner-image"  # the nodes cannot start Trivy itself
-    INTERRUPTED = "interrupted"  # evicted, preempted, deleted, node gone
-    PARSE = "parse"
-    TRANSPORT = "transport"  # the result did not arrive whole
-    SCANNER = "scanner"  # anything else that Trivy says
+from trivyop.trivy.remedies import remedy_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,70 +32,9 @@ class Failure:
         return f"{self.failure_class}: {self.message}"
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """Waits double from ``base_seconds`` up to ``max_seconds``; None: only a change brings it back."""
-
-    base_seconds: float
-    max_seconds: float
-    retries: bool = True
-
-
-_MINUTE, _HOUR = 60.0, 3600.0
-_SOON = RetryPolicy(30, 15 * _MINUTE)
-_LATER = RetryPolicy(2 * _MINUTE, 2 * _HOUR)
-_RARELY = RetryPolicy(10 * _MINUTE, 6 * _HOUR)
-
-_POLICIES: dict[FailureClass, RetryPolicy] = {
-    FailureClass.AUTH: RetryPolicy(5 * _MINUTE, 2 * _HOUR),  # pull secrets change without a word to us
-    FailureClass.NOT_FOUND: RetryPolicy(5 * _MINUTE, 6 * _HOUR),
-    FailureClass.INVALID_IMAGE: RetryPolicy(0, 0, retries=False),
-    FailureClass.RATE_LIMIT: RetryPolicy(5 * _MINUTE, _HOUR),
-    FailureClass.TLS: _RARELY,
-    FailureClass.NETWORK: _SOON,
-    FailureClass.PLATFORM: RetryPolicy(_HOUR, 24 * _HOUR),
-    FailureClass.OUT_OF_MEMORY: RetryPolicy(10 * _MINUTE, 12 * _HOUR),
-    FailureClass.TIMEOUT: _LATER,
-    FailureClass.DISK: _LATER,
-    FailureClass.DATABASE: RetryPolicy(_MINUTE, 30 * _MINUTE),
-    FailureClass.TOO_LARGE: RetryPolicy(_HOUR, 24 * _HOUR),
-    FailureClass.ADMISSION: _RARELY,
-    FailureClass.SCANNER_IMAGE: RetryPolicy(2 * _MINUTE, _HOUR),
-    FailureClass.INTERRUPTED: RetryPolicy(10, 10 * _MINUTE),
-    FailureClass.PARSE: _LATER,
-    FailureClass.TRANSPORT: _LATER,
-    FailureClass.SCANNER: _LATER,
-}
-
-_REMEDIES: dict[FailureClass, str] = {
-    FailureClass.AUTH: "Give the workload a pull secret for this registry, or name one in "
-    "OPERATOR_PRIVATE_REGISTRY_SCAN_SECRETS_NAMES.",
-    FailureClass.NOT_FOUND: "Check the image's name and tag; the registry does not have it (any more).",
-    FailureClass.INVALID_IMAGE: "Correct the image's name in the workload.",
-    FailureClass.RATE_LIMIT: "Use credentials for this registry, or a mirror of it "
-    "(trivy.registry.mirror.<registry>).",
-    FailureClass.TLS: "Let Trivy trust the registry's certificate authority (trivy.sslCertDir), or list the "
-    "registry under trivy.insecureRegistry or trivy.nonSslRegistry.",
-    FailureClass.NETWORK: "Check that scan pods can reach the registry: DNS, proxies, network policies.",
-    FailureClass.PLATFORM: "The image has nothing for the platform of its node.",
-    FailureClass.OUT_OF_MEMORY: "Raise trivy.resources.limits.memory, or set trivy.slow.",
-    FailureClass.TIMEOUT: "Raise trivy.timeout and OPERATOR_SCAN_JOB_TIMEOUT.",
-    FailureClass.DISK: "Raise trivy.resources.limits.ephemeral-storage, or free disk space on the node.",
-    FailureClass.DATABASE: "Check that trivy.dbRepository and trivy.javaDbRepository can be reached.",
-    FailureClass.TOO_LARGE: "Leave parts of the image out (trivy.skipDirs), or raise the limit that was met.",
-    FailureClass.ADMISSION: "See what refused the scan Job: quota, pod security, or an admission webhook.",
-    FailureClass.SCANNER_IMAGE: "Check trivy.repository, trivy.tag and trivy.imagePullSecret.",
-    FailureClass.INTERRUPTED: "None needed: the scan is tried again.",
-    FailureClass.PARSE: "Check that trivy.tag is a version that is supported.",
-    FailureClass.TRANSPORT: "Check that nodes keep long logs of pods (containerLogMaxSize), or make the "
-    "result smaller (trivy.skipDirs).",
-    FailureClass.SCANNER: "Read the message; Trivy itself refused.",
-}
-
-
 def failure(failure_class: FailureClass, message: str) -> Failure:
     """A failure whose class is known already."""
-    return Failure(failure_class, shorten(message) or str(failure_class), _REMEDIES[failure_class])
+    return Failure(failure_class, shorten(message) or str(failure_class), remedy_for(failure_class, message))
 
 
 class ScanError(TransientError):
@@ -252,13 +169,27 @@ _REASONS: dict[str, FailureClass] = {
     "Terminated": FailureClass.INTERRUPTED,
     "Shutdown": FailureClass.INTERRUPTED,
     "DeletionByTaintManager": FailureClass.INTERRUPTED,
-    "UnexpectedAdmissionError": FailureClass.ADMISSION,
+    "UnexpectedAdmissionError": FailureClass.UNSCHEDULABLE,
+    "Unschedulable": FailureClass.UNSCHEDULABLE,
+    "SchedulingGated": FailureClass.UNSCHEDULABLE,
+    "FailedScheduling": FailureClass.UNSCHEDULABLE,
+    "NodeAffinity": FailureClass.UNSCHEDULABLE,  # of a pod that a node does not take after all
+    "OutOfcpu": FailureClass.UNSCHEDULABLE,
+    "OutOfmemory": FailureClass.UNSCHEDULABLE,
+    "OutOfpods": FailureClass.UNSCHEDULABLE,
+    "OutOfephemeral-storage": FailureClass.UNSCHEDULABLE,
+    "FailedMount": FailureClass.POD_START,
+    "FailedAttachVolume": FailureClass.POD_START,
+    "FailedMapVolume": FailureClass.POD_START,
+    "FailedCreatePodSandBox": FailureClass.POD_START,
     "ErrImagePull": FailureClass.SCANNER_IMAGE,
     "ImagePullBackOff": FailureClass.SCANNER_IMAGE,
     "ErrImageNeverPull": FailureClass.SCANNER_IMAGE,
     "InvalidImageName": FailureClass.SCANNER_IMAGE,
     "ImageInspectError": FailureClass.SCANNER_IMAGE,
-    "CreateContainerConfigError": FailureClass.ADMISSION,
+    "RegistryUnavailable": FailureClass.SCANNER_IMAGE,
+    "SignatureValidationFailed": FailureClass.SCANNER_IMAGE,
+    "CreateContainerConfigError": FailureClass.POD_START,
     "CreateContainerError": FailureClass.SCANNER_IMAGE,
     "RunContainerError": FailureClass.SCANNER_IMAGE,
     "ContainerCannotRun": FailureClass.SCANNER_IMAGE,
@@ -268,6 +199,7 @@ _REASONS: dict[str, FailureClass] = {
     "Invalid": FailureClass.ADMISSION,
 }
 _EVICTED_FOR_DISK = re.compile(r"ephemeral.?storage|disk pressure|emptyDir|DiskPressure", re.IGNORECASE)
+_RUNS_AS_ROOT = re.compile(r"runAsNonRoot|run as root", re.IGNORECASE)
 _EVICTED_FOR_MEMORY = re.compile(r"low on resource: memory|MemoryPressure", re.IGNORECASE)
 
 # Exit codes of the scan pod's shell when Trivy had nothing to say.
@@ -320,6 +252,8 @@ def _by_reason(reason: str, message: str) -> FailureClass | None:
             return FailureClass.DISK
         if _EVICTED_FOR_MEMORY.search(message):
             return FailureClass.OUT_OF_MEMORY
+    if found is FailureClass.POD_START and _RUNS_AS_ROOT.search(message):
+        return FailureClass.ADMISSION
     return found
 
 
@@ -329,23 +263,3 @@ _NAMES = re.compile(r"https?://[^\s\"]+|\"[^\"\s]*/[^\"\s]*\"")  # an image may 
 def _by_text(text: str) -> FailureClass | None:
     text = _NAMES.sub("", text)
     return next((failure_class for failure_class, pattern in _RULES if pattern.search(text)), None)
-
-
-def retry_policy(failure_class: FailureClass) -> RetryPolicy:
-    return _POLICIES[failure_class]
-
-
-def next_retry(
-    failed: Failure | FailureClass, attempts: int, rng: random.Random, *, at_least_seconds: float = 0.0
-) -> float | None:
-    """Seconds until the next try after ``attempts`` failures in a row (1 is the first); None: no further try.
-
-    The wait doubles with each failure and is spread over its upper half, so that what failed together does
-    not come back together. It is never shorter than ``at_least_seconds``.
-    """
-    policy = _POLICIES[failed.failure_class if isinstance(failed, Failure) else failed]
-    if not policy.retries:
-        return None
-    doublings = min(max(attempts, 1) - 1, 30)
-    wait = min(policy.base_seconds * 2.0**doublings, policy.max_seconds)
-    return max(rng.uniform(wait / 2, wait), at_least_seconds)

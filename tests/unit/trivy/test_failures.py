@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trivyop.trivy.failures import FailureClass, classify, failure, next_retry, retry_policy
+from trivyop.trivy.failures import FailureClass, classify, failure
 from trivyop.trivy.messages import MAX_MESSAGE, essence, shorten
+from trivyop.trivy.retries import next_retry, retry_policy
 
 SAMPLES = Path(__file__).parents[2] / "data" / "trivy-errors"
 

@@ -24,7 +24,8 @@ from trivyop.scan import state
 from trivyop.scan.database import DatabaseVersion
 from trivyop.scan.imagescan import Database, ImageScan, ImageScanStatus, ResultSource
 from trivyop.scan.times import format_time
-from trivyop.trivy.failures import Failure, next_retry
+from trivyop.trivy.failures import Failure
+from trivyop.trivy.retries import next_retry
 
 log = structlog.get_logger(__name__)
 
@@ -120,7 +121,7 @@ class Outcomes:
         """The attempt failed; a time for the next one is found, if its class has one."""
         now = self._clock.now()
         seconds = next_retry(
-            why,
+            why.failure_class,
             status.consecutive_failures + 1,
             self._rng,
             at_least_seconds=self._retry_after_seconds,

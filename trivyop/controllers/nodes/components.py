@@ -53,7 +53,8 @@ from trivyop.report.stored import StoredReport
 from trivyop.scan.kbom import ClusterParts, Component, build_kbom, component_of, distinct, matched_of
 from trivyop.scan.podconfig import ScanVariant
 from trivyop.settings import Settings
-from trivyop.trivy.failures import Failure, ScanError, next_retry
+from trivyop.trivy.failures import Failure, ScanError
+from trivyop.trivy.retries import next_retry
 from trivyop.workload.nodes import HOSTNAME_LABEL, ClusterNode
 from trivyop.workload.objects import Pod
 from trivyop.workload.owners import WorkloadKind
@@ -282,7 +283,7 @@ class ClusterComponents:
     def _failed(self, owner: StoredReport, this: _Match, why: Failure) -> float | None:
         self._failures += 1
         self._tried = this
-        seconds = next_retry(why, self._failures, self._rng)
+        seconds = next_retry(why.failure_class, self._failures, self._rng)
         self._retry_at = self._clock.monotonic() + (seconds or 0.0)
         self._metrics.matches.labels("failed").inc()
         log.warning("cluster_components_not_matched", failure=why.failure_class.value, message=why.message)

@@ -20,7 +20,8 @@ from trivyop.controllers.nodes.records import NodeRecords
 from trivyop.controllers.nodes.reports import Unmade
 from trivyop.kube.events import EventRecorder, ObjectReference
 from trivyop.kube.resources import NODES
-from trivyop.trivy.failures import Failure, FailureClass, next_retry
+from trivyop.trivy.failures import Failure, FailureClass
+from trivyop.trivy.retries import next_retry
 from trivyop.workload.nodes import ClusterNode
 
 log = structlog.get_logger(__name__)

@@ -23,9 +23,9 @@ _REMEDIES: dict[FailureClass, str] = {
     FailureClass.ADMISSION: "Its pods need hostPID and hostPath: let them run in a namespace labelled "
     "pod-security.kubernetes.io/enforce=privileged (OPERATOR_NODE_COLLECTOR_NAMESPACE), allow them in your "
     "admission policies, or leave nodes out (OPERATOR_INFRA_ASSESSMENT_SCANNER_ENABLED=false).",
-    FailureClass.UNSCHEDULABLE: "Let its pods onto the node (nodeCollector.tolerations), or leave the node out "
-    "(nodeCollector.excludeNodes).",
-    FailureClass.POD_START: "Correct nodeCollector.volumes and nodeCollector.volumeMounts, or look at the node.",
+    FailureClass.UNSCHEDULABLE: "Let its pods onto the node (nodeCollector.tolerations), or leave "
+    "the node out (nodeCollector.excludeNodes).",
+    FailureClass.POD_START: "Look at the node, and at nodeCollector.volumes and nodeCollector.volumeMounts.",
     FailureClass.SCANNER_IMAGE: "Check node.collector.imageRef and node.collector.imagePullSecret.",
     FailureClass.TIMEOUT: "Look at the node and at its collector's pod; if it is just slow, raise "
     "OPERATOR_SCAN_JOB_TIMEOUT.",

@@ -43,6 +43,7 @@ EVERYTHING = MetricsSettings(
 )
 _LINE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"(?:,|$)')
+_SUFFIX = re.compile(r"|_total|_info|_bucket|_sum|_count|_created")
 _ESCAPED = {"\\\\": "\\", "\\n": "\n", '\\"': '"'}
 
 
@@ -62,6 +63,21 @@ def parse(text: str) -> Series:
         assert (match[1], labels) not in found, line
         found[match[1], labels] = float(match[3])
     return found
+
+
+def without_help(text: str) -> list[str]:
+    """The names of series before which a page has no help text, or an empty one."""
+    found: dict[str, None] = {}
+    family = ""
+    for line in text.split("\n"):
+        if line.startswith("# HELP "):
+            _, _, name, *words = line.split()
+            family = name if words else ""
+        elif line and not line.startswith("#"):
+            name = line.partition("{")[0].partition(" ")[0]
+            if not family or not _SUFFIX.fullmatch(name.removeprefix(family)):
+                found[name] = None
+    return list(found)
 
 
 def label_names(line: str) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from tests.e2e.prometheus import (
     promtool,
     running_prometheus,
 )
-from tests.series import parse
+from tests.series import parse, without_help
 from trivyop.kube.resources import (
     CONFIGAUDITREPORTS,
     RBACASSESSMENTREPORTS,
@@ -37,6 +37,9 @@ ALL_ON: Mapping[str, str] = {
     "OPERATOR_METRICS_IMAGE_VULNERABILITY_INFO_ENABLED": "true",
 }
 CONTAINERS = ("shop/ReplicaSet/web/app", "shop/Pod/job/app")
+
+
+OPEN_METRICS = "application/openmetrics-text;version=1.0.0"
 
 
 async def scrape(url: str, accept: str = "text/plain") -> str:
@@ -125,7 +128,7 @@ async def test_promtool_has_nothing_to_say(tmp_path: Path) -> None:
 
 async def test_of_two_replicas_the_one_that_leads_tells_what_reports_say(tmp_path: Path) -> None:
     """Otherwise every sum would be twice what it is; a standby says that it is one, and is ready."""
-    environ = {"OPERATOR_LEADER_ELECTION_ENABLED": "true"}
+    environ = {**ALL_ON, "OPERATOR_LEADER_ELECTION_ENABLED": "true"}
     async with running_cluster(tmp_path) as cluster:
         await cluster.create(pod("job", "shop", app=cluster.image("shop/web:1.0")))
         async with running_operator(cluster, environ=environ) as first:
@@ -133,8 +136,11 @@ async def test_of_two_replicas_the_one_that_leads_tells_what_reports_say(tmp_pat
             async with running_operator(cluster, environ=environ) as second:
                 waiting = await until_readiness(second, lambda answer: answer[0] == 200)
                 leading = await until_readiness(first, lambda answer: answer[0] == 200)
-                pages = [parse(await scrape(f"{one.urls['metrics']}/metrics")) for one in (first, second)]
+                texts = [await scrape(f"{one.urls['metrics']}/metrics") for one in (first, second)]
+                texts.append(await scrape(f"{first.urls['metrics']}/metrics", OPEN_METRICS))
 
+    assert [without_help(text) for text in texts] == [[], [], []]
+    pages = [parse(text) for text in texts[:2]]
     leads = [page["trivyop_leader", frozenset[tuple[str, str]]()] for page in pages]
     counted = [any(name.startswith("trivy_") for name, _ in page) for page in pages]
     assert (leads, counted) == ([1, 0], [True, False])

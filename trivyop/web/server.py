@@ -16,11 +16,11 @@ from typing import Protocol
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
 
 from trivyop.errors import TerminalError
 from trivyop.observe.exposition import OPEN_METRICS_END
 from trivyop.observe.health import Health
+from trivyop.web.negotiation import choose_format, takes_gzip
 
 _GZIP_LEVEL = 1  # a tenth of the size for a few milliseconds per megabyte; more effort gains little
 _SCRAPE_SECONDS = 60.0  # whoever reads more slowly keeps us from letting go of what it reads
@@ -58,7 +58,7 @@ def build_application(
 
     async def metrics(request: web.Request) -> web.StreamResponse:
         assert registry is not None  # noqa: S101 - routed only when there is one
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        encode, content_type = choose_format(_header(request, "Accept"))
         text = encode(registry)
         end = OPEN_METRICS_END if text.endswith(OPEN_METRICS_END) else b""
         pieces = chain((text.removesuffix(end),), series.chunks() if series is not None else (), (end,))
@@ -90,11 +90,16 @@ def build_application(
     return application
 
 
+def _header(request: web.Request, name: str) -> str:
+    """All that a client lists under a name; it may do so in several headers."""
+    return ",".join(request.headers.getall(name, ()))
+
+
 async def _stream(request: web.Request, pieces: Iterable[bytes], content_type: str) -> web.StreamResponse:
     """Send the pieces, compressed if the client takes that; others get their turn after each."""
     response = web.StreamResponse(headers={"Content-Type": content_type})
     compress = None
-    if "gzip" in request.headers.get("Accept-Encoding", ""):
+    if takes_gzip(_header(request, "Accept-Encoding")):
         response.headers["Content-Encoding"] = "gzip"
         compress = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_FORMAT)
     await response.prepare(request)

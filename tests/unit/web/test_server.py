@@ -184,6 +184,28 @@ async def test_series_follow_in_the_format_of_the_rest(accept: str) -> None:
     assert text.count("# EOF") == ("openmetrics" in content_type)
 
 
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/openmetrics-text; version=abc",
+        "application/openmetrics-text;version=2.x.1",
+        "text/plain; version=abc",
+        "text/plain;version=",
+        f"text/plain; version={'9' * 5000}",
+        "application/openmetrics-text;version=\N{GREEK SMALL LETTER ALPHA}",
+        "text/plain; version=1.0.0; escaping=\N{GREEK SMALL LETTER ALPHA}",
+        "application/openmetrics-text; version=9.0.0",
+        ";;;,=,;q=,q",
+    ],
+)
+async def test_malformed_wish_for_a_format_gets_the_plain_text(accept: str) -> None:
+    async with served() as urls:
+        status, content_type, _ = await get(f"{urls['metrics']}/metrics", Accept=accept)
+
+    assert status == 200
+    assert content_type.startswith("text/plain; version=")
+
+
 async def test_page_is_compressed_for_who_takes_that() -> None:
     async with (
         served(series=Many()) as urls,

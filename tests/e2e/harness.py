@@ -15,11 +15,19 @@ import sys
 from asyncio.subprocess import Process
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.e2e.foreign import (
+    LEFT_BY_TESTS,
+    AuditLog,
+    cleaned,
+    foreign_kubeconfig,
+    kubeconfig_of,
+    only_with_own_server,
+)
 from tests.patience import patience
 from trivyop.app import Operator
 from trivyop.cli.demo import prepare_cluster
@@ -37,6 +45,7 @@ from trivyop.kube.resources import (
     IMAGESCANS,
     JOBS,
     NAMESPACES,
+    NODES,
     PODS,
     ROLES,
     SERVICES,
@@ -44,7 +53,8 @@ from trivyop.kube.resources import (
     ObjectKey,
     Resource,
 )
-from trivyop.sandbox.cluster import NodeImages, Sandbox, SandboxOptions, running_sandbox
+from trivyop.sandbox.apiserver.server import ApiServer, LoggedRequest
+from trivyop.sandbox.cluster import Component, NodeImages, Sandbox, SandboxOptions, running_sandbox
 from trivyop.sandbox.kubelet.kubelet import Kubelet
 
 NAMESPACE = "trivy-system"
@@ -69,6 +79,29 @@ class Cluster:
     sandbox: Sandbox
     api: Api  # as admin
     directory: Path
+    audit_log: AuditLog | None = None  # of a server that is not the sandbox's
+
+    @property
+    def server(self) -> ApiServer:
+        """The sandbox's API server; whoever asks wants it to misbehave, or to look inside."""
+        if self.sandbox.server is None:
+            only_with_own_server("an API server that obeys")
+        return self.sandbox.server
+
+    @property
+    def requests(self) -> list[LoggedRequest]:
+        """What the API server was asked so far."""
+        if self.sandbox.server is not None:
+            return list(self.sandbox.server.requests)
+        if self.audit_log is None:
+            only_with_own_server("to know the requests")
+        return list(self.audit_log.requests())
+
+    async def kubeconfig(self, user: str = "admin") -> dict[str, Any]:
+        """Credentials of ``admin``, or of a service account that is there."""
+        if self.sandbox.server is not None:
+            return self.sandbox.server.kubeconfig(user)
+        return await kubeconfig_of(self.api, user)
 
     @property
     def registry(self) -> str:
@@ -143,38 +176,60 @@ class Cluster:
 
     def scan_jobs_created(self) -> int:
         """How many scan Jobs were created so far."""
-        assert self.sandbox.server is not None
         path = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
         return sum(
             request.method == "POST" and request.path == path and request.status == 201
-            for request in self.sandbox.server.requests
+            for request in self.requests
         )
 
 
 @asynccontextmanager
+async def empty_cluster(directory: Path, **options: Any) -> AsyncGenerator[Cluster]:
+    """A cluster with nothing in it yet; `options` are those of ``SandboxOptions``."""
+    kubeconfig = foreign_kubeconfig()
+    if kubeconfig is not None:
+        if "clock" in options:
+            only_with_own_server("a clock of its own")
+        options |= {"components": {Component.KUBELET, Component.REGISTRY}, "kubeconfig": kubeconfig}
+    async with AsyncExitStack() as stack:
+        audit_log = None
+        if kubeconfig is not None:
+            admin = await stack.enter_async_context(
+                Api(await ClusterConfig.load(kubeconfig), user_agent="test-cleaning")
+            )
+            # around the node, whose object is to go as well; but pods end only while there is a node
+            await stack.enter_async_context(cleaned(admin, NODES))
+            audit_log = AuditLog.of_environment()
+        sandbox = await stack.enter_async_context(
+            running_sandbox(SandboxOptions(root_dir=directory / "pods", **options))
+        )
+        api = await stack.enter_async_context(Api(sandbox.config, user_agent="test"))
+        if kubeconfig is not None:
+            await stack.enter_async_context(cleaned(api, *LEFT_BY_TESTS))
+        yield Cluster(sandbox, api, directory, audit_log)
+
+
+@asynccontextmanager
 async def running_cluster(directory: Path, **options: Any) -> AsyncGenerator[Cluster]:
-    """A sandbox ready for the operator; `options` are those of ``SandboxOptions``."""
-    async with (
-        running_sandbox(SandboxOptions(root_dir=directory / "pods", **options)) as sandbox,
-        Api(sandbox.config, user_agent="test") as api,
-    ):
-        assert sandbox.server is not None
-        sandbox.server.requests = deque()  # all of them count
-        await prepare_cluster(api, sandbox, directory / "trivy")
-        yield Cluster(sandbox, api, directory)
+    """A cluster ready for the operator; `options` are those of ``SandboxOptions``."""
+    async with empty_cluster(directory, **options) as cluster:
+        if cluster.sandbox.server is not None:
+            cluster.sandbox.server.requests = deque()  # all of them count
+        await prepare_cluster(cluster.api, cluster.sandbox, directory / "trivy")
+        yield cluster
 
 
 @asynccontextmanager
 async def another_node(cluster: Cluster, name: str, platform: str) -> AsyncGenerator[Kubelet]:
     """A second node, of another platform; scan pods may run on it as well."""
     sandbox = cluster.sandbox
-    assert sandbox.server is not None
+    pki = cluster.server.pki
     async with Api(sandbox.config, user_agent="another-node") as api, asyncio.TaskGroup() as group:
         node = Kubelet(
             api,
             node_name=name,
             root_dir=cluster.directory / name,
-            pki=sandbox.server.pki,
+            pki=pki,
             images=NodeImages(sandbox.registry),
             platform=platform,
             api_url=sandbox.config.server,
@@ -195,13 +250,15 @@ async def running_operator(
     api: Api | None = None,
 ) -> AsyncGenerator[Operator]:
     """The operator, with the cluster's configuration and `environ` over it; stopped gracefully at the end."""
+    if clock is not None and foreign_kubeconfig() is not None:
+        only_with_own_server("a clock that the operator and the cluster share")
     from_cluster = await read_texts(cluster.api, CONFIGMAPS, ObjectKey(NAMESPACE, "trivy-operator-config"))
     settings = await read_settings(
         cluster.api,
         {**from_cluster, **IMAGES_ONLY, "OPERATOR_NAMESPACE": NAMESPACE, **(environ or {})},
         NAMESPACE,
     )
-    config = await ClusterConfig.from_kubeconfig_dict(cluster.sandbox.kubeconfig(user))
+    config = await ClusterConfig.from_kubeconfig_dict(await cluster.kubeconfig(user))
     async with Api(config) as own:
         operator = Operator(api or own, settings, clock=clock)
         stop = asyncio.Event()
@@ -220,7 +277,7 @@ async def operator_process(
 ) -> AsyncGenerator[Process]:
     """The operator in a process of its own, as users run it; killed at the end, if it still runs."""
     kubeconfig = cluster.directory / "kubeconfig.json"
-    kubeconfig.write_text(json.dumps(cluster.sandbox.kubeconfig()))
+    kubeconfig.write_text(json.dumps(await cluster.kubeconfig()))
     settings = await read_texts(cluster.api, CONFIGMAPS, ObjectKey(NAMESPACE, "trivy-operator-config"))
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(

@@ -29,8 +29,7 @@ exec {TRIVY} "$@"
 
 def arrive_at_once(cluster: Cluster) -> None:
     """Many Roles, put where the server keeps them."""
-    assert cluster.sandbox.server is not None
-    served = cluster.sandbox.server.dispatch.kinds.get(ROLES.group, ROLES.version, ROLES.plural)
+    served = cluster.server.dispatch.kinds.get(ROLES.group, ROLES.version, ROLES.plural)
     for n in range(COUNT):
         body = role(f"role-{n}", uid=f"role-{n}", labels={"comes-in": MARK})
         body["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"

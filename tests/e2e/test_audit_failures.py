@@ -59,7 +59,7 @@ def trivy_that_crashes(directory: Path) -> dict[str, str]:
 
 async def status(cluster: Cluster, directory: Path) -> str:
     kubeconfig = directory / "kubeconfig"
-    await asyncio.to_thread(kubeconfig.write_text, yaml.safe_dump(cluster.sandbox.kubeconfig()))
+    await asyncio.to_thread(kubeconfig.write_text, yaml.safe_dump(await cluster.kubeconfig()))
     done = await run(TRIVYOP, "status", "--kubeconfig", kubeconfig)
     assert (done.code, done.err) == (0, "")
     return done.out

@@ -68,13 +68,12 @@ async def test_operator_waits_for_its_own_kind_and_says_so(tmp_path: Path) -> No
 async def test_kind_that_may_not_be_read_is_named_and_the_others_go_on(tmp_path: Path) -> None:
     async with running_cluster(tmp_path) as cluster:
         await one_pod(cluster)
-        assert cluster.sandbox.server is not None
         refusing = Rule(code=403, resource=CRONJOBS.plural, user_agent="trivyop")
-        cluster.sandbox.server.faults.add(refusing)
+        cluster.server.faults.add(refusing)
         with capture_logs() as logs:
             async with running_operator(cluster):
                 await cluster.until(lambda found: len(found) == 1, VULNERABILITYREPORTS)
-        cluster.sandbox.server.faults.clear()
+        cluster.server.faults.clear()
 
     (told,) = [entry for entry in logs if entry["event"] == "kind_unavailable"]
     assert told["resource"] == CRONJOBS.name

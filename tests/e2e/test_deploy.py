@@ -14,11 +14,10 @@ import aiohttp
 import pytest
 import yaml
 
-from tests.e2e.harness import NAMESPACE, Cluster, deployment, named, pod
+from tests.e2e.harness import NAMESPACE, Cluster, deployment, empty_cluster, named, pod
 from tests.e2e.pod_security import violations
 from tests.e2e.programs import ROOT, Kubectl, processes_of, run
 from tests.patience import patience
-from trivyop.kube.client import Api
 from trivyop.kube.resources import (
     CLUSTERRBACASSESSMENTREPORTS,
     CONFIGAUDITREPORTS,
@@ -33,7 +32,6 @@ from trivyop.kube.resources import (
     ObjectKey,
 )
 from trivyop.sandbox.apiserver.server import LoggedRequest
-from trivyop.sandbox.cluster import SandboxOptions, running_sandbox
 from trivyop.sandbox.kubelet.pods import RunSelector, labelled, scan_pods
 from trivyop.sandbox.programs import kubectl, trivy
 from trivyop.scan.job import ScanRequest, build_scan_job
@@ -51,9 +49,8 @@ OPERATOR = f"system:serviceaccount:{NAMESPACE}:trivyop"
 @asynccontextmanager
 async def running_cluster(directory: Path, selector: RunSelector = scan_pods) -> AsyncGenerator[Cluster]:
     """A cluster with nothing in it yet."""
-    options = SandboxOptions(root_dir=directory / "pods", run_selector=selector)
-    async with running_sandbox(options) as sandbox, Api(sandbox.config, user_agent="test") as api:
-        yield Cluster(sandbox, api, directory)
+    async with empty_cluster(directory, run_selector=selector) as cluster:
+        yield cluster
 
 
 async def build(directory: Path) -> list[Json]:
@@ -129,8 +126,7 @@ async def get(port: int, path: str) -> tuple[int, str]:
 
 def requests_of_operator(cluster: Cluster) -> list[LoggedRequest]:
     """What the shipped operator asked the API server for."""
-    assert cluster.sandbox.server is not None
-    return [one for one in cluster.sandbox.server.requests if one.user == OPERATOR]
+    return [one for one in cluster.requests if one.user == OPERATOR]
 
 
 def settings_of(objects: list[Json]) -> Settings:
@@ -146,7 +142,7 @@ CONFIG_MAPS = ("trivy-operator-config", "trivy-operator", "trivy-operator-trivy-
 
 async def test_base_applies_without_a_warning_and_goes_without_a_trace(tmp_path: Path) -> None:
     async with running_cluster(tmp_path) as cluster:
-        kubectl = Kubectl(tmp_path, cluster.sandbox.kubeconfig())
+        kubectl = Kubectl(tmp_path, await cluster.kubeconfig())
 
         applied = await kubectl("apply", "-k", BASE)
         again = await kubectl("apply", "-k", BASE)
@@ -168,7 +164,7 @@ async def test_shipped_operator_does_its_work_within_its_permissions(tmp_path: P
     """Scans, Events of a failure, a rescan on request, audits; and nothing is answered "forbidden"."""
     metrics, probes = free_ports(2)
     async with running_cluster(tmp_path, labelled(OURS)) as cluster:
-        kubectl = Kubectl(tmp_path, cluster.sandbox.kubeconfig())
+        kubectl = Kubectl(tmp_path, await cluster.kubeconfig())
         patches = for_this_machine(cluster.registry, metrics, probes)
         overlay = write_overlay(tmp_path / "overlay", patches=patches)
 
@@ -229,7 +225,7 @@ async def test_component_gives_the_permissions_that_it_needs(
     """The work gets done, in the way of the component, and nothing is answered "forbidden"."""
     metrics, probes = free_ports(2)
     async with running_cluster(tmp_path, labelled(OURS)) as cluster:
-        kubectl = Kubectl(tmp_path, cluster.sandbox.kubeconfig())
+        kubectl = Kubectl(tmp_path, await cluster.kubeconfig())
         overlay = write_overlay(
             tmp_path / "overlay",
             component,

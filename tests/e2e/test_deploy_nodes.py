@@ -37,7 +37,7 @@ COLLECTOR = f"system:serviceaccount:{COLLECTORS}:trivyop-node-collector"
 async def test_component_reads_nodes_in_a_namespace_of_its_own_within_its_permissions(tmp_path: Path) -> None:
     metrics, probes = free_ports(2)
     async with running_cluster(tmp_path, labelled(OURS)) as cluster:
-        kubectl = Kubectl(tmp_path, cluster.sandbox.kubeconfig())
+        kubectl = Kubectl(tmp_path, await cluster.kubeconfig())
         patches = for_this_machine(cluster.registry, metrics, probes)
         overlay = write_overlay(tmp_path / "overlay", "node-collector", patches=patches)
         await kubectl("apply", "-k", overlay)
@@ -47,8 +47,7 @@ async def test_component_reads_nodes_in_a_namespace_of_its_own_within_its_permis
         await cluster.until(lambda jobs: not jobs, JOBS, COLLECTORS)
         (scan,) = await cluster.list(NODESCANS)
         requests = requests_of_operator(cluster)
-        assert cluster.sandbox.server is not None
-        asked = [one for one in cluster.sandbox.server.requests if one.user == COLLECTOR]
+        asked = [one for one in cluster.requests if one.user == COLLECTOR]
 
     made = [one.path for one in requests if one.method == "POST" and one.path.endswith("/jobs")]
     assert made == [f"/apis/batch/v1/namespaces/{COLLECTORS}/jobs"]
@@ -63,7 +62,7 @@ async def test_base_reads_no_node_and_says_so(tmp_path: Path) -> None:
     """Because that takes a pod that a restricted namespace does not let run."""
     metrics, probes = free_ports(2)
     async with running_cluster(tmp_path, labelled(OURS)) as cluster:
-        kubectl = Kubectl(tmp_path, cluster.sandbox.kubeconfig())
+        kubectl = Kubectl(tmp_path, await cluster.kubeconfig())
         patches = for_this_machine(cluster.registry, metrics, probes)
         await kubectl("apply", "-k", write_overlay(tmp_path / "overlay", patches=patches))
         (scan,) = await cluster.until(

@@ -28,7 +28,7 @@ REPORTS = (VULNERABILITYREPORTS, EXPOSEDSECRETREPORTS, SBOMREPORTS)
 async def scanned(directory: Path) -> AsyncGenerator[tuple[Cluster, Kubectl]]:
     """A cluster with an operator at work and one Deployment that has its reports."""
     async with running_cluster(directory) as cluster:
-        kubectl = Kubectl(directory, cluster.sandbox.kubeconfig())
+        kubectl = Kubectl(directory, await cluster.kubeconfig())
         await cluster.api.create(
             NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
         )
@@ -111,7 +111,7 @@ async def test_scan_can_be_waited_for(tmp_path: Path) -> None:
 
 async def test_kinds_explain_themselves(tmp_path: Path) -> None:
     async with running_cluster(tmp_path) as cluster:
-        kubectl = Kubectl(tmp_path, cluster.sandbox.kubeconfig())
+        kubectl = Kubectl(tmp_path, await cluster.kubeconfig())
         explained = {
             path: (await kubectl("explain", path)).out
             for path in (

@@ -153,8 +153,6 @@ def _rbac(kind: str) -> Json:
 async def test_permissions_in_the_target_namespaces_are_enough(tmp_path: Path) -> None:
     """Even nodes and bills of materials, which are of no namespace, need not be readable."""
     async with running_cluster(tmp_path) as cluster:
-        server = cluster.sandbox.server
-        assert server is not None
         await cluster.create(
             deployment("web", "shop", web=cluster.image("library/single:1")),
             pod("cache", "data", cache=cluster.image("library/cache:7")),
@@ -179,7 +177,7 @@ async def test_permissions_in_the_target_namespaces_are_enough(tmp_path: Path) -
             ready = operator.health.problems()
         scans = await cluster.list(IMAGESCANS)
         boms = await cluster.list(CLUSTERSBOMREPORTS)
-        refused = {one.path for one in server.requests if one.user == TENANT and one.status == 403}
+        refused = {one.path for one in cluster.requests if one.user == TENANT and one.status == 403}
 
     assert after["report"]["summary"] == before[0]["report"]["summary"]
     assert ready == {}

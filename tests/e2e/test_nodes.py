@@ -82,9 +82,8 @@ async def until_reported(cluster: Cluster, *nodes: str) -> list[Json]:
 
 def jobs_made(cluster: Cluster) -> int:
     """How many Jobs were created so far."""
-    assert cluster.sandbox.server is not None
     path = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
-    requests = cluster.sandbox.server.requests
+    requests = cluster.requests
     return sum(one.method == "POST" and one.path == path and one.status == 201 for one in requests)
 
 

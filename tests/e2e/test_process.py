@@ -135,8 +135,7 @@ def kubeconfig_of(server: str) -> dict[str, object]:
 
 async def test_operator_is_ready_once_its_stores_are_filled(tmp_path: Path) -> None:
     async with running_cluster(tmp_path) as cluster:
-        server = cluster.sandbox.server
-        assert server is not None
+        server = cluster.server
         busy = server.faults.add(Rule(code=503, resource=PODS.plural, user_agent="trivyop"))
         async with running_operator(cluster) as operator:
             waiting = await until_readiness(operator, lambda answer: "list of pods\n" in answer[1])

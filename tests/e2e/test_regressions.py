@@ -60,8 +60,7 @@ DATABASE_UPDATED = "trivyop_database_updated_timestamp_seconds"
 @contextmanager
 def no_new_pods(cluster: Cluster) -> Generator[None]:
     """Jobs wait for their pods during the block."""
-    server = cluster.sandbox.server
-    assert server is not None
+    server = cluster.server
     refusal = Rule(code=503, user_agent="sandbox-controllers", verb="create", resource="pods")
     server.faults.add(refusal)
     try:
@@ -88,8 +87,6 @@ async def test_scan_job_that_cannot_go_stands_in_nobodys_way(tmp_path: Path) -> 
     """Somebody's finalizer keeps it; it is deleted once, and all later work is done beside it."""
     clock = LeapingClock()
     async with running_cluster(tmp_path, clock=clock) as cluster:
-        server = cluster.sandbox.server
-        assert server is not None
         image = cluster.image(FINE)
         await cluster.create(pod("web", "shop", web=image))
         async with running_operator(cluster, clock=clock):
@@ -111,7 +108,7 @@ async def test_scan_job_that_cannot_go_stands_in_nobodys_way(tmp_path: Path) -> 
             left = await cluster.until(lambda jobs: len(jobs) == 1, JOBS, NAMESPACE)
         deletes = [
             one
-            for one in server.requests
+            for one in cluster.requests
             if one.method == "DELETE" and one.path.endswith(f"/jobs/{key.name}")
         ]
 
@@ -445,8 +442,7 @@ async def test_leader_that_lost_its_lease_ends_and_says_so(tmp_path: Path, cause
             if cause == "deleted":
                 await cluster.api.delete(LEASES, ObjectKey(NAMESPACE, lease["metadata"]["name"]))
             else:
-                assert cluster.sandbox.server is not None
-                cluster.sandbox.server.faults.add(Rule(code=403, verb="update", resource="leases"))
+                cluster.server.faults.add(Rule(code=403, verb="update", resource="leases"))
 
             with pytest.raises(LeadershipLostError, match=lease["metadata"]["name"]):
                 async with patience(30):
@@ -459,6 +455,6 @@ async def test_leader_that_lost_its_lease_ends_and_says_so(tmp_path: Path, cause
 @asynccontextmanager
 async def running_api(cluster: Cluster) -> AsyncGenerator[Api]:
     """A client for an operator of its own."""
-    config = await ClusterConfig.from_kubeconfig_dict(cluster.sandbox.kubeconfig())
+    config = await ClusterConfig.from_kubeconfig_dict(await cluster.kubeconfig())
     async with Api(config) as api:
         yield api

@@ -11,14 +11,19 @@ import yaml
 from tests.e2e.harness import Cluster, pod, running_cluster, running_operator
 from tests.e2e.programs import TRIVYOP, Done, Kubectl, run
 from trivyop.kube.resources import IMAGESCANS, NAMESPACES, PODS, VULNERABILITYREPORTS
-from trivyop.sandbox.cluster import Component, Sandbox, SandboxOptions, running_sandbox
+from trivyop.sandbox.cluster import Component, SandboxOptions, running_sandbox
 from trivyop.sandbox.kubelet.faults import Fault, Kind
 
 
-async def status(sandbox: Sandbox, directory: Path, *arguments: str, user: str = "admin") -> Done:
+async def status(cluster: Cluster, directory: Path, *arguments: str, user: str = "admin") -> Done:
     """What `trivyop status` says of a cluster, as some user."""
+    return await status_with(await cluster.kubeconfig(user), directory, *arguments)
+
+
+async def status_with(credentials: dict[str, Any], directory: Path, *arguments: str) -> Done:
+    """What it says with a kubeconfig."""
     kubeconfig = directory / "kubeconfig"
-    kubeconfig.write_text(yaml.safe_dump(sandbox.kubeconfig(user)))
+    kubeconfig.write_text(yaml.safe_dump(credentials))
     return await run(TRIVYOP, "status", "--kubeconfig", kubeconfig, *arguments)
 
 
@@ -41,7 +46,7 @@ async def test_what_nobody_scans_shows_as_such(tmp_path: Path) -> None:
         await create_pods(cluster, "shop", web="shop/web:1.0")
         await cluster.until(lambda pods: pods[0]["status"]["phase"] == "Running", PODS, "shop")
 
-        done = await status(cluster.sandbox, tmp_path)
+        done = await status(cluster, tmp_path)
 
     assert (done.code, done.err) == (0, "")
     assert "NotScanned   -          -      -         -" in done.out
@@ -57,11 +62,11 @@ async def test_scanned_and_failed_images_show_in_every_format(tmp_path: Path) ->
             await cluster.until(lambda found: len(found) == 2, VULNERABILITYREPORTS)
         lost = cluster.image("shop/lost:1")
 
-        table = await status(cluster.sandbox, tmp_path)
-        wide = await status(cluster.sandbox, tmp_path, "-o", "wide")
-        one = await status(cluster.sandbox, tmp_path, "-n", "data")
-        none = await status(cluster.sandbox, tmp_path, "-n", "empty")
-        document = await status(cluster.sandbox, tmp_path, "-o", "json")
+        table = await status(cluster, tmp_path)
+        wide = await status(cluster, tmp_path, "-o", "wide")
+        one = await status(cluster, tmp_path, "-n", "data")
+        none = await status(cluster, tmp_path, "-n", "empty")
+        document = await status(cluster, tmp_path, "-o", "json")
 
     assert all((done.code, done.err) == (0, "") for done in (table, wide, one, none, document))
     assert "Failed (not-found)" in table.out
@@ -87,7 +92,7 @@ async def test_scan_that_waits_for_a_slot_shows_as_queued(tmp_path: Path) -> Non
         async with running_operator(cluster, environ={"OPERATOR_CONCURRENT_SCAN_JOBS_LIMIT": "1"}):
             await cluster.until(lambda scans: phases(scans) == ["Queued", "Running"], IMAGESCANS)
 
-            done = await status(cluster.sandbox, tmp_path)
+            done = await status(cluster, tmp_path)
 
     assert done.out.endswith("\n2 containers: 1 Running, 1 Queued\n")
 
@@ -95,7 +100,7 @@ async def test_scan_that_waits_for_a_slot_shows_as_queued(tmp_path: Path) -> Non
 async def test_cluster_without_trivyop_is_said_to_be_one(tmp_path: Path) -> None:
     options = SandboxOptions(root_dir=tmp_path, components={Component.APISERVER})
     async with running_sandbox(options) as sandbox:
-        done = await status(sandbox, tmp_path)
+        done = await status_with(sandbox.kubeconfig(), tmp_path)
 
     assert (done.code, done.out) == (1, "")
     assert done.err == (
@@ -109,7 +114,7 @@ async def test_cluster_that_is_away_is_one_line(tmp_path: Path) -> None:
     async with running_sandbox(options) as sandbox:
         pass
 
-    done = await status(sandbox, tmp_path)
+    done = await status_with(sandbox.kubeconfig(), tmp_path)
 
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("trivyop: GET ")
@@ -118,7 +123,7 @@ async def test_cluster_that_is_away_is_one_line(tmp_path: Path) -> None:
 
 async def test_missing_permission_is_told_with_what_was_asked_for(tmp_path: Path) -> None:
     async with running_cluster(tmp_path) as cluster:
-        done = await status(cluster.sandbox, tmp_path, user="nobody")
+        done = await status(cluster, tmp_path, user="nobody")
 
     assert (done.code, done.out) == (1, "")
     (line,) = done.err.splitlines()
@@ -133,7 +138,7 @@ async def test_who_may_view_may_look(tmp_path: Path) -> None:
     subject = {"kind": "User", "name": "viewer", "apiGroup": "rbac.authorization.k8s.io"}
     role = {"kind": "ClusterRole", "name": "look", "apiGroup": "rbac.authorization.k8s.io"}
     async with running_cluster(tmp_path) as cluster:
-        kubectl = Kubectl(tmp_path, cluster.sandbox.kubeconfig())
+        kubectl = Kubectl(tmp_path, await cluster.kubeconfig())
         manifests = [
             {"kind": "ClusterRole", "rules": [{**rule, "resources": kinds}]},
             {"kind": "ClusterRoleBinding", "roleRef": role, "subjects": [subject]},
@@ -143,6 +148,6 @@ async def test_who_may_view_may_look(tmp_path: Path) -> None:
             (tmp_path / "manifest.yaml").write_text(yaml.safe_dump(whole))
             await kubectl("apply", "-f", tmp_path / "manifest.yaml")
 
-        done = await status(cluster.sandbox, tmp_path, user="viewer")
+        done = await status(cluster, tmp_path, user="viewer")
 
     assert (done.code, done.out, done.err) == (0, "No workloads found.\n", "")

@@ -51,7 +51,7 @@ async def test_everything_written_passes_strict_validation_and_is_stored_whole(t
         gone = cluster.image("shop/none:1")
         await build_demo(cluster)
         await cluster.create(pod("bad", "shop", app=gone))
-        config = await ClusterConfig.from_kubeconfig_dict(cluster.sandbox.kubeconfig())
+        config = await ClusterConfig.from_kubeconfig_dict(await cluster.kubeconfig())
         async with RecordingApi(config) as api:
             api.applied = {}
             async with running_operator(cluster, api=api):
@@ -63,7 +63,7 @@ async def test_everything_written_passes_strict_validation_and_is_stored_whole(t
             for kind in KINDS
             for one in await cluster.list(kind)
         }
-        kubectl = Kubectl(tmp_path, cluster.sandbox.kubeconfig())
+        kubectl = Kubectl(tmp_path, await cluster.kubeconfig())
         done = [await validate_strictly(kubectl, tmp_path, api.applied, part) for part in ("", "status")]
         body = next(iter(api.applied.values()))
         spoilt = await validate_strictly(kubectl, tmp_path, {("", "", ""): {**body, "made-up": 1}}, "")

@@ -175,8 +175,7 @@ async def test_endpoints_come_go_and_change_while_the_operator_runs_with_the_shi
             await configure_endpoints(cluster)
             await cluster.api.delete(PODS, ObjectKey("shop", "good"), grace_seconds=0)
             await cluster.until(lambda found: not found, VULNERABILITYREPORTS, "shop")
-        assert cluster.sandbox.server is not None
-        denied = [one for one in cluster.sandbox.server.requests if one.user == USER and one.status == 403]
+        denied = [one for one in cluster.requests if one.user == USER and one.status == 403]
 
     assert "endpoint 'typo': filtr: is not known; did you mean filter?" in event["message"]
     assert "endpoint 'typo'" in mentioned

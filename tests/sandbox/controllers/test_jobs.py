@@ -92,11 +92,28 @@ def test_deadline_ends_the_job_once_its_pods_are_gone() -> None:
     assert conditions(gone.status) == [("FailureTarget", DEADLINE[0]), ("Failed", DEADLINE[0])]
 
 
-def test_running_pods_bound_the_number_of_new_ones() -> None:
-    step = plan(job(parallelism=3, completions=5), [tracked("a"), tracked("b", deleting=True)], NOON)
+def test_deleted_pod_has_failed_at_once_and_is_replaced() -> None:
+    """It need not have ended: with no retries left, the Job fails while its pod still terminates."""
+    deleted = tracked("b", deleting=True)
 
-    assert step.create == 1
-    assert step.status["terminating"] == 1
+    step = plan(job(parallelism=3, completions=5), [tracked("a"), deleted], NOON)
+    last = plan(job(backoffLimit=0), [deleted], NOON)
+
+    assert (step.create, step.status["terminating"]) == (2, 1)
+    assert step.status["uncountedTerminatedPods"] == {"failed": ["uid-b"]}
+    assert step.release == (deleted,)
+    assert conditions(last.status) == [("FailureTarget", BACKOFF[0])]
+
+
+def test_deleted_pod_counts_once_it_has_ended_where_only_failed_ones_are_replaced() -> None:
+    waiting = job(parallelism=3, completions=5, podReplacementPolicy="Failed")
+
+    step = plan(waiting, [tracked("a"), tracked("b", deleting=True)], NOON)
+    ended = plan(waiting, [tracked("a"), tracked("b", phase="Failed", deleting=True)], NOON)
+
+    assert (step.create, step.status["terminating"]) == (1, 1)
+    assert step.status["uncountedTerminatedPods"] == {}
+    assert ended.status["uncountedTerminatedPods"] == {"failed": ["uid-b"]}
 
 
 def test_restarts_in_place_count_against_the_limit() -> None:

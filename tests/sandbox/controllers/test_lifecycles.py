@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.sandbox.controllers.jumpclock import JumpClock
 from tests.sandbox.controllers.world import (
     Json,
@@ -14,6 +16,7 @@ from tests.sandbox.controllers.world import (
     until_one,
     workload,
 )
+from trivyop.errors import InvalidError
 from trivyop.kube.client import Api
 from trivyop.kube.resources import (
     CONFIGMAPS,
@@ -43,6 +46,15 @@ def definition() -> Json:
     }
 
 
+async def until_established(api: Api) -> None:
+    await until_one(
+        api,
+        CRDS,
+        "reports.example.com",
+        lambda c: any(x["type"] == "Established" for x in c.get("status", {}).get("conditions", ())),
+    )
+
+
 def reference(kind: str, made: Json) -> Json:
     return {
         "apiVersion": "v1",
@@ -60,12 +72,7 @@ async def test_custom_resource_goes_with_its_built_in_owner(api: Api, clock: Jum
     """The definition comes after the collector has started: it has to learn of it."""
     async with controllers(api, clock, Name.GARBAGE_COLLECTOR):
         await api.create(CRDS, definition())
-        await until_one(
-            api,
-            CRDS,
-            "reports.example.com",
-            lambda c: any(x["type"] == "Established" for x in c.get("status", {}).get("conditions", ())),
-        )
+        await until_established(api)
         owner = await api.create(CONFIGMAPS, thing(CONFIGMAPS, "owner"), namespace="default")
         owners = [reference("ConfigMap", owner)]
         await api.create(REPORTS, thing(REPORTS, "report", ownerReferences=owners), namespace="default")
@@ -117,6 +124,56 @@ async def test_namespace_takes_its_content_along(api: Api, clock: JumpClock) -> 
         assert messages["NamespaceFinalizersRemaining"].endswith("example.com/hold in 1 resource instances")
         await api.patch(SECRETS, ObjectKey("shop", "held"), {"metadata": {"finalizers": None}})
         await until_gone(api, NAMESPACES, "shop")
+
+
+async def test_namespace_keeps_everything_else_until_its_pods_are_gone(api: Api, clock: JumpClock) -> None:
+    async with controllers(api, clock, Name.NAMESPACE):
+        await api.create(NAMESPACES, thing(NAMESPACES, "shop"))
+        await api.create(SECRETS, thing(SECRETS, "login"), namespace="shop")
+        pod = {**thing(PODS, "held", finalizers=["example.com/hold"]), "spec": template()["spec"]}
+        await api.create(PODS, pod, namespace="shop")
+
+        await api.delete(NAMESPACES, ObjectKey("", "shop"))
+
+        held = await until_one(api, NAMESPACES, "shop", lambda n: len(n["status"].get("conditions", ())) == 5)
+        messages = {c["type"]: c["message"] for c in held["status"]["conditions"]}
+        assert messages["NamespaceContentRemaining"].endswith("pods. has 1 resource instances")
+        assert await api.get(SECRETS, ObjectKey("shop", "login")) is not None
+        await api.patch(PODS, ObjectKey("shop", "held"), {"metadata": {"finalizers": None}})
+        await until_gone(api, NAMESPACES, "shop")
+
+
+async def test_custom_resources_are_selected_by_the_fields_of_their_definition(
+    api: Api, clock: JumpClock
+) -> None:
+    """Fields that are named later count for objects that are there already."""
+    async with controllers(api, clock, Name.GARBAGE_COLLECTOR):
+        await api.apply(CRDS, definition())
+        await until_established(api)
+        for name, spec in (
+            ("a", {"color": "blue", "size": 3}),
+            ("b", {"color": "red", "big": True}),
+            ("c", {}),
+        ):
+            await api.create(REPORTS, {**thing(REPORTS, name), "spec": spec}, namespace="default")
+        with pytest.raises(InvalidError, match="field label not supported"):
+            await selected(api, "spec.color=blue")
+
+        body = definition()
+        fields = [{"jsonPath": f".spec.{name}"} for name in ("color", "size", "big")]
+        body["spec"]["versions"][0]["selectableFields"] = fields
+        await api.apply(CRDS, body)
+
+        assert await selected(api, "spec.color=blue") == ["a"]
+        assert await selected(api, "spec.color!=blue") == ["b", "c"]
+        assert await selected(api, "spec.size=3") == ["a"]
+        assert await selected(api, "spec.big=true,metadata.namespace=default") == ["b"]
+        assert await selected(api, "spec.big=") == ["a", "c"]
+
+
+async def selected(api: Api, selector: str) -> list[str]:
+    listing = await api.list(REPORTS, type=Json, namespace="default", field_selector=selector)
+    return sorted(one["metadata"]["name"] for one in listing.items)
 
 
 async def test_default_service_account_comes_back(api: Api, clock: JumpClock) -> None:

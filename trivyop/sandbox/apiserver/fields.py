@@ -1,11 +1,12 @@
 """Fields that objects can be selected by: ``metadata.name`` and ``metadata.namespace``, and some kinds' own.
 
-Promises: the fields of Kubernetes 1.36 for the kinds listed; a kind not listed has the two that all have.
+Promises: the fields of Kubernetes 1.36 for the kinds listed; a kind not listed has the two that all have, and
+a custom one also what its definition names under ``selectableFields``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 Obj = dict[str, Any]
@@ -86,8 +87,9 @@ ALIASES: Mapping[tuple[str, str], Mapping[str, str]] = {
 }
 
 
-def fields_of(group: str, plural: str) -> Callable[[Obj], dict[str, str]]:
-    """Return what reads the selectable fields off an object of a resource."""
+def fields_of(group: str, plural: str, selectable: Iterable[str] = ()) -> Callable[[Obj], dict[str, str]]:
+    """Return what reads the fields off an object; ``selectable`` are paths of a custom kind's definition."""
+    paths = [(path, path.split(".")) for path in selectable]
     own = _OWN.get((group, plural))
 
     def read(obj: Obj) -> dict[str, str]:
@@ -96,14 +98,25 @@ def fields_of(group: str, plural: str) -> Callable[[Obj], dict[str, str]]:
         fields["metadata.name"] = metadata["name"]
         if namespace := metadata.get("namespace"):
             fields["metadata.namespace"] = namespace
+        for path, keys in paths:
+            fields[path] = _text(obj, keys)
         return fields
 
     return read
 
 
-def supported(group: str, plural: str, *, namespaced: bool) -> frozenset[str]:
+def _text(obj: Any, keys: Iterable[str]) -> str:
+    """A string, boolean or integer of the object as selectors write it; "" if it is not there."""
+    for key in keys:
+        obj = obj.get(key, _NO_MAP)
+    if isinstance(obj, bool):
+        return "true" if obj else "false"
+    return "" if obj == _NO_MAP else str(obj)
+
+
+def supported(group: str, plural: str, *, namespaced: bool, selectable: Iterable[str] = ()) -> frozenset[str]:
     """Return the names of the fields a resource can be selected by."""
     own = _OWN.get((group, plural))
-    names = {"metadata.name"} | set(own({}) if own else ())
+    names = {"metadata.name", *(own({}) if own else ()), *selectable}
     names.update(ALIASES.get((group, plural), ()))
     return frozenset(names | {"metadata.namespace"} if namespaced else names)

@@ -72,7 +72,9 @@ class Served:
     def field_names(self) -> frozenset[str]:
         """The fields that lists can be selected by."""
         kind = self.kind
-        return fields.supported(kind.group, kind.plural, namespaced=kind.namespaced)
+        return fields.supported(
+            kind.group, kind.plural, namespaced=kind.namespaced, selectable=kind.selectable
+        )
 
 
 class Kinds:
@@ -127,6 +129,8 @@ class Kinds:
                     old.bucket.close_watches()
         for kind in kinds:
             self.add(kind)
+        selectable = {path for kind in kinds for path in kind.selectable}
+        self._bucket(group, plural).select_by(fields.fields_of(group, plural, sorted(selectable)))
 
     def _bucket(self, group: str, plural: str) -> Bucket:
         return self._storage.bucket(group, plural, fields.fields_of(group, plural))

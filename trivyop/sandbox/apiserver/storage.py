@@ -155,6 +155,12 @@ class Bucket:
         """Encode as ``put`` would, without storing; ``rv`` 0 means none."""
         return Stored(obj, rv, self._fields)
 
+    def select_by(self, fields: Fields) -> None:
+        """Read other fields off the objects from now on, those that are here included."""
+        self._fields = fields
+        for stored in self._objects.values():
+            stored.fields = fields(stored.obj())
+
     def close_watches(self) -> None:
         """End all watches of clients."""
         for close in tuple(self.closers):

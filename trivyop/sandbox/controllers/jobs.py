@@ -2,7 +2,9 @@
 
 A finished Pod is counted once: its uid first goes into ``uncountedTerminatedPods`` of the status, then the
 Pod loses the tracking finalizer, then the uid moves into the counts. Each of these is one ``plan``, so any
-of them may be interrupted. Not here: Indexed completion, pod failure and success policies.
+of them may be interrupted. A Pod that is being deleted has failed from that moment on, and is replaced,
+unless ``podReplacementPolicy`` is ``Failed``: then it counts once it has ended. Not here: Indexed completion,
+pod failure and success policies; the back-off after a deletion.
 """
 
 from __future__ import annotations
@@ -67,7 +69,8 @@ def plan(job: Workload, pods: Sequence[Pod], now: datetime) -> JobPlan:
 
     if not suspended:
         status.setdefault("startTime", stamp)
-    uncounted, release = _count(status, pods)
+    waits_for_ends = job.spec.get("podReplacementPolicy") == "Failed"
+    uncounted, release = _count(status, pods, waits_for_ends=waits_for_ends)
     waiting_succeeded = uncounted["succeeded"]
     waiting_failed = uncounted["failed"]
     succeeded = int(status.get("succeeded") or 0) + len(waiting_succeeded)
@@ -97,12 +100,13 @@ def plan(job: Workload, pods: Sequence[Pod], now: datetime) -> JobPlan:
             wanted = len(active)  # a work queue: after one success no more are started
         if len(active) > wanted:
             delete = tuple(sorted(active, key=_victim_order)[: len(active) - wanted])
-        elif len(active) + len(terminating) < wanted:
-            hold = _backoff(pods, failed, now)
+        else:
+            missing = wanted - len(active) - (len(terminating) if waits_for_ends else 0)
+            hold = _backoff(pods, failed, now) if missing > 0 else 0.0
             if hold > 0:
                 look_again = hold
             else:
-                create = wanted - len(active) - len(terminating)
+                create = max(0, missing)
     if suspended or job.status.get("conditions"):
         conditions = _suspension(conditions, stamp, suspended=suspended)
 
@@ -119,7 +123,9 @@ def plan(job: Workload, pods: Sequence[Pod], now: datetime) -> JobPlan:
     return JobPlan(create, delete, _tidy(status), tuple(release), look_again)
 
 
-def _count(status: Json, pods: Sequence[Pod]) -> tuple[dict[str, list[str]], list[Pod]]:
+def _count(
+    status: Json, pods: Sequence[Pod], *, waits_for_ends: bool
+) -> tuple[dict[str, list[str]], list[Pod]]:
     """Move the uids on by one stage; returns those still uncounted, and the Pods whose finalizer may go."""
     by_uid = {pod.metadata.uid: pod for pod in pods}
     before = cast("dict[str, list[str]]", status.get("uncountedTerminatedPods") or {})
@@ -137,7 +143,7 @@ def _count(status: Json, pods: Sequence[Pod]) -> tuple[dict[str, list[str]], lis
     for pod in pods:
         if TRACKING not in pod.metadata.finalizers or pod.metadata.uid in known:
             continue
-        if pod.finished or (pod.deleting and not pod.spec.node_name):
+        if pod.finished or (pod.deleting and not (waits_for_ends and pod.spec.node_name)):
             uncounted["succeeded" if pod.status.phase == "Succeeded" else "failed"].append(pod.metadata.uid)
             release.append(pod)
     status["uncountedTerminatedPods"] = {outcome: uids for outcome, uids in uncounted.items() if uids}

@@ -1,11 +1,15 @@
-"""Namespaces: what is in one that terminates is deleted, then it may go."""
+"""Namespaces: what is in one that terminates is deleted, pods first, then it may go.
+
+Promises: while a pod is left, nothing else goes, so that no pod outlives the network policy or the quota that
+it ran under (KEP-5080, on by default since Kubernetes 1.33).
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 
 from trivyop.errors import NotFoundError
-from trivyop.kube.resources import NAMESPACES, ObjectKey, Resource
+from trivyop.kube.resources import NAMESPACES, PODS, ObjectKey, Resource
 from trivyop.sandbox.controllers.catalogue import read_catalogue
 from trivyop.sandbox.controllers.changes import part, rfc3339
 from trivyop.sandbox.controllers.cluster import Cluster, each, enqueue
@@ -40,13 +44,14 @@ class Namespaces:
         return None
 
     async def _empty(self, name: str) -> tuple[Counter[Resource], Counter[str]]:
-        """Delete everything; returns what is still there then, by kind, and the finalizers that hold it."""
+        """Delete what may go; returns what is still there then, by kind, and the finalizers that hold it."""
         left: Counter[Resource] = Counter()
         finalizers: Counter[str] = Counter()
         catalogue = await read_catalogue(self._cluster.api)
-        for resource in catalogue.offering("list", "delete"):
-            if not resource.namespaced:
-                continue
+        namespaced = [one for one in catalogue.offering("list", "delete") if one.namespaced]
+        for resource in sorted(namespaced, key=lambda one: one.name != PODS.name):
+            if left[PODS]:
+                break
             found = await self._list(resource, name)
             doomed = [o.metadata for o in found if o.metadata.deletion_timestamp is None]
             delete = self._cluster.api.delete

@@ -45,6 +45,7 @@ def _kind(spec: dict[str, Any], version: dict[str, Any]) -> Kind:
         categories=tuple(list_at(names, "categories")),
         subresources=tuple(name for name in ("status", "scale") if name in subresources),
         custom=True,
+        selectable=tuple(one["jsonPath"].removeprefix(".") for one in list_at(version, "selectableFields")),
         columns=tuple(map(_column, list_at(version, "additionalPrinterColumns"))),
         rules=_RULES,
         scale_paths=_scale_paths(subresources.get("scale")),

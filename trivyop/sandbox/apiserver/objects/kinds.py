@@ -73,6 +73,7 @@ class Kind:
     categories: tuple[str, ...] = ()
     subresources: tuple[str, ...] = ()  # "status", "scale", "log", ...
     custom: bool = False  # of a CustomResourceDefinition
+    selectable: tuple[str, ...] = ()  # of a custom resource: paths that select, "spec.color"
     from_storage: Convert | None = None  # where it is stored as another kind or version
     to_storage: Convert | None = None
     scale_paths: tuple[str, str, str] | None = (

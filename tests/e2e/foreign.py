@@ -27,6 +27,7 @@ import yaml
 
 from tests.patience import patience
 from trivyop.kube.client import Api
+from trivyop.kube.config import ClusterConfig
 from trivyop.kube.resources import (
     CLUSTERROLEBINDINGS,
     CLUSTERROLES,
@@ -131,14 +132,20 @@ def logged_request(event: Mapping[str, Any]) -> LoggedRequest:
     )
 
 
+async def refuse_used_clusters() -> None:
+    """End the run, if the server to test against is somebody's already."""
+    path = foreign_kubeconfig()
+    if path is None:
+        return
+    async with Api(await ClusterConfig.load(path)) as api:
+        if await api.get(NAMESPACES, ObjectKey("", _OPERATOR_NAMESPACE)) is not None:
+            pytest.exit(f"{KUBECONFIG}={path}: its cluster has a namespace {_OPERATOR_NAMESPACE} already", 4)
+
+
 @asynccontextmanager
 async def cleaned(api: Api, *resources: Resource) -> AsyncGenerator[None]:
     """Take away, after the block, what was made of these kinds in it, one kind after the other."""
     before = {resource: await _names(api, resource) for resource in resources}
-    if _OPERATOR_NAMESPACE in before.get(NAMESPACES, ()):
-        pytest.exit(
-            f"{KUBECONFIG}: end-to-end tests take no cluster with a namespace {_OPERATOR_NAMESPACE}", 4
-        )
     try:
         yield
     finally:

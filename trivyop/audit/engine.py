@@ -67,6 +67,7 @@ class Batch(msgspec.Struct, frozen=True):
 
     outcomes: Mapping[str, Outcome | AuditError]  # one for every subject's name
     crashes: tuple[Crash, ...] = ()
+    evaluated: frozenset[str] | None = None  # packages that said something of any subject; None if unknown
 
 
 class Engine(Protocol):

@@ -22,6 +22,7 @@ import structlog
 
 from trivyop.audit.engine import Crash, Engine
 from trivyop.audit.metrics import AuditMetrics
+from trivyop.audit.parsing import parse_policies
 from trivyop.audit.policies import (
     ANY_KIND,
     CustomPolicy,
@@ -30,7 +31,6 @@ from trivyop.audit.policies import (
     hash_of,
     kinds_apply,
     kinds_concerned,
-    parse_policies,
 )
 from trivyop.control.backoff import half_jitter
 from trivyop.control.clock import Clock
@@ -214,7 +214,8 @@ class PolicyKeeper:
         if wanted is None or not self._bundle_known:
             return
         accepted, problems = await self._engine.examine(wanted)
-        refused = {problem.policy for problem in (*problems, *self._parse_problems)}
+        taken = {one.name for one in accepted.custom} | {one.key for one in accepted.libraries}
+        refused = {problem.policy for problem in (*problems, *self._parse_problems)} - taken
         restored = accepted.with_former(self.policies, refused)
         if restored != accepted:  # what was good before may not go with what is new
             accepted, _ = await self._engine.examine(restored)
@@ -226,7 +227,10 @@ class PolicyKeeper:
         self._crashes.clear()
         self._trial_problems = problems
         for problem in problems:
-            log.warning("policy_refused", policy=problem.policy, error=problem.message)
+            if problem.policy in refused:
+                log.warning("policy_refused", policy=problem.policy, error=problem.message)
+            else:
+                log.warning("policy_odd", policy=problem.policy, error=problem.message)
         before, self.policies = self.policies, accepted
         first = not self._ready.is_set()
         self._ready.set()

@@ -1,26 +1,21 @@
-"""Policies: which checks apply, Trivy's own and the user's, as read from a ConfigMap.
+"""Policies: which checks apply, Trivy's own and the user's.
 
 A custom policy is a Rego module and the kinds it is for; a library is a module that policies import. The
 package of a policy says which findings are its own, so that it finds nothing on kinds it is not for.
 
-Promises: pure; what is wrong with the ConfigMap is named by key, and costs nothing but that policy.
-Not here: whether a policy compiles (``examination.py``).
+Promises: pure.
+Not here: how they are read from a ConfigMap (``parsing.py``), whether a policy compiles (``examination.py``).
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import msgspec
 
-_LIBRARY = re.compile(r"library\.(.+)\.rego")
-_POLICY = re.compile(r"policy\.(.+)\.rego")
-_KINDS = re.compile(r"policy\.(.+)\.kinds")
-_PACKAGE = re.compile(r"^\s*package\s+(\S+)", re.MULTILINE)
-_QUOTED = re.compile(r"\[\s*\"([^\"]*)\"\s*\]")
+from trivyop.audit.rego import package_of
 
 ANY_KIND: Final = "*"
 WORKLOAD: Final = "Workload"
@@ -38,6 +33,11 @@ WORKLOAD_KINDS: Final = frozenset(
 )
 # Reports on a Deployment are those of its current ReplicaSet.
 _AUDITED_AS: Final = {"Deployment": "ReplicaSet"}
+
+
+def audited_as(kind: str) -> str:
+    """The kind of what is audited where a policy names that kind."""
+    return _AUDITED_AS.get(kind, kind)
 
 
 def kinds_apply(kinds: Collection[str], kind: str) -> bool:
@@ -59,8 +59,8 @@ class Module(msgspec.Struct, frozen=True, order=True):
     @property
     def package(self) -> str:
         """Like ``trivyoperator.team``; "" if it names none."""
-        found = _PACKAGE.search(self.text)
-        return _QUOTED.sub(r".\1", found[1]) if found else ""
+        found = package_of(self.text)
+        return found.path if found else ""
 
 
 class CustomPolicy(msgspec.Struct, frozen=True, order=True):
@@ -135,39 +135,6 @@ def hash_of(parts: Iterable[str]) -> str:
     return digest.hexdigest()[:16]
 
 
-def parse_policies(
-    data: Mapping[str, str] | None,
-) -> tuple[Policies, tuple[PolicyProblem, ...]]:
-    """Read the ConfigMap's data (None without one): what can be tried, and what is wrong at first sight."""
-    data = data or {}
-    libraries: list[Module] = []
-    policies: list[CustomPolicy] = []
-    problems: list[PolicyProblem] = []
-    for key, text in sorted(data.items()):
-        if policy := _POLICY.fullmatch(key):
-            name = policy[1]
-            written = data.get(f"policy.{name}.kinds")
-            kinds = frozenset(filter(None, (part.strip() for part in (written or "").split(","))))
-            module = Module(key, text)
-            if written is None:
-                problems.append(
-                    PolicyProblem(name, f"kinds not defined for policy: policy.{name}.kinds is missing")
-                )
-            elif not kinds:
-                problems.append(PolicyProblem(name, f"policy.{name}.kinds names no kind"))
-            elif not module.package:
-                problems.append(PolicyProblem(name, f"{key} has no package"))
-            else:
-                policies.append(CustomPolicy(name, module, kinds))
-        elif (kinds_of := _KINDS.fullmatch(key)) and f"policy.{kinds_of[1]}.rego" not in data:
-            problems.append(
-                PolicyProblem(kinds_of[1], f"expected policy not found: policy.{kinds_of[1]}.rego is missing")
-            )
-        elif _LIBRARY.fullmatch(key) or key.endswith(".rego"):
-            libraries.append(Module(key, text))
-    return Policies(tuple(policies), tuple(libraries)), tuple(problems)
-
-
 def kinds_concerned(before: Policies, after: Policies) -> frozenset[str] | None:
     """Kinds to audit anew; None for all, empty for none. ``Workload`` is given as the kinds it stands for."""
     if before.bundle_digest != after.bundle_digest:
@@ -182,4 +149,4 @@ def kinds_concerned(before: Policies, after: Policies) -> frozenset[str] | None:
         kinds |= policy.kinds
     if WORKLOAD in kinds:
         kinds |= WORKLOAD_KINDS
-    return frozenset((kinds | {_AUDITED_AS.get(kind, kind) for kind in kinds}) - {WORKLOAD})
+    return frozenset((kinds | {audited_as(kind) for kind in kinds}) - {WORKLOAD})

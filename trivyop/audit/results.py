@@ -89,8 +89,9 @@ class ResultReader:
         ``msgspec.MsgspecError`` or ``OSError`` when that is not what the template prints.
         """
         found: dict[Family, frozenset[str]] = {}
+        told: list[_Told] = []
         outcomes: dict[str, Outcome | AuditError] = {}
-        for file, checks in self._outcomes(path, files, policies, scopes, found):
+        for file, checks in self._outcomes(path, files, policies, scopes, found, told):
             outcomes[files[file].subject.name] = checks
         reasons = dict(_said(errors, _NOT_PARSED))
         for file, place in files.items():
@@ -104,7 +105,9 @@ class ResultReader:
             missing = frozenset(packages[check] for check in crashes)
             scopes.known.update({family: packages_seen | missing for family, packages_seen in found.items()})
         return Batch(
-            outcomes, tuple(Crash(check, without_path(message)) for check, message in crashes.items())
+            outcomes,
+            tuple(Crash(check, without_path(message)) for check, message in crashes.items()),
+            frozenset(one.namespace for one in told),
         )
 
     def _outcomes(
@@ -114,9 +117,9 @@ class ResultReader:
         policies: Policies,
         scopes: Scopes,
         found: dict[Family, frozenset[str]],
+        told: list[_Told],
     ) -> Iterator[tuple[str, Outcome]]:
         owners = _owners(policies)
-        told: list[_Told] = []
         with path.open("rb") as lines:
             for target, results in _by_target(lines, told):
                 place = files.get(target)

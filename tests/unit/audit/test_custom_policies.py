@@ -56,10 +56,10 @@ SYNTAX = {
     "policy.syntax.rego": policy("syntax", "deny contains msg if { msg :=", check_id="SYNTAX-1"),
     "policy.syntax.kinds": "*",
 }
-UNDEFINED = {  # as an example in the documentation of old has it
+UNDEFINED = {
     "policy.undefined.rego": policy(
         "undefined",
-        'deny[res] { res := result.new("x", input) }',
+        'deny[res] { res := result.newest("x", input) }',
         check_id="UNDEFINED-1",
         imports="import data.lib.result",
     ),
@@ -146,7 +146,7 @@ async def test_policies_that_do_not_compile_are_named_and_the_others_run() -> No
         assert problems.keys() == {"syntax", "undefined"}
         assert problems["syntax"].startswith("policy.syntax.rego:")
         assert "rego_parse_error" in problems["syntax"]
-        assert "undefined function data.lib.result.new" in problems["undefined"]
+        assert "undefined function data.lib.result.newest" in problems["undefined"]
 
         (ids,) = await custom_ids(auditor, pod("web"))
         assert ids == ["TEAM-1"]

@@ -15,7 +15,8 @@ import pytest
 from tests.clock import FakeClock
 from tests.unit.audit.running import audit_settings, pod, subject_of
 from trivyop.audit.engine import AuditError, AuditFailure, Outcome, Subject
-from trivyop.audit.policies import Policies, parse_policies
+from trivyop.audit.parsing import parse_policies
+from trivyop.audit.policies import Policies
 from trivyop.audit.standby import PATIENCE_SECONDS, PIPE, POLL_SECONDS, RETRY_SECONDS, Standby, Wish
 from trivyop.audit.trivyengine import TrivyEngine
 from trivyop.sandbox.programs import trivy

@@ -156,6 +156,53 @@ async def test_apply_twice_changes_nothing(kubectl: Kubectl, side: str) -> None:
     assert before == await kubectl("get", "deploy,cm", "-o", "jsonpath={.items[*].metadata.resourceVersion}")
 
 
+LIST = """
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: v1, kind: ConfigMap, metadata: {name: one}, data: {a: b}}
+- {apiVersion: v1, kind: Service, metadata: {name: web}, spec: {ports: [{port: 80}], selector: {app: web}}}
+"""
+
+
+@pytest.mark.parametrize("side", ["client", "server"])
+async def test_list_is_applied_item_by_item(kubectl: Kubectl, side: str) -> None:
+    """kubectl looks up its kind in the OpenAPI 2 document, which it takes in protobuf only."""
+    how = ["--server-side"] if side == "server" else []
+
+    said = await kubectl("apply", *how, "-f", "-", stdin=LIST)
+
+    verb = "serverside-applied" if side == "server" else "created"
+    assert said.splitlines() == [f"configmap/one {verb}", f"service/web {verb}"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "words"),
+    [
+        ("data: {a: b}", "data: {a: b}, datum: 1", 'unknown field "datum" in io.k8s.api.core.v1.ConfigMap'),
+        ("{port: 80}", "{port: http}", 'invalid type for io.k8s.api.core.v1.ServicePort.port: got "string"'),
+        ("{port: 80}", "{}", 'missing required field "port" in io.k8s.api.core.v1.ServicePort'),
+    ],
+)
+async def test_items_of_a_list_are_validated_by_the_document(
+    kubectl: Kubectl, wrong: str, right: str, words: str
+) -> None:
+    said = await kubectl("apply", "-f", "-", stdin=LIST.replace(wrong, right), code=1)
+
+    assert words in said
+
+
+async def test_kind_that_is_not_there_is_named(kubectl: Kubectl) -> None:
+    monitor = (
+        MANIFEST + "---\napiVersion: monitoring.coreos.com/v1\nkind: ServiceMonitor\nmetadata: {name: a}\n"
+    )
+
+    said = await kubectl("apply", "-f", "-", stdin=monitor, code=1)
+
+    assert 'no matches for kind "ServiceMonitor" in version "monitoring.coreos.com/v1"' in said
+    assert "deployment.apps/web" in await kubectl("get", "deployments", "-o", "name")
+
+
 async def test_apply_keeps_what_others_set(kubectl: Kubectl) -> None:
     await kubectl("apply", "-f", "-", stdin=MANIFEST)
     await kubectl("scale", "deployment", "web", "--replicas=3")

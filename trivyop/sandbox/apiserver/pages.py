@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from trivyop.sandbox.apiserver import status
+from trivyop.sandbox.apiserver import status, swagger
 from trivyop.sandbox.apiserver.discovery import Discovery
 from trivyop.sandbox.apiserver.objects import openapi
 from trivyop.sandbox.apiserver.request import Reply
@@ -59,11 +59,17 @@ class Pages:
             case ["api" | "apis", *_]:
                 return self._discovery.handle(request, parts)
             case ["openapi", "v2"]:
-                return Reply.json(openapi.document_v2(served.kind for served in self._kinds))
+                return self._openapi_v2(request.headers.get("Accept", ""))
             case ["openapi", "v3", *path]:
                 return self._openapi_v3("/".join(path))
             case _:
                 raise status.page_not_found()
+
+    def _openapi_v2(self, accept: str) -> Reply:
+        document = openapi.document_v2(served.kind for served in self._kinds)
+        if accept.partition(";")[0].strip() in swagger.MEDIA_TYPES:
+            return Reply(200, swagger.encode(document), media_type=swagger.MEDIA_TYPES[-1])
+        return Reply.json(document)
 
     def _openapi_v3(self, path: str) -> Reply:
         if self._documents_of != self._kinds.version:

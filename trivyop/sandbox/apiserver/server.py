@@ -24,6 +24,7 @@ from trivyop.sandbox.apiserver import routing, status
 from trivyop.sandbox.apiserver.authn import User
 from trivyop.sandbox.apiserver.dispatch import Dispatch
 from trivyop.sandbox.apiserver.faults import FAULTS_PATH, Faults
+from trivyop.sandbox.apiserver.negotiation import JSON
 from trivyop.sandbox.apiserver.rendering import as_json, rendered
 from trivyop.sandbox.apiserver.request import Reply, Request, Streamed, refused
 from trivyop.sandbox.apiserver.storage import Snapshot
@@ -182,7 +183,8 @@ class ApiServer:
             if not isinstance(answer, Reply):
                 self._log(http, user, 200)
                 return await self._stream(http, answer)
-            reply = rendered(answer, request.accepted.media_type)
+            # only JSON has other forms, so what is none need not be accepted as one
+            reply = rendered(answer, request.accepted.media_type) if answer.media_type == JSON else answer
         except status.Refused as error:
             reply = refused(error)
         except Exception as error:  # noqa: BLE001  # a bug of ours: the client shall know, and others go on

@@ -105,23 +105,26 @@ class ImageKey:
 
 
 class ContainerKind(StrEnum):
-    """Which list of the pod spec a container is in."""
+    """What an image is for: which list of the pod spec names it, and how long it runs."""
 
     REGULAR = "containers"
     INIT = "initContainers"
+    SIDECAR = "sidecarContainers"  # in the list of init containers, but they go on running
     EPHEMERAL = "ephemeralContainers"
+    VOLUME = "volumes"  # mounted, and not run
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerImage:
-    """The image of one container of a workload, as far as its newest pod tells."""
+    """One image of a workload: of a container or a volume, as far as its pods tell."""
 
-    container: str
+    container: str  # the container's name, or another place (`places.py`)
     kind: ContainerKind
     image: str  # as the pod spec has it
     digest: str | None = None  # None until a node has pulled it
     platform: str | None = None
     waiting_reason: str = ""  # "ImagePullBackOff" and the like, "" when it does not wait
+    digest_may_come: bool = True  # False: it is in use already, and no digest was told
 
     @property
     def key(self) -> ImageKey | None:

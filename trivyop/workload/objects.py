@@ -27,6 +27,16 @@ V = TypeVar("V")
 class Container(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     name: str
     image: str = ""
+    restart_policy: str = ""  # "Always" makes an init container a sidecar, which goes on running
+
+
+class ImageVolume(msgspec.Struct, frozen=True, gc=False):
+    reference: str = ""
+
+
+class Volume(msgspec.Struct, frozen=True, gc=False):
+    name: str
+    image: ImageVolume | None = None  # ``Slim`` drops volumes of all other kinds
 
 
 class SecretName(msgspec.Struct, frozen=True, gc=False):
@@ -40,6 +50,7 @@ class PodSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     node_name: str = ""
     service_account_name: str = ""
     image_pull_secrets: tuple[SecretName, ...] = ()
+    volumes: tuple[Volume, ...] = ()
 
 
 class Waiting(msgspec.Struct, frozen=True, gc=False):
@@ -50,13 +61,35 @@ class ContainerState(msgspec.Struct, frozen=True, gc=False):
     waiting: Waiting | None = None
 
 
+class ImageVolumeStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    image_ref: str = ""  # as ``imageID`` of a container; Kubernetes 1.35 and later may have it
+
+
+class VolumeStatus(msgspec.Struct, frozen=True, gc=False):
+    image: ImageVolumeStatus | None = None
+
+
+class VolumeMountStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    name: str  # of the volume
+    volume_status: VolumeStatus | None = None
+
+    @property
+    def image_ref(self) -> str:
+        """What the runtime mounted; "" if it does not say."""
+        image = self.volume_status.image if self.volume_status else None
+        return image.image_ref if image else ""
+
+
 class ContainerStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     name: str
     image_id: str = msgspec.field(default="", name="imageID")
     state: ContainerState = ContainerState()
+    restart_count: int = 0
+    volume_mounts: tuple[VolumeMountStatus, ...] = ()  # ``Slim`` keeps those that name an image
 
 
 class PodStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    phase: str = ""
     container_statuses: tuple[ContainerStatus, ...] = ()
     init_container_statuses: tuple[ContainerStatus, ...] = ()
     ephemeral_container_statuses: tuple[ContainerStatus, ...] = ()
@@ -65,6 +98,14 @@ class PodStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 class Pod(Object, frozen=True, gc=False, rename="camel", kw_only=True):
     spec: PodSpec
     status: PodStatus = PodStatus()
+
+    @property
+    def ended(self) -> bool:
+        """Whether none of its containers runs, or will run again."""
+        return self.status.phase in _ENDED
+
+
+_ENDED = frozenset({"Succeeded", "Failed"})
 
 
 class PodTemplate(msgspec.Struct, frozen=True, gc=False):
@@ -167,6 +208,7 @@ class Slim:
         if isinstance(obj, Pod):
             self._slim_pod(obj, _NO_POD if twin is None else cast("Pod", twin))
         elif isinstance(obj, (ReplicaSet, StatefulSet, DaemonSet, ReplicationController, Job, CronJob)):
+            _keep_image_volumes(_template_of(obj).spec)
             _set(obj, "spec", self._shared(obj.spec))
         if owners and twin is None:
             self._remember(owners[0].uid, obj)
@@ -179,6 +221,10 @@ class Slim:
 
     def _slim_pod(self, pod: Pod, twin: Pod) -> None:
         spec, its = pod.spec, twin.spec
+        _keep_image_volumes(spec)
+        _keep_image_mounts(pod.status)
+        if spec.volumes:
+            _set(spec, "volumes", self._shared(spec.volumes))
         same = its.containers
         _set(spec, "containers", same if spec.containers == same else self._shared(spec.containers))
         if spec.init_containers:
@@ -220,6 +266,32 @@ _API_VERSIONS: dict[type[Object], str] = {
 }
 _NO_META = ObjectMeta()
 _NO_POD = Pod(metadata=_NO_META, spec=PodSpec())
+
+
+def _template_of(
+    obj: ReplicaSet | StatefulSet | DaemonSet | ReplicationController | Job | CronJob,
+) -> PodTemplate:
+    if isinstance(obj, CronJob):
+        return obj.spec.job_template.spec.template
+    return obj.spec.template
+
+
+def _keep_image_volumes(spec: PodSpec) -> None:
+    if spec.volumes:
+        _set(spec, "volumes", tuple(volume for volume in spec.volumes if volume.image))
+
+
+def _keep_image_mounts(status: PodStatus) -> None:
+    """The names of other volumes differ from pod to pod, whose statuses then could not be shared."""
+    for statuses in (
+        status.container_statuses,
+        status.init_container_statuses,
+        status.ephemeral_container_statuses,
+    ):
+        for one in statuses:
+            if one.volume_mounts:
+                kept = tuple(mount for mount in one.volume_mounts if mount.image_ref)
+                _set(one, "volume_mounts", kept)
 
 
 def _worth_keeping(obj: Object) -> dict[str, str] | None:

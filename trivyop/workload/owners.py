@@ -4,7 +4,8 @@ An event says which object changed; these rules say which workloads must be look
 With an ``old`` and a ``new`` state of an object, ask for both: a pod may have been adopted.
 
 Promises: an owner counts by API group and kind, so a StatefulSet of another group is not taken for a built-in
-one (its pods are then workloads themselves).
+one (its pods are then workloads themselves). A pod stands for itself unless its controller is of a kind that
+makes pods from a template; neither a Pod (Spark's executors belong to their driver) nor a CronJob does.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ RESOURCES: Mapping[WorkloadKind, Resource] = {
     WorkloadKind.CRON_JOB: CRONJOBS,
 }
 _KINDS = {(resource.group, resource.kind): kind for kind, resource in RESOURCES.items()}
+_WITHOUT_PODS = frozenset({WorkloadKind.POD, WorkloadKind.CRON_JOB})  # they make none from a template
 _KIND_NAMES = frozenset(kind.value for kind in WorkloadKind)
 
 
@@ -104,7 +106,7 @@ def workload_of_pod(pod: Pod, jobs: Lister[Job]) -> WorkloadRef:
     """The workload whose images this pod runs; the pod itself if nothing we know controls it."""
     owner = controller_of(pod.metadata)
     kind = workload_kind(owner) if owner else None
-    if owner is None or kind is None or kind is WorkloadKind.CRON_JOB:
+    if owner is None or kind is None or kind in _WITHOUT_PODS:
         return WorkloadRef(WorkloadKind.POD, pod.key)
     key = ObjectKey(pod.metadata.namespace, owner.name)
     job = jobs.get(key) if kind is WorkloadKind.JOB else None

@@ -4,15 +4,18 @@ The rules say which object of a family of owners the reports attach to (the acti
 the CronJob and not its Jobs, a pod only if nothing we know controls it) and which revisions are current. They
 read listers and decide; they write nothing and wait for nothing.
 
-Promises: the same listers and selection give the same answer; a pod's spec hash changes with its containers
-only, not with its node or status.
+What has pods runs, whatever its number: an old revision whose pods still serve (a rollout that is stuck or
+paused, a canary) is scanned like the newest one. It is outdated once its last pod is gone.
+
+Promises: the same listers and selection give the same answer; a pod's spec hash changes with its images only,
+not with its node or status.
 Not here: which events lead to which workload (``owners.py``), and which images it runs (``running.py``).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -42,10 +45,15 @@ from trivyop.workload.owners import (
     workload_of_job,
     workload_of_pod,
 )
-from trivyop.workload.running import containers_of, running_images
+from trivyop.workload.running import images_of, running_images
 from trivyop.workload.selection import MANAGED_BY, MANAGED_BY_VALUE, Selection
 
 T_co = TypeVar("T_co", covariant=True)
+PLACEHOLDERS = frozenset({"auto"})
+"""What Istio's gateways have for an image until their injector writes the real one, at admission."""
+
+_LISTS = {ContainerKind.SIDECAR: ContainerKind.INIT}  # the list of the pod spec that both are in
+
 Scannable = Pod | ReplicaSet | ReplicationController | StatefulSet | DaemonSet | Job | CronJob
 
 
@@ -58,7 +66,6 @@ class Reason(StrEnum):
     OURS = "belongs to the operator"
     TERMINATING = "is being deleted"
     CONTROLLED = "its controller is scanned instead"
-    OUTGOING = "is being replaced by a newer revision"  # and still has pods
     OUTDATED = "is not the current revision"
     NO_PODS = "has no pods"
     NO_IMAGES = "all its images are excluded"
@@ -72,12 +79,8 @@ class Skipped:
 
     @property
     def keeps_reports(self) -> bool:
-        """Whether the reports it has still say something true about it.
-
-        Those of a revision on its way out do, until its last pod is gone: they are all that is known of what
-        runs while the next revision is not scanned, or does not start.
-        """
-        return self.reason in (Reason.NO_PODS, Reason.OUTGOING, Reason.TERMINATING)
+        """Whether the reports it has still say something true about it."""
+        return self.reason in (Reason.NO_PODS, Reason.TERMINATING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,18 +152,17 @@ def resolve(
     obj = listers.of(kind).get(key)
     if obj is None:
         return None
-    pods = _pods_of(obj, listers)
+    pods, running = _pods_of(obj, listers)
     reason = _unwanted(kind, obj, selection) or _not_the_one(obj, pods, listers, selection)
     if reason is not None:
         return Skipped(reason)
 
-    template, fixed = pod_spec_of(obj), isinstance(obj, (ReplicaSet, Job))
-    containers = tuple(
-        container
-        for container in running_images(template, pods, listers.nodes, template_is_fixed=fixed)
-        if not selection.excludes_image(container.image)
-        and not (selection.skip_init_containers and container.kind is ContainerKind.INIT)
-    )
+    def wanted(kind: ContainerKind, image: str) -> bool:
+        skipped = selection.skip_init_containers and kind is ContainerKind.INIT
+        return not (skipped or image in PLACEHOLDERS or selection.excludes_image(image))
+
+    template = pod_spec_of(obj)
+    containers = tuple(running_images(template, pods, listers.nodes, wanted, one_each=not running))
     if not containers:
         return Skipped(Reason.NO_IMAGES)
     return Workload(
@@ -190,8 +192,10 @@ def pod_spec_of(obj: Scannable) -> PodSpec:
 
 
 def spec_hash(spec: PodSpec) -> str:
-    """Hash what decides on the images: kind, name and image of every container, in any order."""
-    lines = sorted(f"{kind}\0{container.name}\0{container.image}" for kind, container in containers_of(spec))
+    """Hash what decides on the images: kind, place and image of each, in any order."""
+    lines = sorted(
+        f"{_LISTS.get(named.kind, named.kind)}\0{named.place}\0{named.image}" for named in images_of(spec)
+    )
     return hashlib.blake2b("\n".join(lines).encode(), digest_size=8).hexdigest()
 
 
@@ -224,11 +228,10 @@ def _not_the_one(
             return Reason.CONTROLLED
         case Job() if workload_of_job(obj).kind is WorkloadKind.CRON_JOB:
             return Reason.CONTROLLED
-        case ReplicaSet() | ReplicationController() if selection.only_current_revisions and not _is_current(
-            obj, listers
-        ):
-            return Reason.OUTGOING if pods else Reason.OUTDATED
-        case ReplicaSet() | ReplicationController() | StatefulSet() if not pods:
+        case ReplicaSet() | ReplicationController() if not pods:
+            outdated = selection.only_current_revisions and not _is_current(obj, listers)
+            return Reason.OUTDATED if outdated else Reason.NO_PODS
+        case StatefulSet() if not pods:
             return Reason.NO_PODS
         case _:
             return None
@@ -258,12 +261,30 @@ def _revision(obj: Object, annotation: str) -> int:
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
-def _pods_of(obj: Scannable, listers: Listers) -> Sequence[Pod]:
+def _pods_of(obj: Scannable, listers: Listers) -> tuple[Sequence[Pod], bool]:
+    """The pods that show what it runs, and whether they run.
+
+    Those that ended count where they are meant to end, as long as no other runs; of a CronJob, whose template
+    may have changed since, only if their Job was made from the template of now.
+    """
     match obj:
         case Pod():
-            return (obj,)
+            return (obj,), True
+        case Job():
+            pods = listers.pods.by_index(BY_CONTROLLER, obj.metadata.uid)
+            running = _running(pods)
+            return running or pods, bool(running)
         case CronJob():
             jobs = listers.jobs.by_index(BY_CONTROLLER, obj.metadata.uid)
-            return [pod for job in jobs for pod in listers.pods.by_index(BY_CONTROLLER, job.metadata.uid)]
+            of_jobs = [(job, listers.pods.by_index(BY_CONTROLLER, job.metadata.uid)) for job in jobs]
+            running = _running(pod for _, pods in of_jobs for pod in pods)
+            if running:
+                return running, True
+            now = spec_hash(pod_spec_of(obj))
+            return [pod for job, pods in of_jobs if spec_hash(pod_spec_of(job)) == now for pod in pods], False
         case _:
-            return listers.pods.by_index(BY_CONTROLLER, obj.metadata.uid)
+            return _running(listers.pods.by_index(BY_CONTROLLER, obj.metadata.uid)), True
+
+
+def _running(pods: Iterable[Pod]) -> list[Pod]:
+    return [pod for pod in pods if not pod.ended]

@@ -1,31 +1,55 @@
-"""Running: which images a workload runs, as its template says and its pods and their nodes tell.
+"""Running: which images a workload runs, as its pods show, and the nodes that they are on.
 
-What runs is the template's containers, plus containers that only pods have (sidecars injected on admission,
-debug containers). The digest is the one a node reports for the same container and the same image text, so
-that during a rollout the old pods of a StatefulSet do not speak for its new template. Only where a template
-cannot change (ReplicaSet, Job) a pod with another image text is believed: admission rewrote it.
+What pods run counts, whatever their template says: admission may rewrite images and add containers, and a
+template that changed says nothing about the pods that were made before. The template counts as long as there
+are no pods to look at.
 
-Promises: the order of the pods does not matter; the newest one that knows an answer gives it.
+A container may run several images at once, in different pods: both sides of a rollout, or a tag that moved.
+Each of them is listed; one has the container's name as its place, the others have places of their own
+(`places.py`). That one is, in this order: an image that has started somewhere, that of the template, that of
+the newest pod.
+
+Promises: the order of the pods does not matter. A pod that does not tell its digest yet adds no image while
+another pod tells one for the same text.
+Not here: which pods count as running (`resolve.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from trivyop.kube.resources import ObjectKey
 from trivyop.workload.images import ContainerImage, ContainerKind, repo_digest
-from trivyop.workload.objects import Container, ContainerStatus, Node, Pod, PodSpec
+from trivyop.workload.objects import Container, ContainerStatus, Node, Pod, PodSpec, PodStatus
 from trivyop.workload.owners import Lister
+from trivyop.workload.places import place_of_another, place_of_volume
+
+Wanted = Callable[[ContainerKind, str], bool]
+"""Whether an image, used in that way, counts at all."""
+
+
+class Named(NamedTuple):
+    """An image as a pod spec names it."""
+
+    place: str  # the container's name, or the place of a volume
+    kind: ContainerKind
+    image: str  # as the spec has it
 
 
 class Seen(NamedTuple):
-    """A container as one pod has it."""
+    """An image as one pod has it."""
 
-    kind: ContainerKind
-    container: Container
-    status: ContainerStatus | None
+    named: Named
+    image_id: str  # as the status has it; "" when it does not say
+    waiting_reason: str
+    in_use: bool  # the pod has got it, whether it says its digest or not
     pod: Pod
+
+    @property
+    def digest(self) -> str | None:
+        """The digest in the spec, which is known before any pod starts; else the one that the node tells."""
+        return repo_digest(self.named.image) or repo_digest(self.image_id)
 
 
 def newest_first(pods: Iterable[Pod]) -> list[Pod]:
@@ -34,39 +58,79 @@ def newest_first(pods: Iterable[Pod]) -> list[Pod]:
 
 def containers_of(spec: PodSpec) -> Iterator[tuple[ContainerKind, Container]]:
     """All containers of a pod spec, of every kind."""
-    for kind, containers in (
-        (ContainerKind.REGULAR, spec.containers),
-        (ContainerKind.INIT, spec.init_containers),
-        (ContainerKind.EPHEMERAL, spec.ephemeral_containers),
-    ):
-        for container in containers:
-            yield kind, container
+    for container in spec.containers:
+        yield ContainerKind.REGULAR, container
+    for container in spec.init_containers:
+        goes_on = container.restart_policy == "Always"
+        yield ContainerKind.SIDECAR if goes_on else ContainerKind.INIT, container
+    for container in spec.ephemeral_containers:
+        yield ContainerKind.EPHEMERAL, container
+
+
+def images_of(spec: PodSpec) -> Iterator[Named]:
+    """All images that a pod spec names, those of volumes last."""
+    for kind, container in containers_of(spec):
+        yield Named(container.name, kind, container.image)
+    for volume in spec.volumes:
+        if volume.image is not None and volume.image.reference:
+            yield Named(place_of_volume(volume.name), ContainerKind.VOLUME, volume.image.reference)
 
 
 def running_images(
-    template: PodSpec, pods: Iterable[Pod], nodes: Lister[Node], *, template_is_fixed: bool
+    template: PodSpec, pods: Iterable[Pod], nodes: Lister[Node], wanted: Wanted, *, one_each: bool = False
 ) -> list[ContainerImage]:
-    """Tell the image of every container: the template's in its order, then those only pods have, by name.
+    """List the images: first one for each place, the template's in its order; then all further ones.
 
-    ``template_is_fixed``: all of the pods were made from this template.
+    `pods` are those that count, of any age; ``one_each`` leaves the further ones out.
     """
     seen: dict[str, list[Seen]] = {}
     for pod in _telling(newest_first(pods)):
-        statuses = {status.name: status for status in _statuses(pod)}
-        for kind, container in containers_of(pod.spec):
-            sight = Seen(kind, container, statuses.get(container.name), pod)
-            seen.setdefault(container.name, []).append(sight)
+        for sight in _sights(pod):
+            if wanted(sight.named.kind, sight.named.image):
+                seen.setdefault(sight.named.place, []).append(sight)
 
+    named = [one for one in images_of(template) if wanted(one.kind, one.image)]
+    if not seen:
+        return [_image(one, (), nodes) for one in named]
     images: list[ContainerImage] = []
-    for kind, container in containers_of(template):
-        sights = seen.pop(container.name, [])
-        same = [sight for sight in sights if sight.container.image == container.image]
-        if sights and not same and template_is_fixed:
-            container, same = sights[0].container, sights  # noqa: PLW2901 - the pod's container is the real one
-        images.append(_running_image(kind, container, same, nodes))
-    for _, sights in sorted(seen.items()):
-        images.append(_running_image(sights[0].kind, sights[0].container, sights, nodes))
-    return images
+    others: list[ContainerImage] = []
+    of_template = {one.place: one.image for one in named}
+    for place in (*of_template, *sorted(seen.keys() - of_template.keys())):
+        first, *further = _different(seen.get(place, ()), of_template.get(place)) or [()]
+        if first:
+            images.append(_image(first[0].named, first, nodes))
+        if not one_each:
+            others += (_further(sights, nodes) for sights in further)
+    return images + sorted(others, key=lambda image: image.container)
+
+
+def _different(sights: Sequence[Seen], of_template: str | None) -> list[Sequence[Seen]]:
+    """Sort the sights of one place (the newest first) by image; that which has the place comes first."""
+    by_image: dict[str, dict[str | None, list[Seen]]] = {}
+    for sight in sights:
+        by_image.setdefault(sight.named.image, {}).setdefault(sight.digest, []).append(sight)
+    found: list[Sequence[Seen]] = []
+    for by_digest in by_image.values():
+        untold = by_digest.pop(None, [])
+        if not by_digest:
+            by_digest[None] = []
+        # A pod that waits may get any of them; its reason to wait is for people, and said once.
+        newest, *older = by_digest.values()
+        found += [[*newest, *untold], *older]
+    return sorted(
+        found,
+        key=lambda group: (
+            not any(sight.image_id or sight.in_use for sight in group),
+            group[0].named.image != of_template,
+        ),
+    )
+
+
+def _further(sights: Sequence[Seen], nodes: Lister[Node]) -> ContainerImage:
+    named = sights[0].named
+    digest = next(filter(None, (sight.digest for sight in sights)), None)
+    place = place_of_another(named.place, named.image, digest)
+    return _image(named._replace(place=place), sights, nodes)
 
 
 def _telling(pods: Iterable[Pod]) -> Iterator[Pod]:
@@ -78,38 +142,57 @@ def _telling(pods: Iterable[Pod]) -> Iterator[Pod]:
     told: set[tuple[int | bool, ...]] = set()
     for pod in pods:
         spec = pod.spec
-        parts = (spec.containers, spec.init_containers, spec.ephemeral_containers, pod.status)
+        parts = (spec.containers, spec.init_containers, spec.ephemeral_containers, spec.volumes, pod.status)
         words = (*map(id, parts), bool(spec.node_name))
         if words not in told:
             told.add(words)
             yield pod
 
 
-def _running_image(
-    kind: ContainerKind, container: Container, sights: Sequence[Seen], nodes: Lister[Node]
-) -> ContainerImage:
-    """What the sights of one container say, the newest first."""
+def _sights(pod: Pod) -> Iterator[Seen]:
+    statuses = {status.name: status for status in _statuses(pod.status)}
+    started = any(status.image_id for status in statuses.values())  # not before all volumes are there
+    mounted = {
+        place_of_volume(mount.name): mount.image_ref
+        for status in statuses.values()
+        for mount in status.volume_mounts
+    }
+    for named in images_of(pod.spec):
+        if named.kind is ContainerKind.VOLUME:
+            yield Seen(named, mounted.get(named.place, ""), "", started, pod)
+        else:
+            status = statuses.get(named.place)
+            waiting = status.state.waiting if status else None
+            image_id = status.image_id if status else ""
+            yield Seen(named, image_id, waiting.reason if waiting else "", False, pod)
+
+
+def _image(named: Named, sights: Sequence[Seen], nodes: Lister[Node]) -> ContainerImage:
+    """What the sights of one image say, the newest first."""
+    newest = max(sights, key=_age, default=None)
     witness = next((sight for sight in sights if sight.pod.spec.node_name), None)
-    digest = repo_digest(container.image)  # pinned in the spec: known before any pod starts
+    digest = repo_digest(named.image)
     if digest is None:
-        knowing = next(
-            (sight for sight in sights if sight.status and repo_digest(sight.status.image_id)), None
-        )
-        if knowing is not None and knowing.status is not None:
-            witness, digest = knowing, repo_digest(knowing.status.image_id)
+        knowing = next((sight for sight in sights if sight.digest), None)
+        if knowing is not None:
+            witness, digest = knowing, knowing.digest
     node = nodes.get(ObjectKey("", witness.pod.spec.node_name)) if witness else None
-    newest = sights[0].status if sights else None
     return ContainerImage(
-        container=container.name,
-        kind=kind,
-        image=container.image,
+        container=named.place,
+        kind=named.kind,
+        image=named.image,
         digest=digest,
         platform=node.platform if node else None,
-        waiting_reason=newest.state.waiting.reason if newest and newest.state.waiting else "",
+        waiting_reason=newest.waiting_reason if newest else "",
+        digest_may_come=digest is None and not any(sight.in_use for sight in sights),
     )
 
 
-def _statuses(pod: Pod) -> Iterator[ContainerStatus]:
-    yield from pod.status.container_statuses
-    yield from pod.status.init_container_statuses
-    yield from pod.status.ephemeral_container_statuses
+def _age(sight: Seen) -> tuple[str, str]:
+    return sight.pod.metadata.creation_timestamp, sight.pod.metadata.name
+
+
+def _statuses(status: PodStatus) -> Iterator[ContainerStatus]:
+    yield from status.container_statuses
+    yield from status.init_container_statuses
+    yield from status.ephemeral_container_statuses

@@ -104,7 +104,13 @@ def bound(status: dict[str, Any] | None = None, owner: str = "", **meta: Any) ->
     return msgspec.convert(body, BoundPod)
 
 
-RUNS = {"phase": "Running"}
+RUNS: dict[str, Any] = {"phase": "Running"}
+
+
+def started(image: str) -> dict[str, Any]:
+    return {"containerStatuses": [{"name": "main", "image": image, "restartCount": 3}]}
+
+
 GOING = {"deletionTimestamp": "now"}
 
 
@@ -120,6 +126,8 @@ GOING = {"deletionTimestamp": "now"}
         (bound(RUNS), False, False, False, Task.NOTHING),
         (bound(RUNS, owner="Job"), False, False, False, Task.COMPLETE),
         (bound({"phase": "Succeeded"}, owner="Job"), False, False, False, Task.NOTHING),
+        (bound(RUNS | started("docker.io/library/nginx:1")), False, False, False, Task.NOTHING),
+        (bound(RUNS | started("docker.io/library/nginx:0")), False, False, False, Task.PRETEND),
     ],
 )
 def test_task(pod: BoundPod, *, selected: bool, runs: bool, ran: bool, task: Task) -> None:
@@ -143,6 +151,16 @@ def test_pretended_pod_carries_its_digest_as_containerd_reports_it() -> None:
     assert container["image"] == "docker.io/library/nginx:1"
     assert container["imageID"] == "docker.io/library/nginx@sha256:00"
     assert container["containerID"].startswith("containerd://")
+
+
+def test_container_whose_image_was_changed_starts_anew() -> None:
+    pods = [bound(RUNS | started(f"docker.io/library/nginx:{tag}")) for tag in (0, 1)]
+
+    statuses = [
+        pretended_status(pod, {"nginx:1": "sha256:00"}, stamp="now", host_ip="h", pod_ip="p") for pod in pods
+    ]
+
+    assert [status["containerStatuses"][0]["restartCount"] for status in statuses] == [4, 3]
 
 
 def test_pod_whose_image_cannot_be_pulled_stays_pending() -> None:

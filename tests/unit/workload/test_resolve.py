@@ -21,7 +21,7 @@ from trivyop.kube.resources import ObjectKey
 from trivyop.workload.images import ContainerKind
 from trivyop.workload.objects import DEPLOYMENT_CONFIG_NAME, DEPLOYMENT_CONFIG_VERSION, DEPLOYMENT_REVISION
 from trivyop.workload.owners import WorkloadKind, WorkloadRef, revisions, workload_of_job, workload_of_pod
-from trivyop.workload.resolve import Reason, Skipped
+from trivyop.workload.resolve import Reason, Skipped, Workload
 from trivyop.workload.selection import Namespaces, Selection, parse_image_globs
 
 WEB = {"web": "shop/web:1"}
@@ -46,9 +46,12 @@ def test_pod_of_a_replica_set_is_scanned_as_its_replica_set() -> None:
     assert world.workload(WorkloadKind.REPLICA_SET, "web-1").key == ObjectKey("shop", "web-1")
 
 
-@pytest.mark.parametrize("owner", [("Rollout", "web"), ("Node", "n1"), ("CloneSet", "web")])
+@pytest.mark.parametrize(
+    "owner",
+    [("Rollout", "web"), ("Node", "n1"), ("CloneSet", "web"), ("Pod", "driver"), ("CronJob", "odd")],
+)
 def test_pod_of_an_unknown_controller_is_scanned_itself(owner: tuple[str, str]) -> None:
-    """Mirror pods belong to a Node, others to operators we never heard of."""
+    """Mirror pods belong to a Node, executors of Spark to a Pod, others to operators of their own."""
     world = World(pod("web-a", WEB, owner=owner))
 
     assert world.workload(WorkloadKind.POD, "web-a").kind == "Pod"
@@ -62,41 +65,42 @@ def test_stateful_set_of_another_group_is_not_taken_for_a_built_in_one() -> None
     assert World(document).workload(WorkloadKind.POD, "db-0").kind == "Pod"
 
 
-def test_only_the_highest_revision_of_a_deployment_is_scanned() -> None:
-    """During a rollout both revisions have pods."""
-    world = World(
-        replica_set("web-1", 1),
-        replica_set("web-2", 2),
-        pod("web-1-a", WEB, owner=("ReplicaSet", "web-1")),
-        pod("web-2-a", WEB, owner=("ReplicaSet", "web-2")),
-    )
-
-    assert world.resolve(WorkloadKind.REPLICA_SET, "web-1") == Skipped(Reason.OUTGOING)
-    assert world.workload(WorkloadKind.REPLICA_SET, "web-2").key.name == "web-2"
+REVISIONS = {
+    "ReplicaSet": ("Deployment", DEPLOYMENT_REVISION),
+    "ReplicationController": ("DeploymentConfig", DEPLOYMENT_CONFIG_VERSION),
+}
 
 
-def test_old_revision_that_is_scaled_to_zero_is_outdated() -> None:
-    """Not merely without pods: those may come back, and its reports would stay for them."""
-    world = World(
-        replica_set("web-1", 1),
-        replica_set("web-2", 2),
-        pod("web-2-a", WEB, owner=("ReplicaSet", "web-2")),
-    )
-
-    assert world.resolve(WorkloadKind.REPLICA_SET, "web-1") == Skipped(Reason.OUTDATED)
+def revision(kind: str, name: str, number: int) -> dict[str, Any]:
+    owner, annotation = REVISIONS[kind]
+    return controller(kind, name, WEB, owner=(owner, "web"), annotations={annotation: str(number)})
 
 
-def test_all_revisions_are_scanned_when_settings_say_so() -> None:
-    """What runs is scanned, current or not."""
-    world = World(
-        replica_set("web-1", 9),
-        replica_set("web-2", 10),
-        pod("web-1-a", WEB, owner=("ReplicaSet", "web-1")),
-    )
-    everything = Selection(NAMESPACES, only_current_revisions=False)
+@pytest.mark.parametrize("kind", REVISIONS)
+@pytest.mark.parametrize("only_current", [True, False])
+@pytest.mark.parametrize("pods_of_old", ["", "Running", "Pending", "Failed"])
+@pytest.mark.parametrize("pods_of_new", ["", "Running", "Pending"])
+def test_revision_with_pods_is_scanned_whatever_its_number(
+    kind: str, only_current: bool, pods_of_old: str, pods_of_new: str
+) -> None:
+    """A rollout that is stuck or paused leaves the old revision to serve; evicted pods do not."""
+    documents = [revision(kind, "web-9", 9), revision(kind, "web-10", 10)]
+    for name, phase in (("web-9", pods_of_old), ("web-10", pods_of_new)):
+        if phase:
+            documents.append(pod(f"{name}-a", WEB, owner=(kind, name), phase=phase))
+    world = World(*documents)
+    selection = Selection(NAMESPACES, only_current_revisions=only_current)
 
-    assert world.workload(WorkloadKind.REPLICA_SET, "web-1", everything).key.name == "web-1"
-    assert world.resolve(WorkloadKind.REPLICA_SET, "web-1") == Skipped(Reason.OUTGOING)
+    old, new = (world.resolve(WorkloadKind(kind), name, selection) for name in ("web-9", "web-10"))
+
+    if pods_of_old in ("Running", "Pending"):
+        assert isinstance(old, Workload)
+    else:
+        assert old == Skipped(Reason.OUTDATED if only_current else Reason.NO_PODS)
+    if pods_of_new:
+        assert isinstance(new, Workload)
+    else:
+        assert new == Skipped(Reason.NO_PODS), "it may be scaled up again"
 
 
 def test_replica_sets_of_an_unknown_controller_have_no_outdated_revisions() -> None:
@@ -140,27 +144,10 @@ def test_job_of_a_cron_job_is_scanned_as_its_cron_job() -> None:
     assert world.workload(WorkloadKind.CRON_JOB, "nightly").containers[0].digest == DIGEST
 
 
-def test_outdated_replication_controller_of_a_deployment_config_is_skipped() -> None:
-    """OpenShift numbers its revisions in an annotation of its own."""
-    owner = ("DeploymentConfig", "web")
-    world = World(
-        *(
-            controller(
-                "ReplicationController",
-                f"web-{n}",
-                WEB,
-                owner=owner,
-                annotations={DEPLOYMENT_CONFIG_VERSION: str(n)},
-            )
-            for n in (1, 2)
-        ),
-        pod("web-1-a", WEB, owner=("ReplicationController", "web-1")),
-        pod("web-2-a", WEB, owner=("ReplicationController", "web-2")),
-        pod("web-2-deploy", WEB, annotations={DEPLOYMENT_CONFIG_NAME: "web"}),
-    )
+def test_pod_that_runs_the_rollout_of_a_deployment_config_is_skipped() -> None:
+    """OpenShift's deployer is no workload of anybody."""
+    world = World(pod("web-2-deploy", WEB, annotations={DEPLOYMENT_CONFIG_NAME: "web"}))
 
-    assert world.resolve(WorkloadKind.REPLICATION_CONTROLLER, "web-1") == Skipped(Reason.OUTGOING)
-    assert world.workload(WorkloadKind.REPLICATION_CONTROLLER, "web-2").key.name == "web-2"
     assert world.resolve(WorkloadKind.POD, "web-2-deploy") == Skipped(Reason.CONTROLLED)
 
 
@@ -223,14 +210,14 @@ def test_init_containers_are_left_out_when_settings_say_so() -> None:
 def test_digest_and_platform_come_from_the_newest_pod_that_has_them() -> None:
     """The newest pod has not pulled yet; the one before it tells, and where it ran."""
     owner = ("ReplicaSet", "web-1")
-    old = {"web": f"shop/web@{OTHER_DIGEST}"}
     new = {"web": f"docker-pullable://shop/web@{DIGEST}"}
     world = World(
         replica_set("web-1", 1),
-        pod("web-1-a", WEB, owner=owner, running=old, node="arm", created="2026-01-01T00:00:01Z"),
+        pod("web-1-a", WEB, owner=owner, node="amd", created="2026-01-01T00:00:01Z"),
         pod("web-1-b", WEB, owner=owner, running=new, node="arm", created="2026-01-01T00:00:02Z"),
         pod("web-1-c", WEB, owner=owner, waiting={"web": "ImagePullBackOff"}, created="2026-01-01T00:00:03Z"),
         node("arm", "arm64"),
+        node("amd", "amd64"),
     )
 
     (container,) = world.workload(WorkloadKind.REPLICA_SET, "web-1").containers
@@ -260,29 +247,156 @@ def test_image_that_was_loaded_on_the_node_has_no_digest() -> None:
     assert world.workload(WorkloadKind.POD, "web").containers[0].digest is None
 
 
-def test_old_pods_do_not_speak_for_a_new_template() -> None:
-    """A StatefulSet is rolled one pod after the other."""
+CONTROLLERS = ["ReplicaSet", "ReplicationController", "StatefulSet", "DaemonSet", "Job"]
+
+
+def images_of(world: World, kind: str, name: str = "web") -> dict[str, tuple[str, str | None]]:
+    found = world.workload(WorkloadKind(kind), name).containers
+    assert len({one.container for one in found}) == len(found)
+    return {one.container: (one.image, one.digest) for one in found}
+
+
+@pytest.mark.parametrize("kind", CONTROLLERS)
+@pytest.mark.parametrize("template", ["shop/web:1", "auto"])
+def test_image_that_admission_rewrote_is_the_one_that_counts(kind: str, template: str) -> None:
+    """Whatever the template says, and also where it may have changed since."""
     world = World(
-        controller("StatefulSet", "db", {"db": "shop/db:2"}),
-        pod("db-0", {"db": "shop/db:1"}, owner=("StatefulSet", "db"), running={"db": f"shop/db@{DIGEST}"}),
+        controller(kind, "web", {"web": template}),
+        pod(
+            "web-a",
+            {"web": "mirror.example/shop/web:1"},
+            owner=(kind, "web"),
+            running={"web": f"mirror.example/shop/web@{DIGEST}"},
+        ),
     )
 
-    (container,) = world.workload(WorkloadKind.STATEFUL_SET, "db").containers
-
-    assert (container.image, container.digest) == ("shop/db:2", None)
+    assert images_of(world, kind) == {"web": ("mirror.example/shop/web:1", DIGEST)}
 
 
-def test_image_that_admission_rewrote_is_the_one_that_counts() -> None:
-    """A ReplicaSet's template never changes, so a pod that differs was changed on its way in."""
-    images = {"web": "mirror.example/shop/web:1"}
-    running = {"web": f"mirror.example/shop/web@{DIGEST}"}
-    world = World(
-        replica_set("web-1", 1), pod("web-1-a", images, owner=("ReplicaSet", "web-1"), running=running)
+@pytest.mark.parametrize("kind", ["DaemonSet", "CronJob", "Job"])
+def test_placeholder_of_an_injector_is_no_image(kind: str) -> None:
+    assert World(controller(kind, "web", {"web": "auto"})).resolve(WorkloadKind(kind), "web") == Skipped(
+        Reason.NO_IMAGES
     )
 
-    (container,) = world.workload(WorkloadKind.REPLICA_SET, "web-1").containers
 
-    assert (container.image, container.digest) == ("mirror.example/shop/web:1", DIGEST)
+@pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])
+def test_every_image_of_a_rollout_in_place_counts(kind: str) -> None:
+    """Pods show the revisions that run; a template that no pod was made from yet does not run."""
+    owner = (kind, "web")
+    first = pod("web-a", {"web": "shop/web:1"}, owner=owner, running={"web": f"shop/web@{DIGEST}"})
+    second = pod("web-b", {"web": "shop/web:2"}, owner=owner, created="2026-01-02T00:00:00Z")
+    third = pod(
+        "web-b",
+        {"web": "shop/web:2"},
+        owner=owner,
+        created="2026-01-02T00:00:00Z",
+        running={"web": f"shop/web@{OTHER_DIGEST}"},
+    )
+    template = controller(kind, "web", {"web": "shop/web:2"})
+    old, new = ("shop/web:1", DIGEST), ("shop/web:2", OTHER_DIGEST)
+
+    before = images_of(World(template, first), kind)
+    begun = images_of(World(template, first, second), kind)
+    under_way = images_of(World(template, first, third), kind)
+    done = images_of(World(template, third), kind)
+
+    assert before == {"web": old}
+    assert begun["web"] == old, "what runs has the name, until the new one has started"
+    assert set(begun.values()) == {old, ("shop/web:2", None)}
+    assert under_way["web"] == new
+    assert set(under_way.values()) == {old, new}
+    assert done == {"web": new}
+
+
+@pytest.mark.parametrize("kind", ["ReplicaSet", "StatefulSet", "DaemonSet"])
+def test_both_images_count_where_a_tag_moved_between_pods(kind: str) -> None:
+    """The one of the newest pod has the container's name."""
+    pods = [
+        pod(name, WEB, owner=(kind, "web"), running={"web": f"shop/web@{digest}"}, created=f"2026-01-0{day}")
+        for name, digest, day in (("a", DIGEST, 1), ("b", OTHER_DIGEST, 2), ("c", DIGEST, 1))
+    ]
+
+    found = images_of(World(controller(kind, "web", WEB), *pods), kind)
+
+    assert found.pop("web") == ("shop/web:1", OTHER_DIGEST)
+    ((place, other),) = found.items()
+    assert other == ("shop/web:1", DIGEST)
+    assert place.startswith("web.")
+
+
+def test_pods_of_a_cron_job_that_ended_tell_of_the_template_they_were_made_from() -> None:
+    """Those of an earlier template do not run and never will again; rewritten ones count from run to run."""
+    rewritten, running = {"run": "mirror.example/run:1"}, {"run": f"mirror.example/run@{DIGEST}"}
+    job = controller("Job", "run-1", {"run": "run:1"}, owner=("CronJob", "run"))
+
+    def world(template: str, phase: str) -> World:
+        return World(
+            controller("CronJob", "run", {"run": template}),
+            job,
+            pod("run-1-a", rewritten, owner=("Job", "run-1"), running=running, phase=phase),
+        )
+
+    kept = {"run": ("mirror.example/run:1", DIGEST)}
+    assert images_of(world("run:1", "Succeeded"), "CronJob", "run") == kept
+    assert images_of(world("run:2", "Running"), "CronJob", "run") == kept
+    assert images_of(world("run:2", "Succeeded"), "CronJob", "run") == {"run": ("run:2", None)}
+
+
+def test_sidecar_in_the_list_of_init_containers_is_not_left_out_with_them() -> None:
+    """It goes on running: ``restartPolicy: Always`` says so."""
+    document = pod("web", WEB, init={"prepare": "shop/prepare:1", "proxy": "shop/proxy:1"})
+    document["spec"]["initContainers"][1]["restartPolicy"] = "Always"
+    world = World(document)
+
+    some = world.workload(WorkloadKind.POD, "web", Selection(NAMESPACES, skip_init_containers=True))
+    every = world.workload(WorkloadKind.POD, "web")
+
+    assert [one.container for one in some.containers] == ["web", "proxy"]
+    assert [one.container for one in every.containers] == ["web", "prepare", "proxy"]
+
+
+def with_volume(document: dict[str, Any], reference: str = "shop/weights:1", ref: str = "") -> dict[str, Any]:
+    """The pod with an image volume; `ref` is what the node says it mounted."""
+    others = [{"name": "token", "projected": {}}]
+    document["spec"]["volumes"] = [{"name": "weights", "image": {"reference": reference}}, *others]
+    mounts: list[dict[str, Any]] = [{"name": "token", "mountPath": "/token"}]
+    if ref:
+        mounts.append({"name": "weights", "volumeStatus": {"image": {"imageRef": ref}}})
+    for status in document["status"]["containerStatuses"]:
+        status["volumeMounts"] = mounts
+    return document
+
+
+def test_image_of_a_volume_has_a_place_of_its_own() -> None:
+    """A container may have the volume's name, and a node may say which image it mounted."""
+    running = {"weights": f"shop/web@{DIGEST}"}
+    told = with_volume(
+        pod("web", {"weights": "shop/web:1"}, running=running), ref=f"shop/weights@{OTHER_DIGEST}"
+    )
+    untold = with_volume(pod("web", {"weights": "shop/web:1"}, running=running))
+    waiting = with_volume(pod("web", {"weights": "shop/web:1"}))
+
+    assert images_of(World(told), "Pod") == {
+        "weights": ("shop/web:1", DIGEST),
+        "volume.weights": ("shop/weights:1", OTHER_DIGEST),
+    }
+    may_come = {
+        name: World(document).workload(WorkloadKind.POD, "web").containers[1].digest_may_come
+        for name, document in {"untold": untold, "waiting": waiting}.items()
+    }
+    assert may_come == {"untold": False, "waiting": True}, "it is mounted before any container starts"
+
+
+def test_spec_hash_changes_with_the_image_of_a_volume() -> None:
+    documents = [
+        pod("web", WEB),
+        with_volume(pod("web", WEB)),
+        with_volume(pod("web", WEB), "shop/weights:2"),
+    ]
+    hashes = [World(document).workload(WorkloadKind.POD, "web").spec_hash for document in documents]
+
+    assert len(set(hashes)) == 3
 
 
 def test_sidecar_injected_on_admission_is_scanned_too() -> None:

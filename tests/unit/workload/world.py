@@ -132,6 +132,7 @@ def pod(
     init: dict[str, str] | None = None,
     debug: dict[str, str] | None = None,
     created: str = "2026-01-01T00:00:00Z",
+    phase: str = "Running",
     **more: Any,
 ) -> dict[str, Any]:
     """A pod; ``running`` maps containers to what their status has as imageID, ``waiting`` to a reason."""
@@ -154,6 +155,7 @@ def pod(
         "metadata": meta(name, owner=owner, uid=f"Pod/{name}", creationTimestamp=created, **more),
         "spec": spec,
         "status": {
+            "phase": phase,
             "containerStatuses": [entry for entry in status if entry["name"] in images],
             "initContainerStatuses": [entry for entry in status if entry["name"] in (init or {})],
             "ephemeralContainerStatuses": [entry for entry in status if entry["name"] in (debug or {})],

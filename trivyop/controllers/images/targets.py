@@ -134,7 +134,9 @@ class Targets:
 
 def digest_may_come(workload: Workload, container: ContainerImage) -> bool:
     """Whether it is worth waiting for a node to tell the digest."""
-    if container.digest is not None or container.waiting_reason in _HOPELESS:
+    if container.digest is not None or not container.digest_may_come:
+        return False
+    if container.waiting_reason in _HOPELESS:
         return False
     never_ran = workload.kind == WorkloadKind.CRON_JOB and not workload.node_name
     return not never_ran

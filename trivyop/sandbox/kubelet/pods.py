@@ -32,6 +32,14 @@ class BoundContainer(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     restart_policy: str = ""
 
 
+class BoundContainerStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """A container's status, reduced."""
+
+    name: str
+    image: str = ""
+    restart_count: int = 0
+
+
 class BoundSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """A Pod's spec, reduced."""
 
@@ -46,7 +54,9 @@ class BoundStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
     phase: str = "Pending"
     conditions: tuple[dict[str, object], ...] = ()
-    ephemeral_container_statuses: tuple[BoundContainer, ...] = ()
+    container_statuses: tuple[BoundContainerStatus, ...] = ()
+    init_container_statuses: tuple[BoundContainerStatus, ...] = ()
+    ephemeral_container_statuses: tuple[BoundContainerStatus, ...] = ()
 
 
 class BoundMeta(ObjectMeta, frozen=True, gc=False, rename="camel"):
@@ -119,6 +129,8 @@ def task_for(pod: BoundPod, *, selected: bool, runs: bool, ran: bool) -> Task:
         return Task.PRETEND
     if len(pod.status.ephemeral_container_statuses) < len(pod.spec.ephemeral_containers):
         return Task.PRETEND
+    if any(_runs_another(pod, container) for container in pod.spec.containers):
+        return Task.PRETEND
     return Task.COMPLETE if pod.of_job else Task.NOTHING
 
 
@@ -130,6 +142,22 @@ def containers_of(pod: BoundPod) -> tuple[BoundContainer, ...]:
 def images_of(pod: BoundPod) -> set[str]:
     """All images the Pod names."""
     return {container.image for container in containers_of(pod)}
+
+
+def _runs_another(pod: BoundPod, container: BoundContainer) -> bool:
+    """Whether the container's image was changed since it started, for which a kubelet starts it anew."""
+    told = _status_of(pod, container)
+    return told is not None and told.image not in (container.image, str(FamiliarName.parse(container.image)))
+
+
+def _status_of(pod: BoundPod, container: BoundContainer) -> BoundContainerStatus | None:
+    status = pod.status
+    every = (
+        *status.container_statuses,
+        *status.init_container_statuses,
+        *status.ephemeral_container_statuses,
+    )
+    return next((one for one in every if one.name == container.name), None)
 
 
 def pretended_status(
@@ -150,6 +178,9 @@ def pretended_status(
     held = any(isinstance(container.state, Waiting) for container in init)
     main = _pretend(pod.spec.containers, digests, uid, stamp, over=completed, held=held)
     ephemeral = _pretend(pod.spec.ephemeral_containers, digests, uid, stamp, over=False, held=held)
+    for one, container in zip(main, pod.spec.containers, strict=True):
+        told = _status_of(pod, container)
+        one.restart_count = told.restart_count + _runs_another(pod, container) if told else 0
     facts = PodFacts(
         restart_policy="Never" if completed else pod.spec.restart_policy,
         started_at=stamp,

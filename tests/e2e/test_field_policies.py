@@ -6,13 +6,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.auditing import auditing, create, need_namespace, service, set_policies, until_report
+from tests.e2e.auditing import auditing, create, failed, need_namespace, service, set_policies, until_report
 from tests.e2e.field_cases import create_case
 from tests.e2e.harness import NAMESPACE, Cluster, deployment, running_cluster
 from tests.e2e.looking import until_readiness
 from tests.e2e.programs import ROOT, Kubectl, run
 from trivyop.controllers.audits.policies import POLICIES_CONFIG
 from trivyop.kube.resources import CONFIGAUDITREPORTS, DEPLOYMENTS, EVENTS, SERVICES
+from trivyop.report.keys import CORRECTED
 from trivyop.sandbox.programs import kubectl as kubectl_program
 from trivyop.sandbox.programs import trivy
 
@@ -103,6 +104,27 @@ async def test_policy_without_effect_is_named_where_users_look(tmp_path: Path) -
     words = "policy silent: it has no effect: Trivy asks rules named deny or deny_... only, and it has none"
     (message,) = (one["message"] for one in events if one["reason"] == "PolicyProblem")
     assert message == f"{words} (its rules: warn)"
+
+
+async def test_finding_that_is_plainly_false_is_not_reported(tmp_path: Path) -> None:
+    """The report says what was corrected; with the correction off, it has the finding again."""
+    body = deployment("web", "shop", web="registry.example/web:1", side="registry.example/side:1")
+    body["spec"]["template"]["spec"]["resources"] = {"limits": {"cpu": "1"}}
+    async with running_cluster(tmp_path) as cluster:
+        await need_namespace(cluster, "shop")
+        await cluster.api.create(DEPLOYMENTS, body)
+        async with auditing(cluster):
+            await cluster.until(bool, CONFIGAUDITREPORTS, "shop", seconds=90)
+            (report,) = await cluster.list(CONFIGAUDITREPORTS, "shop")
+        async with auditing(cluster, {"OPERATOR_AUDIT_CORRECTIONS": ""}):
+            found = await cluster.until(
+                lambda reports: "AVD-KSV-0011" in failed(reports[0]), CONFIGAUDITREPORTS, "shop", seconds=90
+            )
+
+    assert not {"AVD-KSV-0011", "AVD-KSV-0015"} & failed(report)
+    assert {"AVD-KSV-0016", "AVD-KSV-0018"} <= failed(report)
+    assert report["metadata"]["annotations"][CORRECTED] == "pod-resources: AVD-KSV-0011, AVD-KSV-0015"
+    assert CORRECTED not in found[0]["metadata"]["annotations"]
 
 
 async def test_policy_can_be_tried_as_documented(tmp_path: Path) -> None:

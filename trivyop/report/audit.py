@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -80,6 +80,7 @@ class AuditOptions:
     additional_labels: Mapping[str, str] = field(default_factory=dict[str, str])  # put on every report
     report_ttl: str = "24h0m0s"  # a Go duration, as the annotation shows it; "" for none
     budget_bytes: int = DEFAULT_BUDGET_BYTES  # of JSON, as sent
+    corrections: tuple[str, ...] = ()  # names of those that may apply
     operator: str = ""  # the namespace of the operator, by which it knows its own reports
 
     @property
@@ -92,6 +93,7 @@ class AuditOptions:
             dict(self.additional_labels),
             self.report_ttl,
             self.budget_bytes,
+            sorted(self.corrections),
         ]
         data = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
         return hashlib.sha256(data).hexdigest()[:16]
@@ -152,10 +154,12 @@ def build_audit_report(
     *,
     now: datetime,
     name: str | None = None,
+    corrected: Mapping[str, Iterable[str]] | None = None,
 ) -> dict[str, Any]:
     """Build a report of kind ``resource``, of those of the checks that belong into it.
 
-    ``now`` is aware and is written to the second; ``name`` only where the usual one is taken.
+    ``now`` is aware and is written to the second; ``name`` only where the usual one is taken. ``corrected``
+    names, by correction, the checks of which it has taken out findings.
     """
     infra = resource in _INFRA
     rows = [
@@ -183,7 +187,10 @@ def build_audit_report(
             "name": name or report_name(resource, subject.kind, subject.key.name),
             **({"namespace": namespace} if namespace else {}),
             "labels": _labels(subject, basis, options),
-            "annotations": _annotations(subject, options, counts, now),
+            "annotations": {
+                **_annotations(subject, options, counts, now),
+                **_corrected(corrected or {}, {check.id for check in rows}),
+            },
             "ownerReferences": [_owner_reference(subject)],
         },
         "report": body,
@@ -215,6 +222,12 @@ def _annotations(
         keys.SCANNED_AT: timestamp(now),
         keys.SUMMARY: str(counts),
     }
+
+
+def _corrected(corrected: Mapping[str, Iterable[str]], reported: Collection[str]) -> dict[str, str]:
+    by_name = {name: [one for one in ids if one in reported] for name, ids in corrected.items()}
+    text = "; ".join(f"{name}: {', '.join(ids)}" for name, ids in sorted(by_name.items()) if ids)
+    return {keys.CORRECTED: text} if text else {}
 
 
 def _owner_reference(subject: AuditSubject) -> dict[str, Any]:

@@ -36,5 +36,6 @@ SETTINGS_HASH: Final = "trivyop.dev/settings-hash"  # of the settings that chang
 SUMMARY: Final = "trivyop.dev/summary"  # "c=1,h=2,m=0,l=0,u=0"; see ``summary.py``
 FIXABLE: Final = "trivyop.dev/fixable"  # likewise, of the vulnerabilities that have a fix
 OPERATOR: Final = "trivyop.dev/operator"  # on reports of audits: the namespace of the operator that wrote it
+CORRECTED: Final = "trivyop.dev/corrected"  # findings that are plainly false: "windows: AVD-KSV-0001"
 OMITTED: Final = "trivyop.dev/omitted"  # what the size budget left out: "links,descriptions,findings=12"
 CONTENT_HASH: Final = "trivyop.dev/content-hash"  # equal hashes: nothing to write

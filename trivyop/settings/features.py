@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from trivyop.settings import kinds, shapes
 from trivyop.settings.kinds import SecretText
@@ -20,6 +21,29 @@ DEFAULT_AUDIT_KINDS = (
     "ResourceQuota",
     "PersistentVolume",
     "PersistentVolumeClaim",
+)
+
+
+class Correction(StrEnum):
+    """What makes findings of Trivy plainly false; see ``trivyop.audit.corrections``."""
+
+    POD_RESOURCES = "pod-resources"
+    PROC_MOUNT = "proc-mount"
+    APP_ARMOR = "app-armor"
+    CONTAINER_ENGINE = "container-engine"
+    WINDOWS = "windows"
+    WINDOWS_NODES = "windows-nodes"
+    LIMITS_AS_REQUESTS = "limits-as-requests"
+    USER_NAMESPACES = "user-namespaces"
+
+
+# Those that go by a field which can only mean one thing, and change no report of who does not set it.
+DEFAULT_CORRECTIONS = (
+    Correction.POD_RESOURCES,
+    Correction.PROC_MOUNT,
+    Correction.APP_ARMOR,
+    Correction.CONTAINER_ENGINE,
+    Correction.WINDOWS,
 )
 
 
@@ -116,6 +140,13 @@ class AuditSettings:
         "",
         "Where that bundle is; empty is where Trivy looks for it.",
         sources=IN_CONFIG,
+    )
+    corrections: tuple[Correction, ...] = setting(
+        "OPERATOR_AUDIT_CORRECTIONS",
+        kinds.choices(Correction),
+        DEFAULT_CORRECTIONS,
+        "Which plainly false findings of Trivy's checks count as passed; empty for none.",
+        ours=True,
     )
     timeout_seconds: float = setting(
         "OPERATOR_AUDIT_TIMEOUT",

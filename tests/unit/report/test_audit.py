@@ -174,6 +174,19 @@ def test_finding_of_a_check_without_texts_is_reported() -> None:
     }
 
 
+def test_report_says_what_was_corrected_in_it() -> None:
+    """Only of checks that it reports, and nothing where there is nothing."""
+    check = Check("AVD-KSV-0011", "", "", "", Severity.LOW, success=True)
+    corrected = {"windows": ("AVD-KSV-0001",), "pod-resources": ("AVD-KSV-0011", "AVD-KSV-0099")}
+
+    report = build_audit_report(
+        CONFIGAUDITREPORTS, SUBJECT, [check], BASIS, AuditOptions(), now=NOON, corrected=corrected
+    )
+
+    assert report["metadata"]["annotations"][keys.CORRECTED] == "pod-resources: AVD-KSV-0011"
+    assert keys.CORRECTED not in build(check)["metadata"]["annotations"]
+
+
 @given(st.permutations(CHECKS))
 def test_report_does_not_depend_on_the_order_of_checks(checks: list[Check]) -> None:
     assert build(*checks) == build(*CHECKS)
@@ -188,6 +201,7 @@ def test_report_does_not_depend_on_the_order_of_checks(checks: list[Check]) -> N
         {"additional_labels": {"a": "b"}},
         {"report_ttl": ""},
         {"budget_bytes": 10_000},
+        {"corrections": ("windows",)},
     ],
 )
 def test_each_setting_makes_reports_due(change: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ from itertools import islice
 import structlog
 
 from trivyop.audit.auditor import Auditor
+from trivyop.audit.corrections import correct
 from trivyop.audit.engine import AuditError, Outcome
 from trivyop.audit.lanes import Request
 from trivyop.control.clock import Clock
@@ -49,6 +50,7 @@ from trivyop.report.audit import (
     report_name,
 )
 from trivyop.report.stored import StoredReport
+from trivyop.settings.features import Correction
 from trivyop.workload.owners import WorkloadKind
 from trivyop.workload.resolve import Reason, Skipped
 
@@ -88,6 +90,7 @@ class Audits:
         self._failures = failures
         self._options = options
         self._settings_hash = options.settings_hash
+        self._corrections = frozenset(map(Correction, options.corrections))
         self._merge_rbac = merge_rbac
         self._infra = infra
         self._events = events
@@ -224,11 +227,19 @@ class Audits:
             return None  # gone meanwhile, or to be left out
         subject = AuditSubject(resource.kind, resource.api_version, ref.key, manifest.uid, manifest.labels)
         made_by = AuditBasis(basis.state, basis.policies, self._auditor.version)
+        corrected = correct(checks, manifest.document, self._corrections)
         refused: Refusal | None = None
         for kind in due:
             name = self._free_name(kind, ref, resource, manifest.uid)
             report = build_audit_report(
-                kind, subject, checks, made_by, self._options, now=self._clock.now(), name=name
+                kind,
+                subject,
+                corrected.checks,
+                made_by,
+                self._options,
+                now=self._clock.now(),
+                name=name,
+                corrected=corrected.by,
             )
             refused = await self._reports.write_object(kind, report) or refused
         if refused is None:

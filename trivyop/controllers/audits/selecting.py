@@ -54,6 +54,7 @@ def build_audit_options(settings: Settings) -> AuditOptions:
     return AuditOptions(
         severities=frozenset(Severity(name.value) for name in settings.trivy.severities),
         failed_only=settings.audit.record_failed_checks_only,
+        corrections=tuple(one.value for one in settings.audit.corrections),
         operator=settings.operator.namespace,
         resource_labels=reports.resource_labels,
         additional_labels=reports.additional_labels,

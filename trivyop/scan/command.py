@@ -21,6 +21,7 @@ def mirrored(image: ImageName, settings: TrivySettings) -> ImageName:
     best_length, best = -1, image
     for prefix, mirror in settings.registry_mirrors.items():
         host, slash, path = prefix.partition("/")
+        host = host.lower()
         full_prefix = f"{DOCKER_HUB if host == 'docker.io' else host}{slash}{path}"
         rest = image.name.removeprefix(full_prefix)
         if rest == image.name or len(full_prefix) <= best_length:

@@ -17,13 +17,15 @@ from trivyop.scan.command import (
     image_reference,
     mirrored,
 )
-from trivyop.scan.credentials import docker_config, join_credentials
+from trivyop.scan.credentials import docker_config
+from trivyop.scan.dockerauths import Login
 from trivyop.scan.podconfig import PodConfig
 from trivyop.scan.request import ScanRequest, scan_id
 from trivyop.scan.script import build_scan_script
 from trivyop.settings import Settings, TrivyMode
 from trivyop.settings.pods import pod_resources
 from trivyop.settings.trivy import TrivySettings
+from trivyop.workload.images import DOCKER_HUB, ImageName
 
 CONTAINER_NAME: Final = "scan"
 DATABASE_CONTAINER_NAME: Final = "database"
@@ -32,7 +34,7 @@ LOGIN_CONTAINER_NAME: Final = "login"
 _TMP: Final = "/tmp"  # noqa: S108 (a volume of the scan pod)
 _RESULTS: Final = f"{_TMP}/scan"
 _DOCKER_CONFIG: Final = "/docker-config/"  # of the login for databases
-_REGISTRY_LOGIN: Final = "/registry-login"
+_LOGINS: Final = "/registry-login"  # a directory for each login of the image
 _SSL_CERTS: Final = "/var/ssl-cert"
 _GCR: Final = re.compile(r"(?:(?:us|eu|asia)\.)?gcr\.io|[a-z0-9-]+-docker\.pkg\.dev")
 _ECR: Final = re.compile(r"\d+\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
@@ -81,8 +83,10 @@ class Containers:
         region = _ECR.fullmatch(place.registry)
         if region is not None:
             env["AWS_REGION"] = {"value": region[1]}
+        logins: list[str] = []
         if request.credentials:
             mounts += self._credentials(place.registry, env)
+            logins = [f"{_LOGINS}/{number}" for number in range(len(request.credentials))]
         reference = image_reference(request.image, request.digest, self._trivy)
         convert = (
             build_convert_command(settings, directory=_RESULTS)
@@ -95,6 +99,7 @@ class Containers:
             scan=build_image_command(settings, reference, request.platform, directory=_RESULTS),
             convert=convert,
             database=f"{self._trivy.image_scan_cache_dir}/db/metadata.json",
+            logins=logins,
         )
         return self._container(CONTAINER_NAME, ["/bin/sh", "-c", script], env, mounts)
 
@@ -119,8 +124,14 @@ class Containers:
         return found
 
     def _credentials(self, registry: str, env: dict[str, Any]) -> list[dict[str, Any]]:
-        config = self._config
+        """Mounts of the logins for the image: one Docker configuration each, which the script tries in turn.
+
+        Not in Trivy's variables: they go to every registry that Trivy asks, that of the Java database for one, and
+        cannot hold commas and blanks.
+        """
         credentials = self._request.credentials
+        mounts = [self._login_files(registry)]
+        env["DOCKER_CONFIG"] = {"value": f"{_LOGINS}/0"}  # the script goes on to the others
         first = credentials[0].password.reveal()
         if (
             self._settings.scan_job.use_gcr_service_account
@@ -129,18 +140,32 @@ class Containers:
         ):
             env["TRIVY_USERNAME"] = {"value": ""}
             env["GOOGLE_APPLICATION_CREDENTIALS"] = {"value": "/cred/credential.json"}
-            return [self._secret_file("gcrvol", "/cred", "credential.json", first)]
-        if len(credentials) == 1 and not self._logs_in:
-            # For this registry only: user and password in variables go to the Java database's registry, too.
-            env["DOCKER_CONFIG"] = {"value": _REGISTRY_LOGIN}
-            login = docker_config(registry, credentials[0])
-            return [self._secret_file("registry-login", _REGISTRY_LOGIN, "config.json", login)]
-        user, password = join_credentials(credentials)
-        config.secret_data["username"] = user
-        config.secret_data["password"] = password
-        env["TRIVY_USERNAME"] = {"valueFrom": config.own_secret("username")}
-        env["TRIVY_PASSWORD"] = {"valueFrom": config.own_secret("password")}
-        return []
+            mounts.append(self._secret_file("gcrvol", "/cred", "credential.json", first))
+        return mounts
+
+    def _login_files(self, registry: str) -> dict[str, Any]:
+        """A mount with ``config.json`` in directories ``0``, ``1`` and so on, in the order of the logins."""
+        items: list[dict[str, str]] = []
+        for number, credential in enumerate(self._request.credentials):
+            name = f"login-{number}.json"
+            logins = {registry: credential.login, **self._database_logins(registry)}
+            self._config.secret_data[name] = docker_config(logins)
+            items.append({"key": name, "path": f"{number}/config.json"})
+        source = {"secretName": self._config.secret_name, "items": items}
+        self.volumes.append({"name": "registry-login", "secret": source})
+        return _mount("registry-login", _LOGINS, read_only=True)
+
+    def _database_logins(self, registry: str) -> dict[str, Login]:
+        """The login for databases, by their registry; by repository where images come from the same registry."""
+        if not self._logs_in:
+            return {}
+        trivy = self._trivy
+        login = Login(trivy.db_repository_username.reveal(), trivy.db_repository_password)
+        names = [ImageName.parse(one) for one in (*trivy.db_repository, *trivy.java_db_repository)]
+        first = names[0].registry  # the one that `trivy registry login` is for
+        if first != registry:
+            return {first: login}
+        return {one.name: login for one in names if one.registry == first}
 
     def _secret_file(self, volume: str, directory: str, name: str, content: str) -> dict[str, Any]:
         self._config.secret_data[name] = content
@@ -196,4 +221,5 @@ def _registry_environment(registry: str, trivy: TrivySettings) -> dict[str, Any]
 
 
 def _hosts(registries: dict[str, str]) -> frozenset[str]:
-    return frozenset("index.docker.io" if host == "docker.io" else host for host in registries.values())
+    hosts = (host.strip().lower() for host in registries.values())
+    return frozenset(DOCKER_HUB if host == "docker.io" else host for host in hosts)

@@ -22,6 +22,7 @@ from trivyop.scan.containers import (
     LOGIN_CONTAINER_NAME,
     Containers,
 )
+from trivyop.scan.logins import LOGINS_ANNOTATION, Logins
 from trivyop.scan.podconfig import CONFIG_NAME, PodConfig, ScanVariant
 from trivyop.scan.request import ScanRequest, scan_id, scan_job_name
 from trivyop.settings import Settings
@@ -76,6 +77,7 @@ def build_scan_job(request: ScanRequest, settings: Settings) -> tuple[dict[str, 
         "annotations": {
             **job_settings.annotations,
             ATTEMPT_ANNOTATION: str(request.attempt),
+            **({LOGINS_ANNOTATION: request.logins.text()} if request.logins != Logins() else {}),
             IMAGE_ANNOTATION: _display(request),
         },
     }

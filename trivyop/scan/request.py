@@ -10,6 +10,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 from trivyop.scan.credentials import Credential
+from trivyop.scan.logins import Logins
 from trivyop.scan.podconfig import ScanVariant
 from trivyop.workload.images import ImageName
 
@@ -26,6 +27,7 @@ class ScanRequest:
     platform: str | None = None
     namespace: str = ""  # of the workload; where the Job runs if settings say so
     credentials: tuple[Credential, ...] = ()  # best first
+    logins: Logins = Logins()
     variant: ScanVariant = field(default_factory=ScanVariant)
     service_account: str = ""  # of the workload; both are for Jobs in its namespace
     pull_secrets: tuple[str, ...] = ()

@@ -1,6 +1,6 @@
 """The shell script of a scan pod: run Trivy, then send the results, or the reason why there are none.
 
-POSIX sh as busybox has it, gzip, base64, sha256sum, wc, tr, cut and tail.
+POSIX sh as busybox has it, gzip, base64, sha256sum, wc, tr, cut, tail, grep and cp.
 
 Promises: every word of a command is quoted, so no image name or setting is ever read as shell. Whatever the
 exit code, the log ends in a complete transmission (``framing.py``), and the exit code is Trivy's. The only
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from trivyop.scan.framing import BOM_PART, DATABASE_PART, EMIT_FUNCTIONS, FAILURE_PART, RESULT_PART
 
 FAILURE_BYTES = 4096  # of Trivy's errors; the cause is in the last line
+_REFUSED = "unauthorized|denied|forbidden|status code 40[0134]|_UNKNOWN"  # what another login may change
 TERMINATION_BYTES = 2048  # what a node keeps of a termination message that comes from a log
 
 
@@ -33,10 +34,13 @@ def build_scan_script(
     scan: Sequence[str],
     convert: Sequence[str] | None = None,
     database: str | None = None,
+    logins: Sequence[str] = (),
 ) -> str:
     """Script that runs ``scan`` to write ``result_path``, then ``convert`` to write ``bom_path``.
 
     ``database`` is the file in which Trivy says which database it used; it is sent along if it is there.
+    ``logins`` are directories with a Docker configuration each: the scan runs with one after the other, as a kubelet
+    pulls, until the registry refuses none. That an image is missing counts more than a login that is refused.
     """
     metadata = (
         f"  if [ -r {shlex.quote(database)} ]; then\n    emit {DATABASE_PART} {shlex.quote(database)}\n"
@@ -61,9 +65,7 @@ scan={shlex.quote(scan_id)}
 dir={shlex.quote(directory)}
 errors="$dir/errors.log"
 {EMIT_FUNCTIONS}mkdir -p "$dir" || exit 1
-{shlex.join(scan)} >"$errors" 2>&1
-rc=$?
-{converting}{present}
+{_scanning(scan, logins)}{converting}{present}
 if [ "$rc" -eq 0 ]; then
   parts={len(results)}
 {sending}
@@ -77,4 +79,26 @@ else
   fi
 fi
 exit "$rc"
+"""
+
+
+def _scanning(scan: Sequence[str], logins: Sequence[str]) -> str:
+    command = f'{shlex.join(scan)} >"$errors" 2>&1'
+    if len(logins) < 2:
+        return f"{command}\nrc=$?\n"
+    return f"""\
+for login in {shlex.join(logins)}; do
+  export DOCKER_CONFIG="$login"
+  {command}
+  rc=$?
+  if [ "$rc" -eq 0 ] || ! grep -qiE {shlex.quote(_REFUSED)} "$errors"; then
+    break
+  fi
+  if grep -q MANIFEST_UNKNOWN "$errors"; then
+    cp "$errors" "$dir/missing.log"
+  fi
+done
+if [ "$rc" -ne 0 ] && [ -f "$dir/missing.log" ]; then
+  cp "$dir/missing.log" "$errors"
+fi
 """

@@ -30,7 +30,7 @@ class ImageRefError(TerminalError):
 class ImageName:
     """An image reference as a registry client reads it: Docker Hub's short forms spelled out."""
 
-    registry: str  # host[:port]; Docker Hub is "index.docker.io"
+    registry: str  # host[:port] in lower case, for hosts are equal in any; Docker Hub is "index.docker.io"
     repository: str  # "library/nginx"
     tag: str | None  # "latest" when neither tag nor digest is given; None only beside a digest
     digest: str | None  # "sha256:..."
@@ -52,8 +52,8 @@ class ImageName:
             raise ImageRefError(f"image {text!r}: {tag!r} is not a tag")
 
         first, slash, rest = name.partition("/")
-        if slash and ("." in first or ":" in first or first == "localhost"):
-            registry, repository = first, rest
+        if slash and ("." in first or ":" in first or first.lower() == "localhost"):
+            registry, repository = first.lower(), rest
         else:
             registry, repository = DOCKER_HUB, name
         if registry == "docker.io":

@@ -25,6 +25,7 @@ from trivyop.scan.job import (
     scan_job_name,
 )
 from trivyop.scan.podconfig import SKIP_DIRS, SKIP_FILES, ScanVariant, scan_variant
+from trivyop.scan.servers import Server
 from trivyop.settings import SecretText, Settings, load_settings
 from trivyop.workload.images import ImageName
 
@@ -32,7 +33,7 @@ GOLDEN = Path(__file__).parents[2] / "data" / "golden-jobs"
 DIGEST = f"sha256:{'ab' * 32}"
 IMAGE = ImageName.parse("127.0.0.1:5000/shop/orders:2.3.1")
 NAME = image_scan_name(DIGEST, "linux/amd64")
-LOGIN = Credential("127.0.0.1:5000", "puller", SecretText("hunter2"))
+LOGIN = Credential(Server("127.0.0.1", "5000", ""), "puller", SecretText("hunter2"))
 
 # What each golden Job was made with.
 DEFAULT = {"trivy.dbRepository": "127.0.0.1:5000/trivy-db", "trivy.dbRepositoryInsecure": "true"}
@@ -318,9 +319,9 @@ def test_one_login_is_for_its_registry_only() -> None:
     """In variables it would go to every registry Trivy talks to, that of the Java database for one."""
     job, (secret,) = build_scan_job(request(credentials=(LOGIN,)), settings_with())
 
-    login = json.loads(base64.b64decode(secret["data"]["config.json"]))
+    login = json.loads(base64.b64decode(secret["data"]["login-0.json"]))
     assert base64.b64decode(login["auths"]["127.0.0.1:5000"]["auth"]) == b"puller:hunter2"
-    assert environment(scan_of(job))["DOCKER_CONFIG"] == "/registry-login"
+    assert environment(scan_of(job))["DOCKER_CONFIG"] == "/registry-login/0"
     assert "TRIVY_USERNAME" not in environment(scan_of(job))
     assert secret["metadata"]["name"] == job["metadata"]["name"]
     assert secret["metadata"]["ownerReferences"] == job["metadata"]["ownerReferences"]
@@ -328,21 +329,21 @@ def test_one_login_is_for_its_registry_only() -> None:
 
 
 def test_several_logins_are_all_tried() -> None:
-    other = Credential("127.0.0.1:5000", "second", SecretText("pass2"))
+    other = Credential(Server("127.0.0.1", "5000", ""), "second", SecretText("pass,2"))
     job, (secret,) = build_scan_job(request(credentials=(LOGIN, other)), settings_with())
 
-    assert base64.b64decode(secret["data"]["username"]) == b"puller,second"
-    assert base64.b64decode(secret["data"]["password"]) == b"hunter2,pass2"
-    assert environment(scan_of(job))["TRIVY_PASSWORD"] == {
-        "secretKeyRef": {"name": secret["metadata"]["name"], "key": "password"}
-    }
+    logins = [json.loads(base64.b64decode(secret["data"][f"login-{number}.json"])) for number in (0, 1)]
+    pairs = [base64.b64decode(login["auths"]["127.0.0.1:5000"]["auth"]) for login in logins]
+    assert pairs == [b"puller:hunter2", b"second:pass,2"]
+    assert "for login in /registry-login/0 /registry-login/1; do" in scan_of(job)["args"][-1]
+    assert "TRIVY_PASSWORD" not in environment(scan_of(job))
 
 
 @pytest.mark.parametrize(
     "image", ["gcr.io/p/app:1", "eu.gcr.io/p/app:1", "europe-west3-docker.pkg.dev/p/r/app:1"]
 )
 def test_google_key_file_is_a_file(image: str) -> None:
-    key = Credential("gcr.io", "_json_key", SecretText('{"type": "service_account"}'))
+    key = Credential(Server("gcr.io", "", ""), "_json_key", SecretText('{"type": "service_account"}'))
     job, (secret,) = build_scan_job(
         request(image=ImageName.parse(image), credentials=(key,)), settings_with()
     )
@@ -355,7 +356,7 @@ def test_google_key_file_is_a_file(image: str) -> None:
 
 
 def test_google_token_is_no_key_file() -> None:
-    token = Credential("gcr.io", "oauth2accesstoken", SecretText("ya29.x"))
+    token = Credential(Server("gcr.io", "", ""), "oauth2accesstoken", SecretText("ya29.x"))
     job, _ = build_scan_job(
         request(image=ImageName.parse("gcr.io/p/app:1"), credentials=(token,)), settings_with()
     )
@@ -398,11 +399,12 @@ def test_login_for_databases() -> None:
 
 def test_two_logins_for_databases_and_images_do_not_fight() -> None:
     secret = {"trivy.dbRepositoryUsername": "u", "trivy.dbRepositoryPassword": "p"}
-    job, _ = build_scan_job(request(credentials=(LOGIN,)), settings_with(DEFAULT, secret=secret))
+    job, (made,) = build_scan_job(request(credentials=(LOGIN,)), settings_with(DEFAULT, secret=secret))
 
-    env = environment(scan_of(job))
-    assert env["DOCKER_CONFIG"] == "/docker-config/"
-    assert "TRIVY_USERNAME" in env
+    login = json.loads(base64.b64decode(made["data"]["login-0.json"]))
+    pairs = {place: base64.b64decode(one["auth"]) for place, one in login["auths"].items()}
+    assert pairs == {"127.0.0.1:5000": b"puller:hunter2", "127.0.0.1:5000/trivy-db": b"u:p"}
+    assert environment(scan_of(job))["DOCKER_CONFIG"] == "/registry-login/0"
 
 
 def test_custom_mounts_come_once() -> None:

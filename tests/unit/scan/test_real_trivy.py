@@ -27,9 +27,10 @@ from trivyop.scan.command import (
     build_image_command,
     image_reference,
 )
-from trivyop.scan.credentials import Credential, docker_config
+from trivyop.scan.credentials import docker_config
 from trivyop.scan.cyclonedx import parse_bom
 from trivyop.scan.database import DatabaseStore, NoDatabaseError
+from trivyop.scan.dockerauths import Login
 from trivyop.scan.framing import BOM_PART, FAILURE_PART, RESULT_PART, FrameReader, Transmission
 from trivyop.scan.rematch import rematch
 from trivyop.scan.script import build_scan_script
@@ -209,11 +210,11 @@ async def test_image_name_never_reaches_the_shell(
 async def test_login_opens_a_private_image(scheme: Scheme, tmp_path: Path) -> None:
     """The configuration that a scan pod mounts is one that Trivy reads; databases are fetched without it."""
     auth = Auth({"shop/": Account("puller", "pass,word")}, scheme=scheme)
-    login = Credential("127.0.0.1", "puller", SecretText("pass,word"))
+    login = Login("puller", SecretText("pass,word"))
     async with Registry(sample_images(), auth) as registry:
         settings = settings_for(registry, tmp_path)
         reference = f"{registry.address}/shop/web:1.0"
-        (tmp_path / "config.json").write_text(docker_config(registry.address, login))
+        (tmp_path / "config.json").write_text(docker_config({registry.address: login}))
 
         refused = await scan(settings, registry, reference, "linux/amd64", tmp_path / "without")
         scanned = await scan(

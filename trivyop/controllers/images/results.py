@@ -45,6 +45,7 @@ from trivyop.scan.job import (
     scan_id,
 )
 from trivyop.scan.jobs import ScanJob
+from trivyop.scan.logins import LOGINS_ANNOTATION, Logins
 from trivyop.scan.splitting import WHOLE_BYTES
 from trivyop.scan.trivy_json import ExpectedImage, read_findings
 from trivyop.settings import Settings
@@ -91,7 +92,8 @@ class Results:
         API could not be asked, or there is no room here for its answer.
         """
         try:
-            return await self._read(scan, job)
+            result = await self._read(scan, job)
+            return _logins(job).explain(result) if isinstance(result, Failure) else result
         except OSError as error:  # of our own files: those of the network have another name here
             raise TransientError(f"no room for the result of {job.metadata.name}: {error}") from error
 
@@ -235,6 +237,10 @@ def _explain_start(pod: JobPod) -> Failure | None:
         if waiting is not None:
             return classify(reason=waiting.reason, message=waiting.message)
     return None
+
+
+def _logins(job: ScanJob) -> Logins:
+    return Logins.parse((job.metadata.annotations or {}).get(LOGINS_ANNOTATION, ""))
 
 
 def _without_frames(message: str) -> str:

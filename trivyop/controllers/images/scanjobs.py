@@ -19,6 +19,7 @@ from trivyop.scan.command import mirrored
 from trivyop.scan.credentials import Credential, pick_credentials, pull_secret_keys, read_pull_secrets
 from trivyop.scan.imagescan import ImageScan
 from trivyop.scan.job import ScanRequest, build_scan_job
+from trivyop.scan.logins import Logins
 from trivyop.settings.values import Settings
 from trivyop.workload.images import ImageName
 
@@ -51,6 +52,7 @@ class ScanJobs:
         """
         image = ImageName.parse(scan.spec.image)
         first = targets[0].workload
+        credentials, logins = await self._credentials(image, targets)
         request = ScanRequest(
             scan_name=scan.metadata.name,
             scan_uid=scan.metadata.uid,
@@ -59,7 +61,8 @@ class ScanJobs:
             digest=scan.spec.digest or None,
             platform=scan.spec.platform or None,
             namespace=first.key.namespace,
-            credentials=await self._credentials(image, targets),
+            credentials=credentials,
+            logins=logins,
             variant=targets[0].variant,
             service_account=first.service_account,
             pull_secrets=first.pull_secrets,
@@ -103,8 +106,10 @@ class ScanJobs:
         await self._api.delete(JOBS, self.key(scan, job))
         self._namespaces.pop(job, None)
 
-    async def _credentials(self, image: ImageName, targets: list[Target]) -> tuple[Credential, ...]:
-        """The credentials for the image's registry that the workloads which run it have."""
+    async def _credentials(
+        self, image: ImageName, targets: list[Target]
+    ) -> tuple[tuple[Credential, ...], Logins]:
+        """The credentials for the image that the workloads which run it have, and what to say of them."""
         keys: dict[ObjectKey, None] = {}
         accounts: dict[ObjectKey, tuple[str, ...]] = {}
         for target in targets[:_REQUESTERS_ASKED]:
@@ -119,11 +124,14 @@ class ScanJobs:
                 service_account_pull_secrets=accounts.get(account, ()),
             ):
                 keys[key] = None
-        secrets = [secret for key in keys if (secret := await self._read(key)) is not None]
-        read = read_pull_secrets(secrets)
+        found = {key: await self._read(key) for key in keys}
+        read = read_pull_secrets(one for one in found.values() if not isinstance(one, str))
         for problem in read.problems:
             log.warning("pull_secret_not_usable", problem=problem)
-        return pick_credentials(mirrored(image, self._settings.trivy), read.credentials)
+        place = mirrored(image, self._settings.trivy)
+        picked = pick_credentials(place, read.credentials)
+        missing = tuple(f"pull secret {key}: {one}" for key, one in found.items() if isinstance(one, str))
+        return picked, Logins.of(place.name, read, picked, missing)
 
     async def _pull_secrets_of(self, account: ObjectKey) -> tuple[str, ...]:
         try:
@@ -134,10 +142,10 @@ class ScanJobs:
         secrets = (there or {}).get("imagePullSecrets") or ()
         return tuple(secret["name"] for secret in secrets if secret.get("name"))
 
-    async def _read(self, key: ObjectKey) -> dict[str, Any] | None:
-        """One Secret; None if it is not there or may not be read."""
+    async def _read(self, key: ObjectKey) -> dict[str, Any] | str:
+        """One Secret, or why there is none to be read."""
         try:
-            return await self._api.get_dict(SECRETS, key)
+            return await self._api.get_dict(SECRETS, key) or "it does not exist"
         except ForbiddenError as error:
             log.warning("pull_secret_not_readable", secret=str(key), error=str(error))
-            return None
+            return "the operator may not read it"

@@ -126,8 +126,8 @@ class Containers:
     def _credentials(self, registry: str, env: dict[str, Any]) -> list[dict[str, Any]]:
         """Mounts of the logins for the image: one Docker configuration each, which the script tries in turn.
 
-        Not in Trivy's variables: they go to every registry that Trivy asks, that of the Java database for one, and
-        cannot hold commas and blanks.
+        Not in Trivy's variables: they go to every registry that Trivy asks, that of the Java database for
+        one, and cannot hold commas and blanks.
         """
         credentials = self._request.credentials
         mounts = [self._login_files(registry)]
@@ -156,7 +156,7 @@ class Containers:
         return _mount("registry-login", _LOGINS, read_only=True)
 
     def _database_logins(self, registry: str) -> dict[str, Login]:
-        """The login for databases, by their registry; by repository where images come from the same registry."""
+        """The login for databases by registry; by repository where the image is in the same registry."""
         if not self._logs_in:
             return {}
         trivy = self._trivy

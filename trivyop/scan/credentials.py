@@ -1,8 +1,8 @@
-"""Registry credentials: read from pull secrets, chosen for an image in the order in which a kubelet tries them.
+"""Registry credentials: read from pull secrets, chosen for an image in a kubelet's order.
 
-How an entry is decoded is in ``dockerauths.py``, what it is for in ``servers.py``; both say what a kubelet does.
-Each login goes to Trivy as a Docker configuration of its own, for the image's registry only: Trivy's own variables
-cannot hold a comma or a blank, and go to the registries of its databases, too.
+How an entry is decoded is in ``dockerauths.py``, what it is for in ``servers.py``; both say what a kubelet
+does. Each login goes to Trivy as a Docker configuration of its own, for the image's registry only: Trivy's
+own variables cannot hold a comma or a blank, and go to the registries of its databases, too.
 
 Promises: pure; passwords never show in a ``repr``, an error or a log; one unreadable secret or entry is a
 problem with a name and costs the others nothing.

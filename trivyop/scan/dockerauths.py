@@ -21,7 +21,8 @@ entry. A kubelet hands on what is no UTF-8, which its call to the runtime cannot
 entry.
 
 Promises: pure; any text gives entries or ``UnreadableError``; neither it nor a ``Problem`` quotes what may
-be secret. Not here: which server an entry is for (``servers.py``).
+be secret.
+Not here: which server an entry is for (``servers.py``).
 """
 
 from __future__ import annotations
@@ -151,14 +152,12 @@ def _decoded(auth: str) -> tuple[str, str]:
     text = auth.translate(_LINE_BREAKS)
     if not text.endswith("="):
         text += "=" * (-len(text) % 4)
+    if len(text) % 4 or not _BASE64.fullmatch(text):
+        raise ValueError("auth is not base64")
     try:
-        if len(text) % 4 or not _BASE64.fullmatch(text):
-            raise binascii.Error
-        decoded = base64.b64decode(text, validate=True)
+        user, colon, password = base64.b64decode(text, validate=True).decode().partition(":")
     except binascii.Error:
         raise ValueError("auth is not base64") from None
-    try:
-        user, colon, password = decoded.decode().partition(":")
     except UnicodeDecodeError:
         raise ValueError("auth holds something that is not UTF-8") from None
     if not colon:

@@ -1,7 +1,8 @@
-"""Logins of a scan: which were tried, what was wrong with others, and what a user reads if the registry refuses.
+"""Logins of a scan: which were tried, what was wrong with others, and what a user reads if the registry
+refuses.
 
-They are written on the scan Job when it is created, and read from there when it has failed: by then the Secrets
-may be others, and the operator may have started anew.
+They are written on the scan Job when it is created, and read from there when it has failed: by then the
+Secrets may be others, and the operator may have started anew.
 
 Promises: pure; no user name or password is in it, only names of Secrets and of their entries.
 """
@@ -32,7 +33,7 @@ class Logins(msgspec.Struct, frozen=True, omit_defaults=True):
     def of(
         cls, image: str, read: PullSecrets, picked: tuple[Credential, ...], missing: tuple[str, ...]
     ) -> Self:
-        """From the pull secrets of ``image``: what was read, what was picked of it, what could not be read."""
+        """For ``image``: what was read of its pull secrets and picked of that, what could not be read."""
         tried = tuple(_tried(one) for one in picked if one.username)
         fitting = {one.origin for one in picked}
         others: dict[str, list[str]] = {}

@@ -27,7 +27,7 @@ class ScanRequest:
     platform: str | None = None
     namespace: str = ""  # of the workload; where the Job runs if settings say so
     credentials: tuple[Credential, ...] = ()  # best first
-    logins: Logins = Logins()
+    logins: Logins = field(default_factory=Logins)
     variant: ScanVariant = field(default_factory=ScanVariant)
     service_account: str = ""  # of the workload; both are for Jobs in its namespace
     pull_secrets: tuple[str, ...] = ()

@@ -39,8 +39,9 @@ def build_scan_script(
     """Script that runs ``scan`` to write ``result_path``, then ``convert`` to write ``bom_path``.
 
     ``database`` is the file in which Trivy says which database it used; it is sent along if it is there.
-    ``logins`` are directories with a Docker configuration each: the scan runs with one after the other, as a kubelet
-    pulls, until the registry refuses none. That an image is missing counts more than a login that is refused.
+    ``logins`` are directories with a Docker configuration each: the scan runs with one after the other, as
+    a kubelet pulls, until the registry refuses none. That an image is missing counts more than a login that
+    is refused.
     """
     metadata = (
         f"  if [ -r {shlex.quote(database)} ]; then\n    emit {DATABASE_PART} {shlex.quote(database)}\n"

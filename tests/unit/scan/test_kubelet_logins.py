@@ -1,8 +1,8 @@
 """Pull secrets, read as a kubelet reads them.
 
-``tests/data/kubelet-logins.json`` holds pull secrets, an image, and the logins that the code of Kubernetes 1.36.0
-(``pkg/credentialprovider``, with the image named by ``distribution/reference`` 0.6.0) finds for it, in its order;
-``null`` where it refuses the Secret.
+``tests/data/kubelet-logins.json`` holds pull secrets, an image, and the logins that the code of Kubernetes
+1.36.0 (``pkg/credentialprovider``, with the image named by ``distribution/reference`` 0.6.0) finds for it,
+in its order; ``null`` where it refuses the Secret.
 """
 
 from __future__ import annotations

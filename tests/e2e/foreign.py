@@ -33,6 +33,7 @@ from trivyop.kube.resources import (
     CLUSTERROLES,
     CRDS,
     NAMESPACES,
+    PODS,
     SERVICEACCOUNTS,
     ObjectKey,
     Resource,
@@ -45,7 +46,7 @@ AUDIT_LOG = "TRIVYOP_E2E_AUDIT_LOG"
 
 _OPERATOR_NAMESPACE = "trivy-system"
 _SERVICE_ACCOUNT = "system:serviceaccount:"
-LEFT_BY_TESTS = (NAMESPACES, CRDS, CLUSTERROLEBINDINGS, CLUSTERROLES)  # in the order in which they can go
+LEFT_BY_TESTS = (NAMESPACES, PODS, CRDS, CLUSTERROLEBINDINGS, CLUSTERROLES)  # as they can go
 _METHODS = {
     "get": "GET",
     "list": "GET",
@@ -145,20 +146,20 @@ async def refuse_used_clusters() -> None:
 @asynccontextmanager
 async def cleaned(api: Api, *resources: Resource) -> AsyncGenerator[None]:
     """Take away, after the block, what was made of these kinds in it, one kind after the other."""
-    before = {resource: await _names(api, resource) for resource in resources}
+    before = {resource: await _keys(api, resource) for resource in resources}
     try:
         yield
     finally:
         for resource, there in before.items():
-            for name in await _names(api, resource) - there:
-                await api.delete(resource, ObjectKey("", name))
+            for key in await _keys(api, resource) - there:
+                await api.delete(resource, key, grace_seconds=0 if resource is PODS else None)
             async with patience(60):
                 while True:
-                    if await _names(api, resource) <= there:
+                    if await _keys(api, resource) <= there:
                         break
                     await asyncio.sleep(0.2)
 
 
-async def _names(api: Api, resource: Resource) -> set[str]:
+async def _keys(api: Api, resource: Resource) -> set[ObjectKey]:
     listing = await api.list(resource, type=dict[str, Any])
-    return {one["metadata"]["name"] for one in listing.items}
+    return {ObjectKey(one["metadata"].get("namespace", ""), one["metadata"]["name"]) for one in listing.items}

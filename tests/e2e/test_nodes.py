@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.auditing import set_policies
+from tests.e2e.foreign import foreign_kubeconfig, only_with_own_server
 from tests.e2e.harness import NAMESPACE, Cluster, another_node, configure, running_cluster, running_operator
 from tests.e2e.leaping import LeapingClock
 from tests.e2e.looking import is_about, sample
@@ -120,6 +121,8 @@ async def make_node(
     cluster: Cluster, name: str, *, system: str = "linux", ready: str = "True", **spec: Any
 ) -> None:
     """A Node that nobody looks after."""
+    if foreign_kubeconfig() is not None:  # pods that are bound to it would never end
+        only_with_own_server("nodes without a kubelet")
     labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": system, "pool": name}
     await cluster.api.create(
         NODES,

@@ -82,6 +82,17 @@ async def test_custom_resource_goes_with_its_built_in_owner(api: Api, clock: Jum
         await until_gone(api, REPORTS, "report")
 
 
+async def test_object_with_its_owner_in_another_namespace_goes(api: Api, clock: JumpClock) -> None:
+    async with controllers(api, clock, Name.GARBAGE_COLLECTOR):
+        owner = await api.create(CONFIGMAPS, thing(CONFIGMAPS, "owner"), namespace="kube-system")
+        owners = [reference("ConfigMap", owner)]
+
+        await api.create(SECRETS, thing(SECRETS, "child", ownerReferences=owners), namespace="default")
+
+        await until_gone(api, SECRETS, "child")
+        assert await api.get(CONFIGMAPS, ObjectKey("kube-system", "owner")) is not None
+
+
 async def test_chain_of_owners_goes_from_the_top(api: Api, clock: JumpClock) -> None:
     async with controllers(api, clock, Name.GARBAGE_COLLECTOR):
         owners: list[Json] = []

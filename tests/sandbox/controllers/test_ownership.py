@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trivyop.kube.resources import CONFIGMAPS, ObjectKey
+from trivyop.kube.resources import CONFIGMAPS, NODES, ObjectKey
 from trivyop.sandbox.controllers.objects import Owner
 from trivyop.sandbox.controllers.ownership import (
     FOREGROUND,
@@ -52,6 +52,21 @@ def test_object_goes_with_its_last_owner() -> None:
     made.remove("a")
 
     assert step(made, "child") == Delete("Background")
+
+
+def test_owner_in_another_namespace_is_none() -> None:
+    elsewhere = Entry(CONFIGMAPS, ObjectKey("other", "a"), "a", "1")
+
+    assert step(graph(elsewhere, entry("child", "a")), "child") == Delete("Background")
+    assert step(graph(elsewhere, entry("b"), entry("child", "a", "b")), "child") == DropOwners(
+        frozenset({"a"})
+    )
+
+
+def test_owner_of_the_whole_cluster_owns_in_any_namespace() -> None:
+    node = Entry(NODES, ObjectKey("", "a"), "a", "1")
+
+    assert step(graph(node, entry("child", "a")), "child") == Keep()
 
 
 def test_owner_that_only_the_server_knows_keeps_it() -> None:

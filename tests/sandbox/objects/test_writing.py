@@ -207,3 +207,53 @@ def test_a_scale_sets_replicas_and_nothing_else() -> None:
 
     assert new["spec"] == {"count": 3, "other": "x"}
     assert scale.scale_of(kind, new)["spec"] == {"replicas": 3}
+
+
+def mounting(*paths: str) -> list[dict[str, Any]]:
+    return [{**CONTAINERS[0], "volumeMounts": [{"name": "tmp", "mountPath": path} for path in paths]}]
+
+
+def limited(limit: str) -> list[dict[str, Any]]:
+    return [{**CONTAINERS[0], "resources": {"limits": {"memory": limit}}}]
+
+
+@pytest.mark.parametrize(
+    ("spec", "refusals"),
+    [
+        (
+            {"containers": mounting("/a", "/b", "/a"), "volumes": [{"name": "tmp", "emptyDir": {}}]},
+            {"spec.containers[0].volumeMounts[2].mountPath": 'Invalid value: "/a": must be unique'},
+        ),
+        (
+            {"containers": limited("2Gi"), "resources": {"limits": {"memory": "1Gi"}}},
+            {
+                "spec.containers[0][memory].limits": 'Invalid value: "2Gi": '
+                "must be less than or equal to pod limits of 1Gi"
+            },
+        ),
+        (
+            {"containers": CONTAINERS, "hostUsers": False, "hostNetwork": True, "hostPID": True},
+            {
+                "spec.hostNetwork": "Forbidden: when `hostUsers` is false",
+                "spec.HostPID": "Forbidden: when `hostUsers` is false",
+            },
+        ),
+        ({"containers": limited("1Gi"), "resources": {"limits": {"memory": "1024Mi"}}}, {}),
+        ({"containers": CONTAINERS, "hostUsers": True, "hostNetwork": True}, {}),
+    ],
+)
+def test_parts_of_a_pod_that_exclude_each_other_are_refused(
+    spec: dict[str, Any], refusals: dict[str, str]
+) -> None:
+    """In Kubernetes' words, for a pod and for a template alike."""
+    for kind, whole, field in (
+        (POD, spec, ""),
+        (JOB, {"template": {"spec": {"restartPolicy": "Never", **spec}}}, "spec.template."),
+    ):
+        try:
+            create(kind, obj_of(kind, spec=whole))
+            found = {}
+        except Refused as refusal:
+            found = {cause["field"]: cause["message"] for cause in refusal.details["causes"]}
+
+        assert found == {f"{field}{name}": message for name, message in refusals.items()}

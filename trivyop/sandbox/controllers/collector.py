@@ -102,7 +102,7 @@ class GarbageCollector:
         answers = {
             owner.uid: await self._exists(entry, owner)
             for owner in entry.owners
-            if not entry.deleting and self._graph.get(owner.uid) is None
+            if not entry.deleting and self._graph.owner(entry, owner) is None
         }
         api = self._cluster.api
         match next_step(self._graph, entry, lambda owner: answers.get(owner.uid, True)):

@@ -2,8 +2,9 @@
 
 An object goes when it had owners and none is left. An owner deleted in the foreground waits (by the finalizer
 ``foregroundDeletion``) for the dependents that block it; one deleted with orphaning (finalizer ``orphan``)
-waits for its dependents to lose their reference to it. Whether an owner that is not in the graph exists is
-not known here: the caller asks the server and passes the answer.
+waits for its dependents to lose their reference to it. An owner is in the namespace of its dependent, or in
+none: one with that uid in another namespace is none, so its dependent goes. Whether an owner that is not in
+the graph exists is not known here: the caller asks the server and passes the answer.
 """
 
 from __future__ import annotations
@@ -55,6 +56,11 @@ class Graph:
 
     def get(self, uid: str) -> Entry | None:
         return self._entries.get(uid)
+
+    def owner(self, entry: Entry, owner: Owner) -> Entry | None:
+        """What a reference of the entry leads to, if that may own it and is here."""
+        held = self._entries.get(owner.uid)
+        return held if held is not None and held.key.namespace in ("", entry.key.namespace) else None
 
     def put(self, entry: Entry) -> Entry | None:
         """Take in an entry's present state; returns the one before."""
@@ -135,7 +141,7 @@ def next_step(graph: Graph, entry: Entry, exists: Callable[[Owner], bool]) -> St
     solid: set[str] = set()
     waiting: set[str] = set()
     for owner in entry.owners:
-        held = graph.get(owner.uid)
+        held = graph.owner(entry, owner)
         if held is not None and held.waits_for_dependents:
             waiting.add(owner.uid)
         elif held is not None or exists(owner):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from trivyop.sandbox.apiserver.objects import names
-from trivyop.sandbox.apiserver.objects.names import invalid_value, not_supported, required
+from trivyop.sandbox.apiserver.objects.names import forbidden, invalid_value, not_supported, required
 from trivyop.sandbox.apiserver.objects.plain import fields_at, is_object, list_at
 from trivyop.sandbox.apiserver.objects.refusals import FieldError
 from trivyop.sandbox.apiserver.objects.scalars import parse_quantity
@@ -23,6 +23,7 @@ _VOLUMES_WITH_MODE: Final = ("secret", "configMap", "downwardAPI", "projected")
 _PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
 _RESTART_POLICIES: Final = ("Always", "OnFailure", "Never")
 _DNS_POLICIES: Final = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
+_NOT_WITH_USER_NAMESPACES: Final = {"hostNetwork": "hostNetwork", "hostPID": "HostPID", "hostIPC": "HostIPC"}
 _PULL_POLICIES: Final = ("Always", "IfNotPresent", "Never")
 
 
@@ -141,7 +142,26 @@ def check_pod_spec(spec: Fields, field: str) -> list[FieldError]:
     if (seconds := spec.get("activeDeadlineSeconds")) is not None and not 1 <= seconds <= 2**31 - 1:
         message = "must be between 1 and 2147483647, inclusive"
         errors.append(invalid_value(f"{field}.activeDeadlineSeconds", seconds, message))
+    if spec.get("hostUsers") is False:
+        errors += [
+            forbidden(f"{field}.{name}", "when `hostUsers` is false")
+            for part, name in _NOT_WITH_USER_NAMESPACES.items()
+            if spec.get(part)
+        ]
+    if is_object(whole := spec.get("resources")):
+        _check_resources(whole, f"{field}.resources", errors)
+        errors += _check_within_pod(spec, whole, field)
     return errors
+
+
+def _check_within_pod(spec: Fields, whole: Fields, field: str) -> Iterator[FieldError]:
+    """No container's limit is above the pod's."""
+    most = fields_at(whole, "limits")
+    for index, container in enumerate(spec.get("containers") or ()):
+        for name, limit in fields_at(container, "resources", "limits").items():
+            if name in most and parse_quantity(limit) > parse_quantity(most[name]):
+                place = f"{field}.containers[{index}][{name}].limits"  # the server's own order
+                yield invalid_value(place, limit, f"must be less than or equal to pod limits of {most[name]}")
 
 
 def _check_volumes(volumes: list[Fields], field: str, errors: list[FieldError]) -> set[str]:
@@ -178,14 +198,19 @@ def _check_container(
         errors.append(invalid_value(f"{field}.image", image, "must not have leading or trailing whitespace"))
     if (policy := container.get("imagePullPolicy")) not in _PULL_POLICIES:
         errors.append(not_supported(f"{field}.imagePullPolicy", policy, _PULL_POLICIES))
+    paths: set[str] = set()
     for index, mount in enumerate(list_at(container, "volumeMounts")):
         if mount.get("name") not in volumes:
             place = f"{field}.volumeMounts[{index}].name"
             errors.append(
                 FieldError("FieldValueNotFound", place, f"Not found: {quoted(mount.get('name', ''))}")
             )
-        if not mount.get("mountPath"):
-            errors.append(required(f"{field}.volumeMounts[{index}].mountPath"))
+        path, place = mount.get("mountPath"), f"{field}.volumeMounts[{index}].mountPath"
+        if not path:
+            errors.append(required(place))
+        elif path in paths:
+            errors.append(invalid_value(place, path, "must be unique"))
+        paths.add(path or "")
     _check_resources(fields_at(container, "resources"), f"{field}.resources", errors)
 
 

@@ -93,6 +93,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "scan_adopted": "An image's reports of before are taken as its result.",
     "scan_failed": "A scan failed; its class, and when it is tried again, are in the line.",
     "scan_forgotten": "No workload has run an image for long enough.",
+    "scan_starts_held_back": "Pods of scans do not start in a namespace; one scan tries for all others.",
+    "scan_starts_resumed": "They do again.",
     "scan_job_created": "A Job to scan an image was created.",
     "scan_job_exists": "It had been created before.",
     "scan_job_not_deleted": "A Job could not be deleted; Kubernetes does so later.",

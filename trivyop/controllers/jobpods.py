@@ -1,4 +1,4 @@
-"""The pod of a Job that has ended: how its containers ended, or why they never began.
+"""The pod of a Job: how its containers ended, or why they have not begun.
 
 Not here: what a scan or a collector makes of it.
 """
@@ -30,7 +30,14 @@ class Waiting(msgspec.Struct, frozen=True):
     message: str = ""
 
 
+class Running(msgspec.Struct, frozen=True, rename="camel"):
+    """Since when a container runs."""
+
+    started_at: str = ""
+
+
 class _State(msgspec.Struct, frozen=True):
+    running: Running | None = None
     terminated: Terminated | None = None
     waiting: Waiting | None = None
 
@@ -42,9 +49,20 @@ class ContainerStatus(msgspec.Struct, frozen=True, rename="camel"):
     state: _State = _State()
 
 
+class PodCondition(msgspec.Struct, frozen=True):
+    """A condition of a pod."""
+
+    type: str
+    status: str = ""
+    reason: str = ""
+    message: str = ""
+
+
 class PodStatus(msgspec.Struct, frozen=True, rename="camel"):
     """What became of a pod."""
 
+    phase: str = ""
+    conditions: tuple[PodCondition, ...] = ()
     reason: str = ""
     message: str = ""
     init_container_statuses: tuple[ContainerStatus, ...] = ()
@@ -60,6 +78,17 @@ class JobPod(Object, frozen=True, rename="camel", kw_only=True):
         """How that container ended; None if it has not."""
         found = (one.state.terminated for one in self.status.container_statuses if one.name == container)
         return next(found, None)
+
+    @property
+    def started(self) -> bool:
+        """Whether a container of it runs or ran, or it is over without one."""
+        statuses = (*self.status.init_container_statuses, *self.status.container_statuses)
+        begun = any(one.state.running is not None or one.state.terminated is not None for one in statuses)
+        return begun or self.status.phase not in ("", "Pending")
+
+    def condition(self, type_: str) -> PodCondition | None:
+        """The condition of that type; None if there is none."""
+        return next((one for one in self.status.conditions if one.type == type_), None)
 
 
 async def pod_of(api: Api, job: ObjectKey) -> JobPod | None:

@@ -16,7 +16,9 @@ import structlog
 from trivyop.audit.nodes.job import COLLECTOR_SELECTOR, CollectorJob
 from trivyop.audit.nodes.nodescan import NODESCANS, NodeScan
 from trivyop.control.clock import Clock
+from trivyop.controllers.jobpods import JobPod
 from trivyop.controllers.mirror import Mirror
+from trivyop.controllers.starting import BY_REGARDING, JOB_EVENTS, POD_EVENTS, Notice, slim_notice
 from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery
 from trivyop.kube.informer import Informer, InformerMetrics
@@ -29,11 +31,13 @@ from trivyop.kube.resources import (
     CLUSTERSBOMREPORTS,
     CLUSTERVULNERABILITYREPORTS,
     CONFIGAUDITREPORTS,
+    EVENTS,
     EXPOSEDSECRETREPORTS,
     IMAGESCANS,
     INFRAASSESSMENTREPORTS,
     JOBS,
     NODES,
+    PODS,
     RBACASSESSMENTREPORTS,
     SBOMREPORTS,
     VULNERABILITYREPORTS,
@@ -146,6 +150,8 @@ class View:
             indexes={BY_SCAN: lambda job: (job.scan,)},
             called="scan-jobs",
         )
+        job_scopes = set(watched if jobs_everywhere else (operator_namespace,))
+        self.scan_pods: Mirror[JobPod] = self._pods_of(SCAN_JOB_SELECTOR, job_scopes, called="scan-pods")
         collects = collector_namespace is not None
         self.node_scans: Mirror[NodeScan] = self._mirror(NODESCANS, NodeScan, ("",) if collects else ())
         self.node_jobs: Mirror[CollectorJob] = self._mirror(
@@ -154,6 +160,23 @@ class View:
             () if collector_namespace is None else (collector_namespace,),
             label_selector=COLLECTOR_SELECTOR,
             called="node-jobs",
+        )
+        collector_scopes = () if collector_namespace is None else (collector_namespace,)
+        self.node_pods: Mirror[JobPod] = self._pods_of(
+            COLLECTOR_SELECTOR, collector_scopes, called="node-pods"
+        )
+        scopes = {""} if "" in job_scopes else job_scopes.union(collector_scopes)
+        self.start_notices: tuple[Mirror[Notice], ...] = tuple(
+            self._mirror(
+                EVENTS,
+                Notice,
+                sorted(scopes),
+                transform=slim_notice,
+                field_selector=selector,
+                indexes={BY_REGARDING: lambda notice: (notice.regarding,)},
+                called=called,
+            )
+            for called, selector in (("job-events", JOB_EVENTS), ("pod-events", POD_EVENTS))
         )
         self.listers = Listers(
             pods=self.workloads[WorkloadKind.POD],
@@ -180,6 +203,17 @@ class View:
             may_miss=may_miss,
         )
 
+    def _pods_of(self, selector: str, namespaces: Iterable[str], *, called: str) -> Mirror[JobPod]:
+        """The pods of Jobs of ours, with all that says whether they start."""
+        return self._mirror(
+            PODS,
+            JobPod,
+            sorted(namespaces),
+            label_selector=selector,
+            indexes={BY_CONTROLLER: controller_uids},
+            called=called,
+        )
+
     def _mirror(
         self,
         resource: Resource,
@@ -189,6 +223,7 @@ class View:
         transform: Callable[[Any], V] | None = None,
         metadata_only: bool = False,
         label_selector: str = "",
+        field_selector: str = "",
         indexes: Mapping[str, Callable[[V], Iterable[str]]] | None = None,
         called: str = "",
         may_miss: bool = False,
@@ -206,6 +241,7 @@ class View:
                 struct,
                 namespace=namespace,
                 label_selector=label_selector,
+                field_selector=field_selector,
                 metadata_only=metadata_only,
                 transform=transform,
                 indexes=indexes or {},

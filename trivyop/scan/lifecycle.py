@@ -13,8 +13,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
+from typing import Final
 
 from trivyop.control.queue import Priority
+
+START_PATIENCE: Final = timedelta(seconds=5)
+"""How long what keeps a pod from starting may pass by itself, before anything follows from it."""
 
 
 class JobState(Enum):
@@ -30,6 +34,8 @@ class JobView:
     state: JobState
     age: timedelta = timedelta()  # how long it runs, as far as we know
     attempt: int = 0  # which one of the scan it is
+    stuck: timedelta | None = None  # how long its pod is known not to start; None: nothing says so
+    lonely: timedelta = timedelta()  # how long it runs without ever having had a pod
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,8 @@ class Policy:
     forget_after: timedelta
     job_patience: timedelta | None  # how long a Job may be unfinished; None: for ever
     keep_jobs: bool  # the Job's own time to live removes it
+    start_patience: timedelta = START_PATIENCE  # for a pod that is known not to start
+    pod_patience: timedelta = timedelta(seconds=60)  # for a pod to be made, where nothing says why it is not
     database_updated: datetime | None = None  # of the newest database known here
 
 
@@ -88,10 +96,11 @@ class Collect:
 
 @dataclass(frozen=True, slots=True)
 class Reap:
-    """Delete the Job: unwanted, already handled, or (`overdue`) stuck."""
+    """Delete the Job: unwanted, already handled, `overdue`, or `unstarted`: its pod does not start."""
 
     job: str
     overdue: bool = False
+    unstarted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +183,20 @@ def _about_the_job(history: History, demand: Demand, job: JobView, policy: Polic
         return Reap(job.name)
     if job.state is JobState.FINISHED:
         return Collect(job.name)
-    if policy.job_patience is None:
-        return Wait()
-    left = (policy.job_patience - job.age).total_seconds()
-    return Wait(left) if left > 0 else Reap(job.name, overdue=True)
+    until_start = _left_to_start(job, policy)
+    if until_start is not None and until_start <= 0:
+        return Reap(job.name, unstarted=True)
+    left = None if policy.job_patience is None else (policy.job_patience - job.age).total_seconds()
+    if left is not None and left <= 0:
+        return Reap(job.name, overdue=True)
+    return Wait(min((seconds for seconds in (until_start, left) if seconds is not None), default=None))
+
+
+def _left_to_start(job: JobView, policy: Policy) -> float | None:
+    """Seconds for which a pod that does not start is waited for; None while nothing is wrong with it."""
+    if job.stuck is not None:
+        return (policy.start_patience - job.stuck).total_seconds()
+    return (policy.pod_patience - job.lonely).total_seconds() if job.lonely else None
 
 
 def _unused(history: History, policy: Policy, now: datetime) -> Step:

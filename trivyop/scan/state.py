@@ -54,14 +54,34 @@ def history_of(status: ImageScanStatus) -> History:
 
 def queued(status: ImageScanStatus) -> ImageScanStatus:
     """It waits for a slot."""
-    return replace(status, phase=Phase.QUEUED)
+    return replace(_without_others_failure(status), phase=Phase.QUEUED)
+
+
+def held_back(status: ImageScanStatus, failure: Failure) -> ImageScanStatus:
+    """It waits until a pod of another scan starts, since `failure` keeps them all from it."""
+    if status.consecutive_failures:
+        return status  # it says why itself
+    return replace(unstarted(status, failure), phase=Phase.QUEUED)
+
+
+def unstarted(status: ImageScanStatus, failure: Failure) -> ImageScanStatus:
+    """It has a Job, whose pod `failure` keeps from starting; that is waited for."""
+    return replace(
+        status, reason=failure.failure_class.value, message=f"{failure.message} {failure.remedy}".strip()
+    )
 
 
 def settled(status: ImageScanStatus) -> ImageScanStatus:
     """It waits for nothing (any more): the phase tells of the last outcome."""
     if status.consecutive_failures:
         return replace(status, phase=Phase.FAILED)
-    return replace(status, phase=Phase.SUCCEEDED if status.last_success else Phase.PENDING)
+    phase = Phase.SUCCEEDED if status.last_success else Phase.PENDING
+    return replace(_without_others_failure(status), phase=phase)
+
+
+def _without_others_failure(status: ImageScanStatus) -> ImageScanStatus:
+    """Without what kept others from starting, and so this one from being tried."""
+    return status if status.consecutive_failures else replace(status, reason="", message="")
 
 
 def attempted(status: ImageScanStatus, *, now: datetime) -> ImageScanStatus:

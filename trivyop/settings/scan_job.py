@@ -60,6 +60,14 @@ class ScanJobSettings:
         30.0,
         "Shortest wait before a failed scan is tried again; each class of failure has its own, longer one.",
     )
+    start_seconds: float = setting(
+        "OPERATOR_SCAN_JOB_START_PATIENCE",
+        kinds.DURATION,
+        180.0,
+        "How long a scan pod that does not start may wait while it tries for all others, which are held back "
+        "meanwhile; a cluster autoscaler adds a node in that time. Those before it wait 5 s.",
+        ours=True,
+    )
     in_workload_namespace: bool = setting(
         "vulnerabilityReports.scanJobsInSameNamespace",
         kinds.BOOL,

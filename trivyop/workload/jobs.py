@@ -46,6 +46,11 @@ class OwnJob(Object, frozen=True, gc=False, rename="camel", kw_only=True):
     def finished(self) -> bool:
         return (self.failed or self._condition("Complete")) is not None
 
+    @property
+    def suspended(self) -> bool:
+        """Whether somebody holds it back: then it has no pod, and should not."""
+        return self._condition("Suspended") is not None
+
     def _condition(self, type_: str) -> JobCondition | None:
         return next(
             (one for one in self.status.conditions if one.type == type_ and one.status == "True"), None

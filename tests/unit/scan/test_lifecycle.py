@@ -54,6 +54,31 @@ def test_first_scan_of_a_change_comes_before_the_backlog() -> None:
     assert step(History()) == StartScan(Priority.BACKLOG)
 
 
+@pytest.mark.parametrize(
+    ("job", "expected"),
+    [
+        ({"stuck": timedelta()}, Wait(5)),
+        ({"stuck": timedelta(seconds=4)}, Wait(1)),
+        ({"stuck": timedelta(seconds=5)}, Reap("j2", unstarted=True)),
+        ({"stuck": timedelta(seconds=4), "lonely": timedelta(minutes=2)}, Wait(1)),
+        ({"lonely": timedelta(seconds=50)}, Wait(10)),
+        ({"lonely": timedelta(seconds=60)}, Reap("j2", unstarted=True)),
+        ({"age": timedelta(minutes=6), "stuck": timedelta(seconds=1)}, Reap("j2", overdue=True)),
+        ({}, Wait(300)),
+    ],
+)
+def test_job_whose_pod_does_not_start_is_ended_after_seconds_not_at_its_deadline(
+    job: dict[str, timedelta], expected: Wait | Reap
+) -> None:
+    assert step(job=replace(RUNNING, **job)) == expected
+
+
+def test_job_that_tries_for_others_may_wait_longer_to_start() -> None:
+    stuck = replace(RUNNING, stuck=timedelta(seconds=30))
+
+    assert step(job=stuck, policy=replace(POLICY, start_patience=timedelta(minutes=3))) == Wait(150)
+
+
 def test_reports_that_are_there_already_are_adopted_instead_of_scanned() -> None:
     assert step(History(), means=Means(adoptable=True)) == Adopt()
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -24,8 +25,8 @@ from trivyop.controllers.images.outcomes import Outcomes
 from trivyop.controllers.images.records import ScanRecords
 from trivyop.controllers.images.rematch import Matcher
 from trivyop.controllers.images.results import Results
-from trivyop.controllers.images.running import RunningJobs
 from trivyop.controllers.images.scanjobs import ScanJobs
+from trivyop.controllers.images.scanstarts import ScanStarts
 from trivyop.controllers.images.targets import Target, Targets
 from trivyop.controllers.metrics import ScanMetrics
 from trivyop.controllers.patience import LogPatience
@@ -94,7 +95,8 @@ class ImageScans:
         self._metrics = metrics
         self.slots = Slots(settings.scan_job.concurrency_limit, queue.add)
         self._gathering = Gathering(delivery, matcher, settings, settings_hash)
-        self._running = RunningJobs(view, self.slots, clock, queue.add)
+        self._starting = ScanStarts(view, self.slots, settings, queue.add, clock=clock, rng=rng)
+        self._running = self._starting.running
         self._records = ScanRecords(
             api, view, settings.operator.namespace, lost=lambda name: queue.add(name, Priority.USER)
         )
@@ -118,6 +120,7 @@ class ImageScans:
         """Begin to look at what changes; call it once all stores are filled."""
         self._running.listen()
         self._view.scans.add_handler(self._scan_changed)
+        self._starting.listen()
 
     def look_at(self, scan: str, *, urgent: bool, asked_by: WorkloadRef | None = None) -> None:
         """Have a scan looked at; `urgent` if a change asked for it, not the backlog of a start."""
@@ -176,6 +179,7 @@ class ImageScans:
         if scan is None:
             if not targets:
                 self.slots.release(name)
+                self._starting.leave(name)
                 self._urgent.discard(name)
                 self._asking.forget(name)
                 return None
@@ -193,22 +197,31 @@ class ImageScans:
             new=name in self._urgent,
         )
         history = state.history_of(status)
+        self._starting.remember(name, status, targets)
+        if self._starting.lets_through(name):
+            history = replace(history, next_retry=now)
+        policy = replace(policy, start_patience=self._starting.patience(name))
         means = self._gathering.means(
             scan, status, image, demand, settings_hash, never=history.last_success is None
         )
         step = next_step(history, demand, means, job, policy, now=now)
         if not isinstance(step, StartScan) and name not in self._running:
             self.slots.release(name)  # a place in line that is not needed any more
+            self._starting.is_not_wanted(name, status)
 
         match step:
             case Wait(seconds):
-                if job is None and status.phase in (Phase.QUEUED, Phase.RUNNING):
-                    await self._records.save(name, state.settled(status))
-                return seconds
+                if job is None:
+                    if status.phase in (Phase.QUEUED, Phase.RUNNING):
+                        await self._records.save(name, state.settled(status))
+                    return seconds
+                said, look = self._starting.waited_for(name, status, seconds)
+                await self._records.save(name, said)
+                return look
             case Collect(job_name):
                 await self._collect(scan, status, job_name, targets)
-            case Reap(job_name, overdue):
-                await self._reap(scan, status, job_name, overdue=overdue)
+            case Reap(job_name, overdue, unstarted):
+                await self._reap(scan, status, job_name, overdue=overdue, unstarted=unstarted)
                 return None  # until we are told that it is gone
             case StartScan(priority):
                 if not await self._start(scan, status, targets, priority):
@@ -231,8 +244,12 @@ class ImageScans:
     async def _start(
         self, scan: ImageScan, status: ImageScanStatus, targets: list[Target], priority: Priority
     ) -> bool:
-        """Create the scan Job, if there is a slot."""
+        """Create the scan Job, if there is a slot, and if pods of scans can start."""
         name = scan.metadata.name
+        if not self._starting.may_start(name, targets, priority):
+            self.slots.release(name)
+            await self._records.save(name, self._starting.held_back(status, targets))
+            return False
         if not self.slots.acquire(name, priority):
             if status.phase is not Phase.QUEUED:
                 await self._records.save(name, state.queued(status))
@@ -248,6 +265,8 @@ class ImageScans:
             invalid = isinstance(error, ImageRefError)
             why = failure(FailureClass.INVALID_IMAGE if invalid else FailureClass.ADMISSION, str(error))
             await self._outcomes.failed(scan, state.attempted(status, now=now), why)
+            if not invalid:
+                self._starting.refused(name, targets, why)
             return True
         except Exception:
             self.slots.release(name)
@@ -310,9 +329,16 @@ class ImageScans:
         job_name: str,
         *,
         overdue: bool,
+        unstarted: bool,
     ) -> None:
         name = scan.metadata.name
         key = self._jobs.key(name, job_name)
+        why: Failure | None = None
+        if unstarted:
+            why = self._starting.why_not(name, key.namespace)
+        elif overdue:
+            minutes = round(self._settings.scan_job.timeout_seconds / 60, 1)
+            why = failure(FailureClass.TIMEOUT, f"Job {job_name} did not end within {minutes} minutes")
         try:
             await self._jobs.delete(name, job_name)
         except TerminalError as error:
@@ -320,12 +346,12 @@ class ImageScans:
             self._queue.add(name, Priority.REFRESH)  # nobody will tell of an end
         self._running.ended(name, key)
         self._running.ignore(key)
-        if overdue:
-            minutes = round(self._settings.scan_job.timeout_seconds / 60, 1)
-            why = failure(FailureClass.TIMEOUT, f"Job {job_name} did not end within {minutes} minutes")
+        if why is not None:
             if status.job != job_name:
                 status = state.started(status, job_name, now=self._clock.now())
             await self._outcomes.failed(scan, status, why)
+            if unstarted:
+                self._starting.failed(name, key.namespace, why)
 
     async def _adopt(
         self, scan: ImageScan, status: ImageScanStatus, image: ImageKey, settings_hash: str
@@ -373,6 +399,7 @@ class ImageScans:
         if self._records.is_alone(scan):
             await self._delivery.delete_bill_of_materials(self._records.image(name))
         await self._records.delete(scan)
+        self._starting.leave(name)
         self._urgent.discard(name)
         self._asking.forget(name)
         log.info("scan_forgotten", scan=name, image=scan.spec.image)

@@ -1,4 +1,4 @@
-"""Running: the scan Job that each scan has, and the slots that they hold.
+"""Running: the scan Job that each scan has, whether its pod starts, and the slots that they hold.
 
 A Job counts from the moment it was created, before the informer tells of it, until it has ended or is gone.
 How long it runs is counted here, by a clock that nobody sets: the cluster's clock may be off by more than our
@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from trivyop.control.clock import Clock
 from trivyop.controllers.ahead import Ahead
+from trivyop.controllers.starting import Starts, Stuck
 from trivyop.controllers.view import BY_SCAN, View
 from trivyop.kube.resources import ObjectKey
 from trivyop.scan.jobs import ScanJob
@@ -20,23 +21,42 @@ from trivyop.scan.lifecycle import JobState, JobView
 from trivyop.scan.slots import Slots
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Held:
     """A Job that runs."""
 
     key: ObjectKey
-    since: float  # when we first knew of it, by the monotonic clock
+    since: float  # when it was first observed, by the monotonic clock
+    had_pod: bool = False
+    started: bool = False
+    without_slot: bool = False
 
 
 class RunningJobs:
     """The Jobs of scans, by the name of the ImageScan."""
 
-    def __init__(self, view: View, slots: Slots, clock: Clock, changed: Callable[[str], None]) -> None:
-        """`changed` is called with the name of a scan whose Job came, ended or went."""
+    def __init__(
+        self,
+        view: View,
+        slots: Slots,
+        clock: Clock,
+        changed: Callable[[str], None],
+        *,
+        started: Callable[[str, str], None],
+        ended: Callable[[str], None],
+    ) -> None:
+        """`changed` is called with the name of a scan whose Job came, ended or went, or whose pod changed.
+
+        `started` is called with the name and the Job's namespace when its pod first runs something, `ended`
+        with the namespace when the Job of such a pod ends.
+        """
         self.slots = slots
         self._view = view
         self._clock = clock
         self._changed = changed
+        self._started = started
+        self._ended = ended
+        self._starts = Starts(view.scan_pods, view.start_notices, clock, self._start_changed)
         self._held: dict[str, _Held] = {}
         self._ignored: set[ObjectKey] = set()
         self._made = Ahead[str, ScanJob](view.scan_jobs, lost=lambda key, scan: self._gone(scan, key))
@@ -44,6 +64,7 @@ class RunningJobs:
     def listen(self) -> None:
         """Begin to look at what changes; call it once all stores are filled."""
         self._view.scan_jobs.add_handler(self._job_changed)
+        self._starts.listen()
 
     def __contains__(self, scan: str) -> bool:
         return scan in self._held
@@ -53,7 +74,15 @@ class RunningJobs:
         held = self._held.get(scan)
         if held is not None:
             age = timedelta(seconds=self._clock.monotonic() - held.since)
-            return JobView(held.key.name, JobState.RUNNING, age)
+            stuck = self.stuck(scan)
+            lonely = timedelta() if held.had_pod or self._is_suspended(held.key) else age
+            return JobView(
+                held.key.name,
+                JobState.RUNNING,
+                age,
+                stuck=None if stuck is None else stuck.age,
+                lonely=lonely,
+            )
         jobs = [
             job
             for job in self._view.scan_jobs.by_index(BY_SCAN, scan)
@@ -63,6 +92,23 @@ class RunningJobs:
         if newest is None:
             return None
         return JobView(newest.metadata.name, newest.state, attempt=newest.attempt)
+
+    def stuck(self, scan: str) -> Stuck | None:
+        """What keeps the pod of the Job that runs from starting, if something is known to."""
+        held = self._held.get(scan)
+        there = None if held is None or held.started else self._view.scan_jobs.get(held.key)
+        return None if there is None else self._starts.stuck(there.metadata.uid)
+
+    def release_slot(self, scan: str) -> None:
+        """Give back the slot of a Job whose pod does not start; it takes one again when it does."""
+        held = self._held.get(scan)
+        if held is not None and not held.without_slot:
+            held.without_slot = True
+            self.slots.release(scan)
+
+    def _is_suspended(self, job: ObjectKey) -> bool:
+        there = self._view.scan_jobs.get(job)
+        return there is not None and there.suspended
 
     def ignore(self, job: ObjectKey) -> None:
         """A Job that we deleted, or can not delete: it does not count, whatever the informer still tells."""
@@ -84,16 +130,42 @@ class RunningJobs:
         if held is not None and held.key == job:
             del self._held[scan]
             self.slots.release(scan)
+            if held.started:
+                self._ended(job.namespace)
 
     def _job_changed(self, key: ObjectKey, old: ScanJob | None, new: ScanJob | None) -> None:
         job = new or old
         assert job is not None  # noqa: S101 - a change has a before or an after
         if new is not None and new.state is JobState.RUNNING and not new.going:
-            if self._held.setdefault(job.scan, _Held(key, self._clock.monotonic())).key == key:
-                self.slots.hold(job.scan)
+            held = self._held.setdefault(job.scan, _Held(key, self._clock.monotonic()))
+            if held.key == key:
+                self._look_at_start(held, job)
+                if not held.without_slot:
+                    self.slots.hold(job.scan)
             self._changed(job.scan)
         else:
+            self._starts.forget(job.metadata.uid)
             self._gone(job.scan, key)
+
+    def _start_changed(self, key: ObjectKey, uid: str) -> None:
+        job = self._view.scan_jobs.get(key)
+        if job is None or job.metadata.uid != uid:
+            return  # not a scan's, or the Job itself comes later
+        held = self._held.get(job.scan)
+        if held is not None and held.key == key:
+            self._look_at_start(held, job)
+            self._changed(job.scan)
+
+    def _look_at_start(self, held: _Held, job: ScanJob) -> None:
+        uid = job.metadata.uid
+        held.had_pod = held.had_pod or job.status.active > 0 or self._starts.has_pod(uid)
+        if held.started or not self._starts.has_started(uid):
+            return
+        held.started = True
+        if held.without_slot:
+            held.without_slot = False
+            self.slots.hold(job.scan)
+        self._started(job.scan, held.key.namespace)
 
     def _gone(self, scan: str, job: ObjectKey) -> None:
         told = self._view.scan_jobs.get(job)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.harness import another_node, pod, reported, running_cluster, running_operator
-from trivyop.kube.resources import IMAGESCANS, VULNERABILITYREPORTS
+from trivyop.kube.resources import CLUSTERSBOMREPORTS, IMAGESCANS, SBOMREPORTS, VULNERABILITYREPORTS
 from trivyop.sandbox.registry.samples import EXPECTED_FINDINGS
 
 
@@ -67,3 +67,31 @@ async def test_one_digest_on_two_platforms_is_two_scans(tmp_path: Path) -> None:
             name: set(EXPECTED_FINDINGS["shop/gateway:3", f"linux/{name}64"].vulnerabilities)
             for name in ("amd", "arm")
         }
+
+
+def root_of(report: dict[str, Any]) -> tuple[str, list[str]]:
+    """The name of the image in a bill of materials, and its tags."""
+    root = report["report"]["components"]["metadata"]["component"]
+    return root["name"], [one["value"] for one in root["properties"] if one["name"].endswith(":RepoTag")]
+
+
+async def test_bill_of_materials_names_the_image_as_its_workload_does(tmp_path: Path) -> None:
+    """One scan by digest serves several references; as with a scan of each, tools show the reference."""
+    async with running_cluster(tmp_path) as cluster:
+        tagged = cluster.image("library/single:1")
+        await cluster.create(pod("tagged", "shop", web=tagged))
+        async with running_operator(cluster):
+            await cluster.until_reported("shop/Pod/tagged/web")
+            (scan,) = await cluster.list(IMAGESCANS)
+            by_digest = f"{cluster.image('library/single')}@{scan['spec']['digest']}"
+            await cluster.create(pod("pinned", "shop", web=by_digest))
+            await cluster.until_reported("shop/Pod/tagged/web", "shop/Pod/pinned/web")
+            await cluster.until_settled()
+
+        found = {
+            report["metadata"]["labels"]["trivy-operator.resource.name"]: root_of(report)
+            for report in await cluster.list(SBOMREPORTS)
+        }
+        assert found == {"tagged": (tagged, [tagged]), "pinned": (by_digest, [])}
+        assert [root_of(report) for report in await cluster.list(CLUSTERSBOMREPORTS)] == [(tagged, [tagged])]
+        assert cluster.scan_jobs_created() == 1

@@ -53,6 +53,7 @@ def image_annotations(container: ContainerImage, image: dict[str, dict[str, str]
     )
     annotations = {
         keys.IMAGE: text,
+        keys.REFERENCE: container.image,
         keys.IMAGE_DIGEST: container.digest or digest,
         keys.PLATFORM: container.platform,
     }

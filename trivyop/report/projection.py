@@ -18,7 +18,7 @@ from trivyop.report.content import seal
 from trivyop.report.findings import Severity
 from trivyop.report.frame import frame
 from trivyop.report.options import ReportOptions
-from trivyop.report.sbom import sbom_summary
+from trivyop.report.sbom import name_for, sbom_summary
 from trivyop.report.summary import SeverityCounts
 from trivyop.report.vulnerability import os_fields, target_of_os_packages, ttl_annotation
 from trivyop.workload.images import ContainerImage
@@ -57,6 +57,7 @@ def reproject(
     }
     match kind:
         case "SbomReport":
+            body["components"] = name_for(body["components"], container)
             annotations[keys.SUMMARY] = sbom_summary(body["summary"])
         case _:
             annotations[keys.SUMMARY] = str(_counts(body["summary"]))

@@ -20,10 +20,12 @@ from trivyop.report.frame import API_VERSION, frame, settings_annotation
 from trivyop.report.names import cluster_sbom_name
 from trivyop.report.options import ReportOptions
 from trivyop.report.summary import show_numbers
-from trivyop.workload.images import ContainerImage, ImageKey
+from trivyop.workload.images import DOCKER_HUB, ContainerImage, ImageKey, ImageName, ImageRefError
 from trivyop.workload.resolve import Workload
 
 _NOTHING = BomLeftOut()
+_REFERENCE = "aquasecurity:trivy:Reference"
+_REPO_TAG = "aquasecurity:trivy:RepoTag"
 
 
 def build_sbom_report(
@@ -87,7 +89,7 @@ def _body(
     }
     body = {
         **image,
-        "components": sbom,
+        "components": name_for(sbom, container),
         "scanner": scanner_fields(scanner_version),
         "summary": summary,
         "updateTimestamp": timestamp(now),
@@ -100,6 +102,42 @@ def _body(
         **Omitted(left_out.fields, left_out.components).annotation,
     }
     return body, annotations
+
+
+def name_for(sbom: Sbom, container: ContainerImage) -> Sbom:
+    """The bill of materials of an image as Trivy writes it for the reference that the container has.
+
+    Images are scanned by digest, which gives them the digest for a name and no tag; tools show the name. Only
+    the component that stands for the image changes; what is given stays as it is.
+    """
+    metadata: dict[str, Any] = sbom.get("metadata") or {}
+    root: dict[str, Any] = metadata.get("component") or {}
+    if root.get("type") != "container":
+        return sbom
+    try:
+        image = ImageName.parse(container.image)
+    except ImageRefError:
+        return sbom
+    renamed = {**root, "name": container.image}
+    if root.get("properties"):  # else they were left out for the size
+        renamed["properties"] = _properties(root["properties"], image, container.image)
+    return {**sbom, "metadata": {**metadata, "component": renamed}}
+
+
+def _properties(there: list[dict[str, str]], image: ImageName, reference: str) -> list[dict[str, str]]:
+    kept = [one for one in there if one["name"] not in (_REFERENCE, _REPO_TAG)]
+    if any(one["name"] == _REFERENCE for one in there):  # older Trivy does not write it
+        kept.append({"name": _REFERENCE, "value": reference})
+    if not image.digest:  # a reference with a digest is one without a tag, for Trivy
+        kept.append({"name": _REPO_TAG, "value": _repo_tag(image)})
+    return sorted(kept, key=lambda one: (one["name"], one.get("value", "")))
+
+
+def _repo_tag(image: ImageName) -> str:
+    """Repository and tag as Trivy writes them: without Docker Hub's name and its ``library/``."""
+    if image.registry == DOCKER_HUB:
+        return f"{image.repository.removeprefix('library/')}:{image.tag}"
+    return f"{image.registry}/{image.repository}:{image.tag}"
 
 
 def sbom_summary(summary: dict[str, int]) -> str:

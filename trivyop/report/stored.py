@@ -38,6 +38,7 @@ class StoredReport(msgspec.Struct, frozen=True, gc=False):
     summary: str  # counts, as in the annotation
     fixable: str  # counts of those findings that have a fix, likewise
     image: str  # as in the annotation
+    reference: str  # the image as the workload writes it
     os: str  # as in the annotation
     labels: tuple[str, ...]  # values of the labels that were asked for
     revision: str  # the resource version where the metadata tells no counts: then only reading it does
@@ -76,6 +77,7 @@ class StoredReport(msgspec.Struct, frozen=True, gc=False):
             summary=sys.intern(summary),
             fixable=sys.intern(annotations.get(keys.FIXABLE, "")),
             image=sys.intern(annotations.get(keys.IMAGE, "")),
+            reference=sys.intern(annotations.get(keys.REFERENCE, "")),
             os=sys.intern(annotations.get(keys.OS, "")),
             labels=_shared(tuple(labels.get(key, "") for key in labels_kept)) if labels_kept else (),
             revision="" if summary else meta.resource_version,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import msgspec
 import pytest
@@ -71,6 +72,7 @@ def test_vulnerability_report_has_every_field() -> None:
             "annotations": {
                 "trivy-operator.aquasecurity.github.io/report-ttl": "24h0m0s",
                 "trivyop.dev/image": f"index.docker.io/library/nginx:1.25@{DIGEST}",
+                "trivyop.dev/image-reference": NGINX.image,
                 "trivyop.dev/image-digest": DIGEST,
                 "trivyop.dev/os": "debian/12.4/eosl",
                 "trivyop.dev/platform": "linux/amd64",
@@ -222,6 +224,65 @@ def test_sbom_report_counts_the_image_as_a_component() -> None:
     assert report["report"]["summary"] == {"componentsCount": 3, "dependenciesCount": 3}
     assert report["report"]["components"] == SBOM
     assert report["metadata"]["annotations"][keys.SUMMARY] == "components=3,dependencies=3"
+
+
+@pytest.mark.parametrize(
+    ("image", "tag"),
+    [
+        ("quay.io/shop/web:1.0", "quay.io/shop/web:1.0"),
+        ("127.0.0.1:5000/shop/web", "127.0.0.1:5000/shop/web:latest"),
+        ("nginx", "nginx:latest"),
+        ("docker.io/library/nginx:1", "nginx:1"),
+        ("index.docker.io/shop/web:1", "shop/web:1"),
+        (f"quay.io/shop/web@{DIGEST}", None),
+        (f"quay.io/shop/web:1@{DIGEST}", None),
+    ],
+)
+def test_bill_of_materials_has_the_name_that_a_scan_of_the_reference_gives(
+    image: str, tag: str | None
+) -> None:
+    """Though the scan was by digest; and a report made from another one's does not keep its name."""
+    pinned = f"quay.io/shop/web@{DIGEST}"
+    properties = [
+        {"name": "aquasecurity:trivy:DiffID", "value": DIGEST},
+        {"name": "aquasecurity:trivy:Reference", "value": pinned},
+        {"name": "aquasecurity:trivy:RepoDigest", "value": pinned},
+        {"name": "aquasecurity:trivy:SchemaVersion", "value": "2"},
+    ]
+    root = {"bom-ref": "root", "type": "container", "name": pinned, "properties": properties}
+    sbom = {**SBOM, "metadata": {"component": root}}
+    container = replace(NGINX, image=image)
+    build = partial(build_sbom_report, sbom=sbom, options=PLAIN, scanner_version="1", now=NOON)
+
+    own = build(WEB, container)
+    projected = reproject(build(WEB, replace(NGINX, image="other/name:9")), WEB, container, PLAIN)
+    shared = build_cluster_sbom_report(
+        ImageKey(DIGEST, None), container, sbom, PLAIN, scanner_version="1", now=NOON
+    )
+
+    components = [report["report"]["components"] for report in (own, projected, shared)]
+    named = components[0]["metadata"]["component"]
+    found = [(one["name"].rpartition(":")[2], one["value"]) for one in named["properties"]]
+    assert named["name"] == image
+    assert found == [
+        ("DiffID", DIGEST),
+        ("Reference", image),
+        ("RepoDigest", pinned),
+        *([("RepoTag", tag)] if tag else []),
+        ("SchemaVersion", "2"),
+    ]
+    assert components == [components[0]] * 3
+    assert sbom["metadata"]["component"]["name"] == pinned
+
+
+@pytest.mark.parametrize("image", ["not an image", "quay.io/shop/web:1"])
+def test_what_does_not_stand_for_an_image_keeps_its_name(image: str) -> None:
+    root = {"bom-ref": "root", "type": "container" if " " in image else "application", "name": "x"}
+    sbom = {**SBOM, "metadata": {"component": root}}
+
+    report = build_sbom_report(WEB, replace(NGINX, image=image), sbom, PLAIN, scanner_version="1", now=NOON)
+
+    assert report["report"]["components"] == sbom
 
 
 def test_cluster_sbom_report_belongs_to_the_image_alone() -> None:

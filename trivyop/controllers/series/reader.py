@@ -195,7 +195,9 @@ class SeriesReader:
         if resource not in self._with_findings:
             return None
         if resource in IMAGE_KINDS:
-            result = (report.image, report.platform, report.settings_hash, report.scanned_at)
+            # targets have the reference, and one image may have several: nginx:1, docker.io/nginx:1
+            image = (report.image, report.reference, report.platform)
+            result = (*image, report.settings_hash, report.scanned_at)
             return (
                 (*result, report.summary, report.complete)
                 if any(parse_counts(report.summary) or ())

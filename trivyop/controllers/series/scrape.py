@@ -151,16 +151,24 @@ class Scrape:
         return found
 
     def images(self) -> list[Findings]:
-        """What was read of each image, whatever number of reports are about it."""
-        readings: dict[str, dict[int, Reading]] = {}
+        """What was read of each image, however many reports and references there are of it."""
+        readings: dict[str, dict[tuple[str | bool, ...], tuple[str, Reading]]] = {}
         for report in self._reports(VULNERABILITYREPORTS):
             reading = self._reading(VULNERABILITYREPORTS, report)
             if reading is not None and reading.rows:
                 digest = self._image(report, reading)[1]
                 if digest:
-                    readings.setdefault(digest, {})[id(reading)] = reading
+                    several = readings.setdefault(digest, {})
+                    scan = (report.platform, report.settings_hash, report.scanned_at, report.complete)
+                    known = several.get(scan)
+                    if known is None or report.reference < known[0]:  # the same one next time
+                        several[scan] = (report.reference, reading)
         return [
-            Findings(f'image_digest="{escape(digest)}"', _merged(list(several.values())), "")
+            Findings(
+                f'image_digest="{escape(digest)}"',
+                _merged(list({id(one): one for _, one in several.values()}.values())),
+                "",
+            )
             for digest, several in readings.items()
         ]
 

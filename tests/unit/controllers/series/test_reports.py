@@ -160,6 +160,28 @@ async def test_image_is_read_once_for_all_its_containers() -> None:
     ]
 
 
+async def test_targets_are_those_of_the_reports_own_reference() -> None:
+    """One image under two references: the findings are the same, but the target names the reference."""
+    world = World(EVERYTHING)
+    for name, reference in (("a", "nginx:1"), ("b", "docker.io/library/nginx:1"), ("c", "nginx:1")):
+        rows = [vulnerability(1, target=f"{reference} (debian 12)")]
+        annotations = {keys.REFERENCE: reference}
+        document = report(name, counts=(0, 1, 0, 0, 0), annotations=annotations, vulnerabilities=rows)
+        world.write(VULNERABILITYREPORTS, document)
+
+    await world.read_all()
+
+    found = labels_of(world.scrape(), "trivy_vulnerability_id")
+    assert {(labels["name"], labels["target"]) for labels in found} == {
+        ("a", "nginx:1 (debian 12)"),
+        ("b", "docker.io/library/nginx:1 (debian 12)"),
+        ("c", "nginx:1 (debian 12)"),
+    }
+    once = labels_of(world.scrape(), "trivyop_image_vulnerability_info")
+    assert [labels["target"] for labels in once] == ["docker.io/library/nginx:1 (debian 12)"]
+    assert len(world.reads) == 2
+
+
 async def test_report_without_findings_is_not_read() -> None:
     world = World(EVERYTHING)
 

@@ -50,7 +50,7 @@ def build_audit_command(
     runs it.
     """
     command = [program, "config", "--misconfig-scanners", "kubernetes", "--include-non-failures"]
-    command += ["--skip-check-update", "--skip-version-check", "--disable-telemetry"]
+    command += ["--skip-check-update"]
     command += [
         "--config",
         "",
@@ -73,8 +73,8 @@ def build_audit_command(
 
 def build_fetch_command(program: str, reference: str, *, cache_dir: str) -> list[str]:
     """Fetch the bundle of checks into ``cache_dir``; ``reference`` "" is where Trivy's makers publish it."""
-    command = [program, "config", "--misconfig-scanners", "kubernetes", "--skip-version-check"]
-    command += ["--disable-telemetry", "--config", "", "--ignorefile", "", "--cache-dir", cache_dir]
+    command = [program, "config", "--misconfig-scanners", "kubernetes"]
+    command += ["--config", "", "--ignorefile", "", "--cache-dir", cache_dir]
     if reference:
         command += ["--checks-bundle-repository", reference]
     return [*command, INPUTS]

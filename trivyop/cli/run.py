@@ -21,7 +21,7 @@ from trivyop.kube.transport import ApiMetrics
 from trivyop.observe.familiar import FamiliarRequests
 from trivyop.observe.logging import LEVELS, configure_logging, set_level
 from trivyop.observe.registry import SteadyRegistry
-from trivyop.settings import Settings, redacted
+from trivyop.settings import Settings, kinds, redacted
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +43,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 async def run(arguments: argparse.Namespace) -> int:
     """Run until a signal; returns 0."""
     environ = dict(os.environ)
-    dev_mode = environ.get("OPERATOR_LOG_DEV_MODE", "").lower() == "true"
+    dev_mode = _is_true(environ.get("OPERATOR_LOG_DEV_MODE", ""))
     level = arguments.log_level or ("debug" if dev_mode else "info")
     configure_logging(level, json=False if dev_mode else None)
     change_level_on_signals(level)
@@ -110,6 +110,13 @@ async def _settings(api: Api, environ: dict[str, str], stop: asyncio.Event) -> S
                 log.info("api_recovered")
             return settings
     return None
+
+
+def _is_true(text: str) -> bool:
+    """Whether a truth value is true; one that is malformed is refused later, with all that is wrong."""
+    with suppress(ValueError):
+        return kinds.BOOL.parse(text)
+    return False
 
 
 def _in_cluster(environ: dict[str, str]) -> bool:

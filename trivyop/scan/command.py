@@ -1,30 +1,35 @@
 """Trivy's command lines for scanning images: words, never a shell's text.
 
-Promises: pure. Flags are those of Trivy 0.58 and later; the image's name comes after ``--``, so it is never
+Promises: pure. Flags are those of Trivy 0.57 and later; the image's name comes after ``--``, so it is never
 taken for a flag.
 Not here: environment variables and files that go with a command (``podconfig.py``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from trivyop.scan.script import bom_path, result_path
 from trivyop.settings import Settings, SettingsError, TrivyCommand, TrivyMode
+from trivyop.settings.images import split_mirrors
 from trivyop.settings.load import Problem
 from trivyop.settings.trivy import TrivySettings
 from trivyop.workload.images import DOCKER_HUB, ImageName
 
-CONFIG_FILE_PATH = "/etc/trivy/trivy-config.yaml"
+CONFIG_DIRECTORY = "/etc/trivy"
+CONFIG_FILE_PATH = f"{CONFIG_DIRECTORY}/trivy-config.yaml"
 
 
 def mirrored(image: ImageName, settings: TrivySettings) -> ImageName:
     """The image as it is to be fetched: the mirror whose key fits the most of its name, if there is one."""
     best_length, best = -1, image
-    for prefix, mirror in settings.registry_mirrors.items():
+    name = f"{image.registry.lower()}/{image.repository}"
+    for prefix, mirror in _mirrors(settings.registry_mirrors):
         host, slash, path = prefix.partition("/")
         host = host.lower()
         full_prefix = f"{DOCKER_HUB if host == 'docker.io' else host}{slash}{path}"
-        rest = image.name.removeprefix(full_prefix)
-        if rest == image.name or len(full_prefix) <= best_length:
+        rest = name.removeprefix(full_prefix)
+        if rest == name or len(full_prefix) <= best_length:
             continue
         if not slash and not rest.startswith("/"):
             continue  # "quay.io" is not meant for "quay.io.example.com"
@@ -35,6 +40,13 @@ def mirrored(image: ImageName, settings: TrivySettings) -> ImageName:
         best_length = len(full_prefix)
         best = ImageName(moved.registry, moved.repository, image.tag, image.digest)
     return best
+
+
+def _mirrors(given: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Beginnings of image names and what takes their place, be the beginning in the key or in the value."""
+    for key, text in given.items():
+        for prefix, place in split_mirrors(text):
+            yield prefix or key, place
 
 
 def image_reference(image: ImageName, digest: str | None, settings: TrivySettings) -> str:
@@ -64,7 +76,7 @@ def build_image_command(
             [Problem("trivy.command", where, repr(str(trivy.command)), "not supported yet", "image")]
         )
     command = ["trivy", "image", "--cache-dir", trivy.image_scan_cache_dir, "--format", "json"]
-    command += ["--scanners", scanners(settings), "--exit-code", "0", "--no-progress", "--skip-version-check"]
+    command += ["--scanners", scanners(settings), "--exit-code", "0", "--no-progress"]
     if not trivy.config_file and not settings.scan_job.custom_volumes:
         # Trivy also asks Docker, containerd and podman, which are not there unless somebody mounts a socket.
         command += ["--image-src", "remote"]
@@ -75,7 +87,7 @@ def build_image_command(
     if settings.operator.sbom_generation_enabled:
         command += ["--list-all-pkgs"]
     if trivy.sbom_sources:
-        command += ["--sbom-sources", trivy.sbom_sources]
+        command += ["--sbom-sources", ",".join(trivy.sbom_sources)]
     if trivy.mode is TrivyMode.CLIENT_SERVER:
         command += ["--server", trivy.server_url]
     if trivy.mode is TrivyMode.STANDALONE or trivy.client_server_skip_update:
@@ -84,8 +96,6 @@ def build_image_command(
         command += ["--skip-java-db-update"]
     if trivy.slow:
         command += ["--parallel", "1"]
-    if trivy.vuln_type is not None:
-        command += ["--pkg-types", str(trivy.vuln_type)]
     if trivy.config_file:
         command += ["--config", CONFIG_FILE_PATH]
     return [*command, "--output", result_path(directory), "--", reference]

@@ -6,7 +6,9 @@ Not here: where the pod runs and how long (``job.py``), what it sees of the conf
 
 from __future__ import annotations
 
+import posixpath
 import re
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from trivyop.scan.command import (
@@ -19,10 +21,11 @@ from trivyop.scan.command import (
 )
 from trivyop.scan.credentials import docker_config
 from trivyop.scan.dockerauths import Login
-from trivyop.scan.podconfig import PodConfig
+from trivyop.scan.podconfig import ConfigFile, PodConfig
 from trivyop.scan.request import ScanRequest, scan_id
 from trivyop.scan.script import build_scan_script
 from trivyop.settings import Settings, TrivyMode
+from trivyop.settings.images import image_reference as scanner_reference
 from trivyop.settings.pods import pod_resources
 from trivyop.settings.trivy import TrivySettings
 from trivyop.workload.images import DOCKER_HUB, ImageName
@@ -32,7 +35,7 @@ DATABASE_CONTAINER_NAME: Final = "database"
 LOGIN_CONTAINER_NAME: Final = "login"
 
 _TMP: Final = "/tmp"  # noqa: S108 (a volume of the scan pod)
-_RESULTS: Final = f"{_TMP}/scan"
+_RESULTS: Final = (f"{_TMP}/scan", f"{_TMP}/trivyop-scan")
 _DOCKER_CONFIG: Final = "/docker-config/"  # of the login for databases
 _LOGINS: Final = "/registry-login"  # a directory for each login of the image
 _SSL_CERTS: Final = "/var/ssl-cert"
@@ -48,10 +51,18 @@ class Containers:
         self._settings = settings
         self._config = config
         self._trivy = settings.trivy
-        self.volumes: list[dict[str, Any]] = [{"name": "tmp", "emptyDir": {}}]
-        self._common_mounts: list[dict[str, Any]] = [{"name": "tmp", "mountPath": _TMP}]
-        if not _is_below(settings.trivy.image_scan_cache_dir, _TMP):
-            self._add_volume("cache", {"emptyDir": {}}, settings.trivy.image_scan_cache_dir)
+        self._custom_mounts = settings.scan_job.custom_volume_mounts
+        self._custom_paths = frozenset(_clean(mount["mountPath"]) for mount in self._custom_mounts)
+        self._custom_names = frozenset(volume["name"] for volume in settings.scan_job.custom_volumes)
+        self._volumes: list[dict[str, Any]] = []
+        self._common_mounts: list[dict[str, Any]] = []
+        self._add_volume("tmp", {"emptyDir": {}}, _TMP)
+        self._results = next(path for path in _RESULTS if path not in self._custom_paths)
+        if _TMP in self._custom_paths:  # which may be shared by pods, and results must not be
+            self._add_volume("results", {"emptyDir": {}}, self._results)
+        cache = _clean(settings.trivy.image_scan_cache_dir)
+        if not any(_is_below(cache, path) for path in (_TMP, *self._custom_paths)):
+            self._add_volume("cache", {"emptyDir": {}}, cache)
         self._logs_in = bool(settings.trivy.db_repository_username and settings.trivy.db_repository_password)
         if self._logs_in:
             self._add_volume("dockerconfig", {"emptyDir": {}}, _DOCKER_CONFIG)
@@ -60,8 +71,30 @@ class Containers:
             self._add_volume("ssl-cert-dir", host_path, _SSL_CERTS, read_only=True)
 
     def _add_volume(self, name: str, source: dict[str, Any], path: str, *, read_only: bool = False) -> None:
-        self.volumes.append({"name": name, **source})
-        self._common_mounts.append(_mount(name, path, read_only=read_only))
+        self._common_mounts.append(_mount(self._own_volume(name, source), path, read_only=read_only))
+
+    def _own_volume(self, name: str, source: dict[str, Any]) -> str:
+        """Add a volume; returns its name, which is another one if settings have a volume of that name."""
+        if name in self._custom_names:
+            name = f"trivyop-{name}"
+        if all(volume["name"] != name for volume in self._volumes):
+            self._volumes.append({"name": name, **source})
+        return name
+
+    def volumes(self, containers: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """The volumes of a pod with these containers: of our own, those that are mounted."""
+        mounted = {mount["name"] for container in containers for mount in container["volumeMounts"]}
+        own = [volume for volume in self._volumes if volume["name"] in mounted]
+        return [*own, *self._settings.scan_job.custom_volumes]
+
+    def _mounts(self, own: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Our mounts and the settings', which take the place of ours: a server refuses two of one path."""
+        kept = [
+            mount
+            for mount in (*self._common_mounts, *own)
+            if _clean(mount["mountPath"]) not in self._custom_paths
+        ]
+        return [*kept, *self._custom_mounts]
 
     def scan(self) -> dict[str, Any]:
         request, settings, config = self._request, self._settings, self._config
@@ -72,10 +105,7 @@ class Containers:
         if self._trivy.ssl_cert_dir:
             env["SSL_CERT_DIR"] = {"value": _SSL_CERTS}
         for file in config.files(request.variant):
-            self.volumes.append({"name": file.volume, **file.source})
-            mounts.append(
-                {"name": file.volume, "mountPath": file.path, "subPath": file.sub_path, "readOnly": True}
-            )
+            mounts.append(self._file_mount(file))
             if file.variable:
                 env[file.variable] = {"value": file.path}
         place = mirrored(request.image, self._trivy)
@@ -89,14 +119,14 @@ class Containers:
             logins = [f"{_LOGINS}/{number}" for number in range(len(request.credentials))]
         reference = image_reference(request.image, request.digest, self._trivy)
         convert = (
-            build_convert_command(settings, directory=_RESULTS)
+            build_convert_command(settings, directory=self._results)
             if settings.operator.sbom_generation_enabled
             else None
         )
         script = build_scan_script(
             scan_id(request.scan_name, request.attempt, request.scan_uid),
-            directory=_RESULTS,
-            scan=build_image_command(settings, reference, request.platform, directory=_RESULTS),
+            directory=self._results,
+            scan=build_image_command(settings, reference, request.platform, directory=self._results),
             convert=convert,
             database=f"{self._trivy.image_scan_cache_dir}/db/metadata.json",
             logins=logins,
@@ -114,14 +144,15 @@ class Containers:
         if self._logs_in:
             found.append(self._container(LOGIN_CONTAINER_NAME, build_login_command(self._trivy), env, []))
         if self._trivy.mode is TrivyMode.STANDALONE:
-            mounts = [
-                {"name": file.volume, "mountPath": file.path, "subPath": file.sub_path, "readOnly": True}
-                for file in self._config.files(self._request.variant)
-                if file.is_config
-            ]
+            files = self._config.files(self._request.variant)
+            mounts = [self._file_mount(file) for file in files if file.is_config]
             command = build_database_command(self._trivy)
             found.append(self._container(DATABASE_CONTAINER_NAME, command, env, mounts))
         return found
+
+    def _file_mount(self, file: ConfigFile) -> dict[str, Any]:
+        volume = self._own_volume(file.volume, file.source)
+        return {"name": volume, "mountPath": file.path, "subPath": file.sub_path, "readOnly": True}
 
     def _credentials(self, registry: str, env: dict[str, Any]) -> list[dict[str, Any]]:
         """Mounts of the logins for the image: one Docker configuration each, which the script tries in turn.
@@ -152,8 +183,7 @@ class Containers:
             self._config.secret_data[name] = docker_config(logins)
             items.append({"key": name, "path": f"{number}/config.json"})
         source = {"secretName": self._config.secret_name, "items": items}
-        self.volumes.append({"name": "registry-login", "secret": source})
-        return _mount("registry-login", _LOGINS, read_only=True)
+        return _mount(self._own_volume("registry-login", {"secret": source}), _LOGINS, read_only=True)
 
     def _database_logins(self, registry: str) -> dict[str, Login]:
         """The login for databases by registry; by repository where the image is in the same registry."""
@@ -170,8 +200,7 @@ class Containers:
     def _secret_file(self, volume: str, directory: str, name: str, content: str) -> dict[str, Any]:
         self._config.secret_data[name] = content
         source = {"secretName": self._config.secret_name, "items": [{"key": name, "path": name}]}
-        self.volumes.append({"name": volume, "secret": source})
-        return _mount(volume, directory, read_only=True)
+        return _mount(self._own_volume(volume, {"secret": source}), directory, read_only=True)
 
     def _container(
         self, name: str, command: list[str], env: dict[str, Any], mounts: list[dict[str, Any]]
@@ -179,13 +208,13 @@ class Containers:
         job_settings = self._settings.scan_job
         container: dict[str, Any] = {
             "name": name,
-            "image": _image(self._trivy),
+            "image": scanner_reference(self._trivy.repository, self._trivy.tag),
             "imagePullPolicy": str(self._trivy.image_pull_policy),
             "command": command[:1],
-            "args": command[1:],
+            "args": [_literal(word, env) for word in command[1:]],
             "env": [{"name": variable, **value} for variable, value in env.items()],
             "resources": pod_resources(self._trivy),
-            "volumeMounts": [*self._common_mounts, *mounts, *job_settings.custom_volume_mounts],
+            "volumeMounts": self._mounts(mounts),
             "terminationMessagePolicy": "FallbackToLogsOnError",
         }
         if job_settings.container_security_context is not None:
@@ -193,8 +222,19 @@ class Containers:
         return container
 
 
+def _literal(word: str, variables: Collection[str]) -> str:
+    """A word that a kubelet leaves as it is: it reads ``$$`` as ``$``, and ``$(NAME)`` as that variable."""
+    names = "|".join(map(re.escape, variables))
+    return re.sub(rf"\$(?=\$|\((?:{names})\))", "$$", word)
+
+
 def _is_below(path: str, directory: str) -> bool:
     return path == directory or path.startswith(f"{directory}/")
+
+
+def _clean(path: str) -> str:
+    """A path without the slashes at its end that make no difference."""
+    return posixpath.normpath(path)
 
 
 def _is_key_file(password: str) -> bool:
@@ -204,11 +244,6 @@ def _is_key_file(password: str) -> bool:
 def _mount(name: str, path: str, *, read_only: bool = False) -> dict[str, Any]:
     mount: dict[str, Any] = {"name": name, "mountPath": path}
     return {**mount, "readOnly": True} if read_only else mount
-
-
-def _image(trivy: TrivySettings) -> str:
-    separator = "@" if trivy.tag.startswith("sha256:") else ":"
-    return f"{trivy.repository}{separator}{trivy.tag}"
 
 
 def _registry_environment(registry: str, trivy: TrivySettings) -> dict[str, Any]:

@@ -1,8 +1,7 @@
 """Scan Jobs: one image, one Job, one container, with scratch space of its own.
 
-``build_scan_job`` turns a request and the settings into the Job and the Secrets it needs. In the operator's
-namespace a Job refers to the ConfigMap and Secret there; in a workload's namespace, where those are not, what
-is needed of them is copied into the scan's own Secret.
+``build_scan_job`` turns a request and the settings into the Job and the Secret it needs: what is secret, and
+files.
 
 Promises: pure; same in, same out. Names depend on the ImageScan and the attempt alone, so that creating twice
 is creating once. Under the default settings pods pass the "restricted" pod security standard.
@@ -23,7 +22,7 @@ from trivyop.scan.containers import (
     Containers,
 )
 from trivyop.scan.logins import LOGINS_ANNOTATION, Logins
-from trivyop.scan.podconfig import CONFIG_NAME, PodConfig, ScanVariant
+from trivyop.scan.podconfig import PodConfig, ScanVariant
 from trivyop.scan.request import ScanRequest, scan_id, scan_job_name
 from trivyop.settings import Settings
 
@@ -58,7 +57,7 @@ def build_scan_job(request: ScanRequest, settings: Settings) -> tuple[dict[str, 
     namespace = scan_job_namespace(request, settings)
     name = scan_job_name(request.scan_name, request.attempt, request.scan_uid)
     job_settings = settings.scan_job
-    config = PodConfig(settings, secret_name=name, copy=namespace != settings.operator.namespace)
+    config = PodConfig(settings, secret_name=name)
     labels = {
         MANAGED_BY_LABEL: "trivy-operator",
         SCANNER_LABEL: "Trivy",
@@ -133,8 +132,7 @@ def _pod_spec(
 ) -> dict[str, Any]:
     job_settings, trivy = settings.scan_job, settings.trivy
     containers = Containers(request, settings, config)
-    scan = containers.scan()  # first: it decides on volumes that all of them share
-    init = containers.init()
+    scan, init = containers.scan(), containers.init()
     pull_secrets = [trivy.image_pull_secret] if trivy.image_pull_secret else []
     service_account = settings.operator.service_account
     if not at_home:
@@ -148,7 +146,7 @@ def _pod_spec(
         "affinity": job_settings.affinity if job_settings.affinity is not None else _LINUX_ONLY,
         "securityContext": job_settings.pod_security_context or {},
         "containers": [scan],
-        "volumes": [*containers.volumes, *job_settings.custom_volumes],
+        "volumes": containers.volumes((scan, *init)),
     }
     if init:
         spec["initContainers"] = init
@@ -165,7 +163,6 @@ def _pod_spec(
 
 __all__ = [
     "ATTEMPT_ANNOTATION",
-    "CONFIG_NAME",
     "CONTAINER_NAME",
     "DATABASE_CONTAINER_NAME",
     "IMAGE_ANNOTATION",

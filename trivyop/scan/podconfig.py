@@ -1,8 +1,9 @@
 """What a scan pod takes from the configuration: environment variables and files.
 
-In the operator's namespace a pod refers to the ConfigMap and Secret of Trivy's configuration, so secrets are
-never copied. In a workload's namespace (``copy``) those objects do not exist; values then stand in the pod
-itself, and secrets and files in the scan's own Secret.
+What was read from settings when the operator started is written into the pod; secrets and files go into the
+scan's own Secret, which goes with the Job. A pod never refers to the ConfigMap and Secret of Trivy's
+configuration: their text may mean something else to Trivy than to the operator, may have changed since, and
+is in one namespace only.
 
 Also here: ``ScanVariant``, what a workload wants done differently for its images.
 """
@@ -15,14 +16,26 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from trivyop.scan.command import CONFIG_FILE_PATH
-from trivyop.settings import SecretText, Settings, TrivyMode
-from trivyop.settings.durations import format_duration
+from trivyop.scan.command import CONFIG_DIRECTORY
+from trivyop.settings import Settings
+from trivyop.settings.kinds import split_list
+from trivyop.trivy.environment import (
+    Variables,
+    common_variables,
+    database_variables,
+    finding_variables,
+    image_variables,
+    server_variables,
+)
+from trivyop.trivy.givenfiles import FileUse, given_files
 
-CONFIG_NAME: Final = "trivy-operator-trivy-config"  # the ConfigMap and the Secret
 SKIP_DIRS: Final = "trivy-operator.aquasecurity.github.io/skip-dirs"
 SKIP_FILES: Final = "trivy-operator.aquasecurity.github.io/skip-files"
-_IGNORE_POLICY: Final = "trivy.ignorePolicy"
+_VOLUMES: Final = {
+    FileUse.IGNORE_FILE: ("ignorefile", "TRIVY_IGNOREFILE"),
+    FileUse.IGNORE_POLICY: ("ignorepolicy", "TRIVY_IGNORE_POLICY"),
+    FileUse.CONFIG: ("configfile", ""),  # named by a flag
+}
 
 EnvValue = dict[str, Any]  # {"value": ...} or {"valueFrom": ...}
 
@@ -31,8 +44,8 @@ EnvValue = dict[str, Any]  # {"value": ...} or {"valueFrom": ...}
 class ScanVariant:
     """What a workload's annotations, or a policy for it alone, change about a scan; by default nothing."""
 
-    skip_dirs: str | None = None
-    skip_files: str | None = None
+    skip_dirs: tuple[str, ...] | None = None  # None: as settings say
+    skip_files: tuple[str, ...] | None = None
     ignore_policy: str = ""  # what follows "trivy.ignorePolicy" in its key
 
     @property
@@ -50,10 +63,15 @@ def scan_variant(
     """How the images of a workload are to be scanned."""
     given = annotations or {}
     return ScanVariant(
-        skip_dirs=given.get(SKIP_DIRS),
-        skip_files=given.get(SKIP_FILES),
+        skip_dirs=_annotated(given, SKIP_DIRS),
+        skip_files=_annotated(given, SKIP_FILES),
         ignore_policy=_ignore_policy(settings.trivy.ignore_policies, namespace, name),
     )
+
+
+def _annotated(annotations: Mapping[str, str], key: str) -> tuple[str, ...] | None:
+    """The list in an annotation, None if it is not there. An item that cannot be one is passed over."""
+    return split_list(annotations[key], strict=False) if key in annotations else None
 
 
 def _ignore_policy(policies: Mapping[str, str], namespace: str, name: str) -> str:
@@ -92,9 +110,8 @@ class ConfigFile:
 class PodConfig:
     """Environment and files of a scan pod; collects what has to be in the scan's own Secret."""
 
-    def __init__(self, settings: Settings, *, secret_name: str, copy: bool) -> None:
+    def __init__(self, settings: Settings, *, secret_name: str) -> None:
         self._settings = settings
-        self._copy = copy
         self.secret_name = secret_name
         self.secret_data: dict[str, str] = {}
 
@@ -102,105 +119,40 @@ class PodConfig:
         return {"secretKeyRef": {"name": self.secret_name, "key": key}}
 
     def scan_environment(self, variant: ScanVariant) -> dict[str, EnvValue]:
-        trivy = self._settings.trivy
-        env: dict[str, EnvValue] = {}
-        self._from_config(env, "TRIVY_SEVERITY", "trivy.severity", ",".join(trivy.severities))
-        self._from_config(env, "TRIVY_IGNORE_UNFIXED", "trivy.ignoreUnfixed", _flag(trivy.ignore_unfixed))
-        self._from_config(env, "TRIVY_OFFLINE_SCAN", "trivy.offlineScan", _flag(trivy.offline_scan))
-        self._from_config(
-            env, "TRIVY_JAVA_DB_REPOSITORY", "trivy.javaDbRepository", ",".join(trivy.java_db_repository)
+        settings = self._settings
+        env = self._references(
+            common_variables(settings)
+            | finding_variables(settings)
+            | image_variables(settings, skip_files=variant.skip_files, skip_dirs=variant.skip_dirs)
+            | server_variables(settings)
         )
-        self._from_config(env, "TRIVY_TIMEOUT", "trivy.timeout", format_duration(trivy.timeout_seconds))
-        if variant.skip_files is None:
-            self._from_config(env, "TRIVY_SKIP_FILES", "trivy.skipFiles", ",".join(trivy.skip_files))
-        else:
-            env["TRIVY_SKIP_FILES"] = {"value": variant.skip_files}
-        if variant.skip_dirs is None:
-            self._from_config(env, "TRIVY_SKIP_DIRS", "trivy.skipDirs", ",".join(trivy.skip_dirs))
-        else:
-            env["TRIVY_SKIP_DIRS"] = {"value": variant.skip_dirs}
-        self._proxies(env)
-        if trivy.mode is TrivyMode.CLIENT_SERVER:
-            self._from_config(env, "TRIVY_TOKEN_HEADER", "trivy.serverTokenHeader", trivy.server_token_header)
-            self._from_secret(env, "TRIVY_TOKEN", "trivy.serverToken", trivy.server_token)
-            self._from_secret(
-                env, "TRIVY_CUSTOM_HEADERS", "trivy.serverCustomHeaders", trivy.server_custom_headers
-            )
-            if trivy.server_insecure:
-                env["TRIVY_INSECURE"] = {"value": "true"}
-        if trivy.db_repository_insecure:
+        if settings.trivy.db_repository_insecure:
             env["TRIVY_INSECURE"] = {"value": "true"}
         return env
 
     def database_environment(self) -> dict[str, EnvValue]:
-        trivy = self._settings.trivy
-        env: dict[str, EnvValue] = {}
-        self._proxies(env)
-        self._from_secret(env, "GITHUB_TOKEN", "trivy.githubToken", trivy.github_token)
-        if trivy.db_repository_username and trivy.db_repository_password:
-            user, password = trivy.db_repository_username, trivy.db_repository_password
-            self._from_secret(env, "TRIVY_USERNAME", "trivy.dbRepositoryUsername", user)
-            self._from_secret(env, "TRIVY_PASSWORD", "trivy.dbRepositoryPassword", password)
-        if trivy.db_repository_insecure:
-            env["TRIVY_INSECURE"] = {"value": "true"}
-        return env
+        return self._references(common_variables(self._settings) | database_variables(self._settings))
 
     def files(self, variant: ScanVariant) -> Iterator[ConfigFile]:
-        trivy = self._settings.trivy
-        if trivy.ignore_file:
-            name = trivy.ignore_file_name
-            source = self._file_source("trivy.ignoreFile", name, trivy.ignore_file)
-            yield ConfigFile("ignorefile", f"/etc/trivy/{name}", name, source, "TRIVY_IGNOREFILE")
-        policy = trivy.ignore_policies.get(variant.ignore_policy)
-        if policy:
-            source = self._file_source(f"{_IGNORE_POLICY}{variant.ignore_policy}", "policy.rego", policy)
+        for file in given_files(self._settings.trivy, variant.ignore_policy):
+            volume, variable = _VOLUMES[file.use]
+            self.secret_data[volume] = file.content
+            items = [{"key": volume, "path": file.name}]
             yield ConfigFile(
-                "ignorepolicy", "/etc/trivy/policy.rego", "policy.rego", source, "TRIVY_IGNORE_POLICY"
+                volume,
+                f"{CONFIG_DIRECTORY}/{file.name}",
+                file.name,
+                {"secret": {"secretName": self.secret_name, "items": items}},
+                variable,
+                is_config=file.use is FileUse.CONFIG,
             )
-        if trivy.config_file:
-            name = CONFIG_FILE_PATH.rpartition("/")[2]
-            source = self._file_source("trivy.configFile", name, trivy.config_file)
-            yield ConfigFile("configfile", CONFIG_FILE_PATH, name, source, is_config=True)
 
-    def _proxies(self, env: dict[str, EnvValue]) -> None:
-        trivy = self._settings.trivy
-        for variable, key, value in (
-            ("HTTP_PROXY", "trivy.httpProxy", trivy.http_proxy),
-            ("HTTPS_PROXY", "trivy.httpsProxy", trivy.https_proxy),
-        ):
-            if not self._copy:
-                env[variable] = {"valueFrom": _ref("configMapKeyRef", key)}
-            elif value:
-                self._copy_secret(env, variable, key, value)
-        self._from_config(env, "NO_PROXY", "trivy.noProxy", trivy.no_proxy)
-
-    def _from_config(self, env: dict[str, EnvValue], variable: str, key: str, value: str) -> None:
-        if not self._copy:
-            env[variable] = {"valueFrom": _ref("configMapKeyRef", key)}
-        elif value:
-            env[variable] = {"value": value}
-
-    def _from_secret(self, env: dict[str, EnvValue], variable: str, key: str, value: SecretText) -> None:
-        if not self._copy:
-            env[variable] = {"valueFrom": _ref("secretKeyRef", key)}
-        elif value:
-            self._copy_secret(env, variable, key, value)
-
-    def _copy_secret(self, env: dict[str, EnvValue], variable: str, key: str, value: SecretText) -> None:
-        self.secret_data[key] = value.reveal()
-        env[variable] = {"valueFrom": self.own_secret(key)}
-
-    def _file_source(self, key: str, path: str, content: str) -> dict[str, Any]:
-        items = [{"key": key, "path": path}]
-        if not self._copy:
-            return {"configMap": {"name": CONFIG_NAME, "items": items}}
-        self.secret_data[key] = content
-        return {"secret": {"secretName": self.secret_name, "items": items}}
-
-
-def _ref(kind: str, key: str) -> dict[str, Any]:
-    return {kind: {"name": CONFIG_NAME, "key": key, "optional": True}}
-
-
-def _flag(value: bool) -> str:
-    return "true" if value else ""
+    def _references(self, variables: Variables) -> dict[str, EnvValue]:
+        """Variables as a pod has them: secrets by reference, all else as the kubelet leaves it alone."""
+        env: dict[str, EnvValue] = {
+            name: {"value": text.replace("$", "$$")} for name, text in variables.plain.items()
+        }
+        for name, text in variables.secret.items():
+            self.secret_data[name] = text.reveal()
+            env[name] = {"valueFrom": self.own_secret(name)}
+        return env

@@ -28,6 +28,7 @@ from trivyop.scan.trivy_json import read_findings
 from trivyop.settings import Settings, TrivyMode
 from trivyop.trivy.directories import private_directory
 from trivyop.trivy.failures import FailureClass, ScanError, classify, failure
+from trivyop.trivy.givenfiles import given_files
 from trivyop.trivy.process import run_program
 
 _NOT_DISK = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -93,15 +94,9 @@ def _findings(output: IO[bytes], sbom: Sbom, budget_bytes: int) -> Findings:
 
 def _write_files(directory: Path, sbom: Sbom, settings: Settings, variant: ScanVariant) -> Mapping[str, str]:
     """The bill of materials, and the files that choose findings; returns the latter by their flags."""
-    trivy = settings.trivy
     (directory / _BOM).write_bytes(as_document(sbom))
     files: dict[str, str] = {}
-    for flag, name, content in (
-        ("--ignorefile", trivy.ignore_file_name, trivy.ignore_file),
-        ("--ignore-policy", "policy.rego", trivy.ignore_policies.get(variant.ignore_policy, "")),
-        ("--config", "trivy-config.yaml", trivy.config_file),
-    ):
-        if content:
-            (directory / name).write_text(content)
-            files[flag] = name
+    for file in given_files(settings.trivy, variant.ignore_policy):
+        (directory / file.name).write_text(file.content)
+        files[file.use.value] = file.name
     return files

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from trivyop.settings import kinds, shapes
+from trivyop.settings import images, kinds, shapes
 from trivyop.settings.kinds import SecretText
-from trivyop.settings.setting import IN_CONFIG, IN_TRIVY_CONFIG, Source, setting
+from trivyop.settings.setting import IN_CONFIG, IN_TRIVY_CONFIG, setting
 from trivyop.settings.shapes import Json
 
 DEFAULT_AUDIT_KINDS = (
@@ -136,7 +136,7 @@ class AuditSettings:
     )
     bundle_reference: str = setting(
         "policies.bundle.oci.ref",
-        kinds.TEXT,
+        images.IMAGE,
         "",
         "Where that bundle is; empty is where Trivy looks for it.",
         sources=IN_CONFIG,
@@ -189,16 +189,16 @@ class AuditSettings:
         kinds.SECRET,
         SecretText(""),
         "User name for its registry; needs the password too.",
-        sources=(Source.SECRET,),
-        secret=True,
+        sources=IN_CONFIG,
+        for_secret=True,
     )
     bundle_password: SecretText = setting(
         "policies.bundle.oci.password",
         kinds.SECRET,
         SecretText(""),
         "Password for its registry.",
-        sources=(Source.SECRET,),
-        secret=True,
+        sources=IN_CONFIG,
+        for_secret=True,
     )
 
 
@@ -229,7 +229,7 @@ class NodeCollectorSettings:
     )
     image: str = setting(
         "node.collector.imageRef",
-        kinds.TEXT,
+        images.IMAGE,
         "ghcr.io/aquasecurity/node-collector:0.3.1",
         "Image of the node collector.",
         sources=IN_CONFIG,

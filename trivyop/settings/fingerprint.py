@@ -23,6 +23,8 @@ def settings_hash(
         for declared in SETTINGS
         if declared.affects in affecting
     }
+    if settings.trivy.config_file:  # what is set counts before this file, also when it is set to the default
+        document["given"] = " ".join(sorted(document.keys() & settings.given))
     return hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 

@@ -65,45 +65,45 @@ _LABEL_NAME = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]")
 _DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
-def _show_text(value: str) -> str:
+def show_text(value: str) -> str:
     return value
 
 
-TEXT: Kind[str] = Kind("text", "any text", str.strip, _show_text, str)
-MULTILINE: Kind[str] = Kind("text, several lines", "any text", lambda text: text, _show_text, str)
-SECRET: Kind[SecretText] = Kind("text", "any text", SecretText, repr, lambda: SecretText(""))
+TEXT: Kind[str] = Kind("text", "any text", str.strip, show_text, str)
+MULTILINE: Kind[str] = Kind("text, several lines", "any text", lambda text: text, show_text, str)
 
 
-def _matching(name: str, allowed: str, pattern: re.Pattern[str], max_length: int) -> Kind[str]:
+def _parse_secret(text: str) -> SecretText:
+    """Without the line ends that ``echo`` and editors put behind a secret; blanks may be part of it."""
+    return SecretText(text.strip("\r\n"))
+
+
+SECRET: Kind[SecretText] = Kind("text", "any text", _parse_secret, repr, lambda: SecretText(""))
+
+
+def matching(name: str, allowed: str, pattern: re.Pattern[str], max_length: int) -> Kind[str]:
     def parse(text: str) -> str:
         text = text.strip()
         if len(text) > max_length or not pattern.fullmatch(text):
             raise ValueError(f"{text!r} is not {allowed}")
         return text
 
-    return Kind(name, allowed, parse, _show_text, str)
+    return Kind(name, allowed, parse, show_text, str)
 
 
-DNS_LABEL = _matching("name", "lower-case letters, digits and '-', at most 63 characters", _DNS_LABEL, 63)
-OBJECT_NAME = _matching(
+DNS_LABEL = matching("name", "lower-case letters, digits and '-', at most 63 characters", _DNS_LABEL, 63)
+OBJECT_NAME = matching(
     "name", "lower-case letters, digits, '-' and '.', at most 253 characters", _DNS_SUBDOMAIN, 253
 )
-FILE_NAME = _matching(
+FILE_NAME = matching(
     "file name", "a file name without directories", re.compile(r"[A-Za-z0-9._-]*[A-Za-z0-9_-]"), 255
 )
-ABSOLUTE_PATH = _matching("path", "an absolute path", re.compile(r"/[^\x00\n]*"), 4096)
-URL = _matching("URL", "http://host[:port][/path] or https://...", re.compile(r"https?://[^\s/?#]+\S*"), 2048)
+ABSOLUTE_PATH = matching("path", "an absolute path", re.compile(r"/[^\x00\n]*"), 4096)
+URL = matching("URL", "http://host[:port][/path] or https://...", re.compile(r"https?://[^\s/?#]+\S*"), 2048)
 SECRET_URL: Kind[SecretText] = Kind(
     "URL", URL.allowed, lambda text: SecretText(URL.parse(text)), repr, lambda: SecretText("")
 )
-IMAGE_REPOSITORY = _matching("image", "an image name without a tag", re.compile(r"[\w.:/-]+"), 512)
-TAG = _matching(
-    "tag",
-    "an image tag, or a digest such as sha256:...",
-    re.compile(r"[\w][\w.-]{0,127}|sha256:[0-9a-f]{64}"),
-    128,
-)
-LISTEN_ADDRESS = _matching(
+LISTEN_ADDRESS = matching(
     "address", "[host]:port, or 0 for off", re.compile(r"0|([^\s:]*|\[[0-9a-fA-F:]+\]):\d{1,5}"), 262
 )
 
@@ -183,8 +183,10 @@ def _parse_quantity(text: str) -> str:
 
 
 QUANTITY: Kind[str] = Kind(
-    "quantity", "a Kubernetes quantity such as 500m, 500M or 1Gi", _parse_quantity, _show_text, str
+    "quantity", "a Kubernetes quantity such as 500m, 500M or 1Gi", _parse_quantity, show_text, str
 )
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 # --- choices and lists -----------------------------------------------------------------------------------
 
@@ -203,26 +205,37 @@ def choice(values: type[E]) -> Kind[E]:
     return Kind("choice", allowed, parse, str)
 
 
-def optional_choice(values: type[E]) -> Kind[E | None]:
-    """One of an enumeration's values, or empty for none of them."""
-    inner = choice(values)
-
-    def show(value: E | None) -> str:
-        return "" if value is None else str(value)
-
-    return Kind("choice", inner.allowed + ", or empty", inner.parse, show, _none)
-
-
 def split_commas(text: str) -> tuple[str, ...]:
     """Items of a comma list, trimmed, empty ones left out."""
     return tuple(item for item in (part.strip() for part in text.split(",")) if item)
 
 
-def _show_list(values: Iterable[str]) -> str:
+def split_list(text: str, *, strict: bool = True) -> tuple[str, ...]:
+    """Items of a list that may be written on several lines: a line break separates like a comma.
+
+    An item with another control character, which no variable carries safely, is a ``ValueError``; left out if
+    not ``strict``.
+    """
+    items = split_commas(re.sub(r"[\r\n]+", ",", text))
+    odd = [item for item in items if _CONTROL.search(item)]
+    if odd and strict:
+        raise ValueError(f"{odd[0]!r} has a control character")
+    return tuple(item for item in items if item not in odd)
+
+
+def split_words(text: str) -> tuple[str, ...]:
+    """Items that hold no blanks themselves, so that blanks separate like commas; at least one."""
+    items = tuple(text.replace(",", " ").split())
+    if not items:
+        raise ValueError("there is nothing between the commas")
+    return items
+
+
+def show_list(values: Iterable[str]) -> str:
     return ",".join(values)
 
 
-def _no_items() -> tuple[Any, ...]:
+def no_items() -> tuple[Any, ...]:
     return ()
 
 
@@ -230,7 +243,7 @@ def _list_of(item: Kind[str], name: str) -> Kind[tuple[str, ...]]:
     def parse(text: str) -> tuple[str, ...]:
         return tuple(item.parse(part) for part in split_commas(text))
 
-    return Kind(name, f"comma list; each item {item.allowed}", parse, _show_list, _no_items)
+    return Kind(name, f"comma list; each item {item.allowed}", parse, show_list, no_items)
 
 
 def choices(values: type[E], *, aliases: dict[str, E] | None = None) -> Kind[tuple[E, ...]]:
@@ -243,12 +256,12 @@ def choices(values: type[E], *, aliases: dict[str, E] | None = None) -> Kind[tup
         return alias if alias is not None else inner.parse(text)
 
     def parse(text: str) -> tuple[E, ...]:
-        return tuple(dict.fromkeys(parse_item(part) for part in split_commas(text)))
+        return tuple(dict.fromkeys(parse_item(part) for part in split_words(text)))
 
-    return Kind("list", "comma list of " + ", ".join(values), parse, _show_list, _no_items)
+    return Kind("list", "comma list of " + ", ".join(values), parse, show_list, no_items)
 
 
-TEXT_LIST: Kind[tuple[str, ...]] = Kind("list", "comma list", split_commas, _show_list, _no_items)
+TEXT_LIST: Kind[tuple[str, ...]] = Kind("list", "comma list", split_list, show_list, no_items)
 NAMESPACES = _list_of(DNS_LABEL, "list of namespaces")
 
 
@@ -280,7 +293,7 @@ def check_glob(glob: str) -> None:
 
 
 GLOBS: Kind[tuple[str, ...]] = Kind(
-    "list of globs", "comma list of globs with *, ? and [...]", _parse_globs, _show_list, _no_items
+    "list of globs", "comma list of globs with *, ? and [...]", _parse_globs, show_list, no_items
 )
 
 
@@ -304,7 +317,7 @@ def _parse_label_keys(text: str) -> tuple[str, ...]:
 
 
 LABEL_KEYS: Kind[tuple[str, ...]] = Kind(
-    "list of label keys", "comma list of label keys", _parse_label_keys, _show_list, _no_items
+    "list of label keys", "comma list of label keys", _parse_label_keys, show_list, no_items
 )
 
 
@@ -334,9 +347,12 @@ ANNOTATIONS = _pairs("annotations", _any_value)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
+HEADER_NAME = matching("header name", "the name of an HTTP header", _HEADER_NAME, 256)
+
+
 def _parse_headers(text: str) -> dict[str, SecretText]:
     headers: dict[str, SecretText] = {}
-    for item in split_commas(text):
+    for item in split_list(text):
         name, colon, value = item.partition(":")
         if not colon or not _HEADER_NAME.fullmatch(name.strip()):
             raise ValueError("an entry is not Name:value")

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from trivyop.errors import TerminalError
+from trivyop.settings.idle import idle_settings
+from trivyop.settings.images import TAG_ALLOWED, tag_problem
 from trivyop.settings.setting import Setting, Source
 from trivyop.settings.trivy import TrivyCommand, TrivyMode
 from trivyop.settings.values import GROUPS, SETTINGS, Settings
@@ -79,9 +81,6 @@ _KNOWN_ELSEWHERE = {
 }
 _MAX_SHOWN = 120
 
-# CVE-2026-33634: published by somebody else, to steal what a scanner gets to see.
-MALICIOUS_TRIVY_VERSIONS = frozenset({"0.69.4", "0.69.5", "0.69.6"})
-
 
 def load_settings(
     environ: Texts,
@@ -100,6 +99,7 @@ def load_settings(
     }
     problems: list[Problem] = []
     warnings: list[str] = []
+    given: set[str] = set()
     values: dict[str, dict[str, Any]] = {group: {} for group in GROUPS}
     for declared in SETTINGS:
         group, _, name = declared.path.partition(".")
@@ -110,9 +110,12 @@ def load_settings(
         else:
             if found is not None:
                 values[group][name] = found.value
+                given.add(declared.key)
     warnings.extend(_unknown_keys(texts))
     groups = {group: value_type(**values[group]) for group, value_type in GROUPS.items()}
-    settings = Settings(**groups, warnings=tuple(warnings))
+    settings = Settings(**groups, given=frozenset(given))
+    warnings.extend(idle_settings(settings))
+    settings = replace(settings, warnings=tuple(warnings))
     problems.extend(_contradictions(settings, texts))
     if problems:
         raise SettingsError(problems)
@@ -139,6 +142,8 @@ def _read(declared: Setting, texts: Mapping[Source, Texts], warnings: list[str])
     text = texts[source][declared.key]
     if declared.ignored:
         warnings.append(f"{declared.key} has no effect: {declared.ignored}")
+    if declared.for_secret and source in (Source.CONFIG, Source.TRIVY_CONFIG) and text.strip():
+        warnings.append(f"{declared.key} is in the {source.value}; it counts, and belongs into a Secret")
     if not text.strip():
         if source is not Source.ENV:
             return None
@@ -204,6 +209,16 @@ def _contradictions(settings: Settings, texts: Mapping[Source, Texts]) -> Iterat
             "needs trivy.dbRepositoryPassword",
             "",
         )
+    for key, login in (
+        ("trivy.dbRepositoryUsername", trivy.db_repository_username),
+        ("trivy.dbRepositoryPassword", trivy.db_repository_password),
+        ("policies.bundle.oci.user", settings.audit.bundle_user),
+        ("policies.bundle.oci.password", settings.audit.bundle_password),
+    ):
+        if "," in login.reveal() or len(login.reveal().split()) > 1:
+            where = Source.SECRET if key.startswith("policies.") else Source.TRIVY_SECRET
+            why = "Trivy takes a comma or a blank in it for its end"
+            yield Problem(key, where.value, "***", why, "text without commas and blanks")
     if bool(settings.audit.bundle_user) != bool(settings.audit.bundle_password):
         yield Problem(
             "policies.bundle.oci.user", Source.SECRET.value, "", "needs policies.bundle.oci.password", ""
@@ -212,8 +227,8 @@ def _contradictions(settings: Settings, texts: Mapping[Source, Texts]) -> Iterat
         yield Problem(
             "OPERATOR_ALTERNATE_REPORT_STORAGE_DIR", Source.ENV.value, "", "is not set", "a directory"
         )
-    if trivy.tag.removeprefix("v") in MALICIOUS_TRIVY_VERSIONS:
-        yield Problem("trivy.tag", config, repr(trivy.tag), "this release of Trivy was malicious", "another")
+    if problem := tag_problem(trivy.tag):
+        yield Problem("trivy.tag", config, repr(trivy.tag), problem, TAG_ALLOWED)
     scanner = texts[Source.CONFIG].get(_SCANNER_KEY, "").strip()
     if scanner not in ("", "Trivy"):
         yield Problem(_SCANNER_KEY, Source.CONFIG.value, repr(scanner), "there is one scanner", "Trivy")

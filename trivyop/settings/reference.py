@@ -18,11 +18,13 @@ is written by `make docs`: change the declarations in `trivyop/settings`, not it
 
 - The operator reads all settings when it starts. It refuses to start with a malformed value, and says of each
   one where it is and what is allowed. A key that is not known is a warning, with the nearest key that is.
-- A key of a Secret wins over the same key of the ConfigMap of that name. A key that is there and empty counts
-  as not there.
+- A key counts the same in a Secret and in the ConfigMap of that name; in both, the Secret's does. A key that
+is
+  there and empty counts as not there. What belongs into a Secret and is in the ConfigMap is a warning, as is
+  what was set for a part that is off.
 - An environment variable that is set and empty means zero, none or off, not the default.
 - Durations are written as `90s`, `5m` or `1h30m`, truth values as `true` or `false`; lists are separated by
-  commas, and blanks around commas do not matter.
+  commas or line breaks, and blanks around them do not matter.
 - *Marks*: **new** is a setting that the Go trivy-operator does not have; **rescan** changes what scans find
   and **rewrite** what reports contain, so a change brings all of them up to date; **no effect** is accepted,
   so that a configuration can be taken over, and says why it does nothing; **secret** is never logged.
@@ -41,7 +43,7 @@ _PAGES: tuple[tuple[str, str, tuple[Source, ...]], ...] = (
     ),
     (
         "ConfigMap and Secret `trivy-operator-trivy-config`",
-        "In the operator's namespace; read when the operator starts, and by scan pods.",
+        "In the operator's namespace; read when the operator starts. Scan pods get what was read then.",
         (Source.TRIVY_CONFIG, Source.TRIVY_SECRET),
     ),
 )

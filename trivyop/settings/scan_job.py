@@ -160,7 +160,8 @@ class ScanJobSettings:
         "scanJob.customVolumesMount",
         shapes.VOLUME_MOUNTS,
         (),
-        "Further mounts of every container of scan pods.",
+        "Further mounts of every container of scan pods. One at a path that the operator itself mounts, "
+        "such as a shared cache, takes its place.",
         sources=IN_CONFIG,
     )
     use_gcr_service_account: bool = setting(

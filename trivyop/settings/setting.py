@@ -60,6 +60,7 @@ class Setting:
     family: bool = False
     ours: bool = False  # the Go operator does not know it
     ignored: str = ""  # accepted, without effect: why
+    for_secret: bool = False  # belongs into a Secret, although it is read from the ConfigMap as well
 
     @property
     def default_text(self) -> str:
@@ -83,6 +84,7 @@ def setting(
     required: bool = False,
     ours: bool = False,
     ignored: str = "",
+    for_secret: bool = False,
 ) -> T:
     """Declare a field's setting. What it returns at run time is a dataclass field."""
     declared = Setting(
@@ -94,10 +96,11 @@ def setting(
         sources,
         feature,
         affects,
-        secret,
+        secret or for_secret,
         required,
         ours=ours,
         ignored=ignored,
+        for_secret=for_secret,
     )
     return cast("T", _field(declared))
 

@@ -9,6 +9,7 @@ Not here: rules between fields that only the API server applies (a volume with t
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -193,7 +194,21 @@ TOLERATIONS = _array("tolerations", _Toleration)
 AFFINITY = _object("affinity", _Affinity)
 POD_SECURITY_CONTEXT = _object("pod security context", _PodSecurityContext)
 SECURITY_CONTEXT = _object("container security context", _SecurityContext)
-VOLUME_MOUNTS = _array("volume mounts", _VolumeMount)
+
+
+def _parse_mounts(text: str) -> tuple[Json, ...]:
+    _check(text, list[_VolumeMount])
+    mounts: tuple[Json, ...] = tuple(orjson.loads(text))
+    paths = [posixpath.normpath(mount["mountPath"]) for mount in mounts]
+    for number, path in enumerate(paths):
+        if path in paths[:number]:
+            raise ValueError(f"{path!r} is mounted twice - at `$[{number}]`")
+    return mounts
+
+
+VOLUME_MOUNTS: Kind[tuple[Json, ...]] = Kind(
+    "volume mounts", "a JSON array: volume mounts", _parse_mounts, _show, lambda: ()
+)
 
 
 def _parse_volumes(text: str) -> tuple[Json, ...]:
@@ -203,6 +218,8 @@ def _parse_volumes(text: str) -> tuple[Json, ...]:
         sources = [key for key in volume if key != "name"]
         if len(sources) != 1 or not isinstance(volume[sources[0]], Mapping):
             raise ValueError(f"a volume has a name and exactly one source - at `$[{number}]`")
+        if volume["name"] in [other["name"] for other in volumes[:number]]:
+            raise ValueError(f"two volumes have the name {volume['name']!r} - at `$[{number}]`")
     return volumes
 
 

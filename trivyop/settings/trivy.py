@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from trivyop.settings import kinds
+from trivyop.settings import images, kinds
 from trivyop.settings.kinds import SecretText
-from trivyop.settings.setting import IN_TRIVY_CONFIG, Affects, Source, family, setting
+from trivyop.settings.setting import IN_TRIVY_CONFIG, Affects, family, setting
 
 
 class TrivyMode(StrEnum):
@@ -35,12 +35,14 @@ class SeverityName(StrEnum):
     CRITICAL = "CRITICAL"
 
 
+class SbomSource(StrEnum):
+    OCI = "oci"
+    REKOR = "rekor"
+
+
 class VulnType(StrEnum):
     OS = "os"
     LIBRARY = "library"
-
-
-_SECRET_ONLY = (Source.TRIVY_SECRET,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,16 +51,17 @@ class TrivySettings:
 
     repository: str = setting(
         "trivy.repository",
-        kinds.IMAGE_REPOSITORY,
+        images.REPOSITORY,
         "mirror.gcr.io/aquasec/trivy",
-        "Image of Trivy, without tag.",
+        "Image of Trivy, without tag or digest.",
         sources=IN_TRIVY_CONFIG,
     )
     tag: str = setting(
         "trivy.tag",
-        kinds.TAG,
+        images.TAG,
         "0.76.0",
-        "Tag of Trivy's image, or its digest.",
+        "Tag of Trivy's image, its digest, or both as `tag@sha256:...`. Versions from 0.57.0 on are "
+        "supported; a tag that is no version counts as a recent one.",
         sources=IN_TRIVY_CONFIG,
         affects=Affects.SCAN,
     )
@@ -91,11 +94,11 @@ class TrivySettings:
         sources=IN_TRIVY_CONFIG,
         affects=Affects.SCAN,
     )
-    sbom_sources: str = setting(
+    sbom_sources: tuple[SbomSource, ...] = setting(
         "trivy.sbomSources",
-        kinds.TEXT,
-        "",
-        "Where Trivy looks for bills of materials that were published with an image: `oci`, `rekor`.",
+        kinds.choices(SbomSource),
+        (),
+        "Where Trivy looks for bills of materials that were published with an image.",
         sources=IN_TRIVY_CONFIG,
         affects=Affects.SCAN,
     )
@@ -114,11 +117,11 @@ class TrivySettings:
         "Scan with less CPU and memory, one file at a time.",
         sources=IN_TRIVY_CONFIG,
     )
-    vuln_type: VulnType | None = setting(
+    vuln_types: tuple[VulnType, ...] = setting(
         "trivy.vulnType",
-        kinds.optional_choice(VulnType),
-        None,
-        "Look at packages of the operating system only, or of languages only.",
+        kinds.choices(VulnType),
+        (),
+        "Look at packages of the operating system only, or of languages only; empty is both.",
         sources=IN_TRIVY_CONFIG,
         affects=Affects.SCAN,
     )
@@ -150,15 +153,16 @@ class TrivySettings:
         kinds.MULTILINE,
         "",
         "Content of an ignore file: ids of findings to leave out, one a line.",
-        sources=(Source.TRIVY_CONFIG,),
+        sources=IN_TRIVY_CONFIG,
         affects=Affects.SCAN,
     )
     ignore_file_name: str = setting(
         "trivy.ignoreFileName",
         kinds.FILE_NAME,
         ".trivyignore",
-        "Name of the ignore file; `.trivyignore.yaml` for its YAML form.",
-        sources=(Source.TRIVY_CONFIG,),
+        "Name of the ignore file in scan pods. Whether its content is YAML is seen from the content; the "
+        "name gets the ending by which Trivy tells, if it has another one.",
+        sources=IN_TRIVY_CONFIG,
         affects=Affects.SCAN,
     )
     ignore_policies: dict[str, str] = family(
@@ -167,7 +171,7 @@ class TrivySettings:
         "Rego policy that leaves out findings: `trivy.ignorePolicy` for all, "
         "`trivy.ignorePolicy.<namespace>`, `trivy.ignorePolicy.<namespace>.<workload>`; "
         "a dot in the last part stands for any text.",
-        sources=(Source.TRIVY_CONFIG,),
+        sources=IN_TRIVY_CONFIG,
         affects=Affects.SCAN,
     )
     config_file: str = setting(
@@ -175,35 +179,37 @@ class TrivySettings:
         kinds.MULTILINE,
         "",
         "Content of a configuration file of Trivy.",
-        sources=(Source.TRIVY_CONFIG,),
+        sources=IN_TRIVY_CONFIG,
         affects=Affects.SCAN,
     )
     insecure_registries: dict[str, str] = family(
         "trivy.insecureRegistry.",
         kinds.TEXT,
         "Host of a registry whose certificate is not checked; what follows the last dot is any name.",
-        sources=(Source.TRIVY_CONFIG,),
+        sources=IN_TRIVY_CONFIG,
     )
     non_ssl_registries: dict[str, str] = family(
         "trivy.nonSslRegistry.",
         kinds.TEXT,
         "Host of a registry that speaks HTTP; what follows the last dot is any name.",
-        sources=(Source.TRIVY_CONFIG,),
+        sources=IN_TRIVY_CONFIG,
     )
     registry_mirrors: dict[str, str] = family(
         "trivy.registry.mirror.",
-        kinds.TEXT,
+        images.MIRRORS,
         "Where to fetch images from instead: the key ends in the beginning of the image's full name "
-        "(`docker.io` and `index.docker.io` are the same), the value takes its place. The longest one that "
-        "fits counts.",
-        sources=(Source.TRIVY_CONFIG,),
+        "(`docker.io` and `index.docker.io` are the same), the value takes its place. A beginning with a "
+        "port or a path, which keys of a ConfigMap cannot hold, goes into the value: "
+        "`trivy.registry.mirror.corp: registry.corp:5000/team=mirror.corp:5000/team`. The longest beginning "
+        "that fits counts.",
+        sources=IN_TRIVY_CONFIG,
     )
     http_proxy: SecretText = setting(
         "trivy.httpProxy",
         kinds.SECRET,
         SecretText(""),
         "HTTP_PROXY of scan pods; may hold a password.",
-        sources=(Source.TRIVY_CONFIG,),
+        sources=IN_TRIVY_CONFIG,
         secret=True,
     )
     https_proxy: SecretText = setting(
@@ -211,11 +217,11 @@ class TrivySettings:
         kinds.SECRET,
         SecretText(""),
         "HTTPS_PROXY of scan pods; may hold a password.",
-        sources=(Source.TRIVY_CONFIG,),
+        sources=IN_TRIVY_CONFIG,
         secret=True,
     )
     no_proxy: str = setting(
-        "trivy.noProxy", kinds.TEXT, "", "NO_PROXY of scan pods.", sources=(Source.TRIVY_CONFIG,)
+        "trivy.noProxy", kinds.TEXT, "", "NO_PROXY of scan pods.", sources=IN_TRIVY_CONFIG
     )
     ssl_cert_dir: str = setting(
         "trivy.sslCertDir",
@@ -237,7 +243,7 @@ class TrivySettings:
         kinds.TEXT_LIST,
         (),
         "Files in images to leave out. An annotation of the workload wins.",
-        sources=(Source.TRIVY_CONFIG,),
+        sources=IN_TRIVY_CONFIG,
         affects=Affects.SCAN,
     )
     skip_dirs: tuple[str, ...] = setting(
@@ -245,19 +251,19 @@ class TrivySettings:
         kinds.TEXT_LIST,
         (),
         "Directories in images to leave out. An annotation of the workload wins.",
-        sources=(Source.TRIVY_CONFIG,),
+        sources=IN_TRIVY_CONFIG,
         affects=Affects.SCAN,
     )
     db_repository: tuple[str, ...] = setting(
         "trivy.dbRepository",
-        kinds.TEXT_LIST,
+        images.IMAGES,
         ("mirror.gcr.io/aquasec/trivy-db",),
         "Where the vulnerability database comes from; several are tried in order.",
         sources=IN_TRIVY_CONFIG,
     )
     java_db_repository: tuple[str, ...] = setting(
         "trivy.javaDbRepository",
-        kinds.TEXT_LIST,
+        images.IMAGES,
         ("mirror.gcr.io/aquasec/trivy-java-db",),
         "Where the index of Java artefacts comes from.",
         sources=IN_TRIVY_CONFIG,
@@ -274,24 +280,24 @@ class TrivySettings:
         kinds.SECRET,
         SecretText(""),
         "User name for that registry; needs the password too.",
-        sources=_SECRET_ONLY,
-        secret=True,
+        sources=IN_TRIVY_CONFIG,
+        for_secret=True,
     )
     db_repository_password: SecretText = setting(
         "trivy.dbRepositoryPassword",
         kinds.SECRET,
         SecretText(""),
         "Password for that registry.",
-        sources=_SECRET_ONLY,
-        secret=True,
+        sources=IN_TRIVY_CONFIG,
+        for_secret=True,
     )
     github_token: SecretText = setting(
         "trivy.githubToken",
         kinds.SECRET,
         SecretText(""),
         "Token for GitHub, against its rate limit while databases are fetched.",
-        sources=_SECRET_ONLY,
-        secret=True,
+        sources=IN_TRIVY_CONFIG,
+        for_secret=True,
     )
     skip_java_db_update: bool = setting(
         "trivy.skipJavaDBUpdate",
@@ -327,23 +333,23 @@ class TrivySettings:
         kinds.SECRET,
         SecretText(""),
         "Token for the Trivy server.",
-        sources=_SECRET_ONLY,
-        secret=True,
+        sources=IN_TRIVY_CONFIG,
+        for_secret=True,
     )
     server_token_header: str = setting(
         "trivy.serverTokenHeader",
-        kinds.TEXT,
+        kinds.HEADER_NAME,
         "",
         "Name of the header the token travels in; Trivy's own default is `Trivy-Token`.",
         sources=IN_TRIVY_CONFIG,
     )
-    server_custom_headers: SecretText = setting(
+    server_custom_headers: dict[str, SecretText] = setting(
         "trivy.serverCustomHeaders",
-        kinds.SECRET,
-        SecretText(""),
+        kinds.HEADERS,
+        {},
         "Further headers for the Trivy server.",
-        sources=_SECRET_ONLY,
-        secret=True,
+        sources=IN_TRIVY_CONFIG,
+        for_secret=True,
     )
     server_insecure: bool = setting(
         "trivy.serverInsecure",

@@ -40,10 +40,18 @@ class Settings:
     warnings: tuple[str, ...] = field(
         default=(), compare=False
     )  # what ``load_settings`` found odd, for the log
+    given: frozenset[str] = field(
+        default=frozenset(), compare=False
+    )  # keys that were there, defaults included
 
     def value_of(self, declared: Setting) -> Any:
         group, _, name = declared.path.partition(".")
         return getattr(getattr(self, group), name)
+
+    def is_set(self, key: str) -> bool:
+        """Whether somebody chose the value of a setting; else what Trivy does by itself may count."""
+        declared = _BY_KEY[key]
+        return key in self.given or self.value_of(declared) != declared.default
 
 
 GROUPS: dict[str, type] = {
@@ -55,3 +63,4 @@ GROUPS: dict[str, type] = {
 SETTINGS: tuple[Setting, ...] = tuple(
     declared for group, value_type in GROUPS.items() for declared in settings_of(value_type, f"{group}.")
 )
+_BY_KEY: dict[str, Setting] = {declared.key: declared for declared in SETTINGS}

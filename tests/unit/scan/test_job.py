@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trivyop.sandbox.kubelet.paths import expand
 from trivyop.scan.command import image_reference, mirrored
 from trivyop.scan.credentials import Credential
 from trivyop.scan.imagescan import image_scan_name
@@ -109,10 +110,19 @@ def environment(container: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def go_environment(container: dict[str, Any]) -> dict[str, Any]:
-    return {
-        variable["name"]: variable.get("value", variable.get("valueFrom")) for variable in container["env"]
-    }
+def go_environment(container: dict[str, Any], config: dict[str, str]) -> dict[str, Any]:
+    """What a kubelet makes of the Go operator's variables, with ``config`` in the ConfigMap; secrets left
+    out."""
+    found: dict[str, Any] = {}
+    for variable in container["env"]:
+        source = variable.get("valueFrom", {})
+        text = config.get(source.get("configMapKeyRef", {}).get("key", ""), variable.get("value"))
+        if text is not None:
+            found[variable["name"]] = text
+    return found
+
+
+NO_NEWS = {"TRIVY_SKIP_VERSION_CHECK": "true", "TRIVY_DISABLE_TELEMETRY": "true"}
 
 
 def command_line(container: dict[str, Any]) -> list[str]:
@@ -122,32 +132,35 @@ def command_line(container: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("variant", "settings"),
+    ("variant", "trivy", "config"),
     [
-        ("default", settings_with(DEFAULT)),
-        ("client-server", settings_with(CLIENT_SERVER)),
-        ("many-settings", settings_with(MANY_TRIVY, MANY_CONFIG)),
+        ("default", DEFAULT, {}),
+        ("client-server", CLIENT_SERVER, {}),
+        ("many-settings", MANY_TRIVY, MANY_CONFIG),
     ],
 )
-def test_environment_is_that_of_the_go_operator(variant: str, settings: Settings) -> None:
-    """Same names, same references to the configuration. No difference but the login, tested below."""
-    job, _ = build_scan_job(request(), settings)
-    theirs = go_environment(golden(variant)["containers"][0])
+def test_environment_is_that_of_the_go_operator(
+    variant: str, trivy: dict[str, str], config: dict[str, str]
+) -> None:
+    """Same names, same values. Ours stand in the pod; the login is tested below."""
+    job, _ = build_scan_job(request(), settings_with(trivy, config))
+    theirs = go_environment(golden(variant)["containers"][0], trivy)
     theirs.pop("TRIVY_USERNAME", None)
     theirs.pop("TRIVY_PASSWORD", None)
+    kinds = {"TRIVY_PKG_TYPES": trivy["trivy.vulnType"]} if "trivy.vulnType" in trivy else {}
 
-    assert environment(scan_of(job)) == theirs
+    assert environment(scan_of(job)) == theirs | NO_NEWS | kinds
 
 
 @pytest.mark.parametrize(
-    ("variant", "settings"),
-    [("default", settings_with(DEFAULT)), ("many-settings", settings_with(MANY_TRIVY, MANY_CONFIG))],
+    ("variant", "trivy", "config"),
+    [("default", DEFAULT, {}), ("many-settings", MANY_TRIVY, MANY_CONFIG)],
 )
-def test_database_comes_the_same_way(variant: str, settings: Settings) -> None:
-    job, _ = build_scan_job(request(), settings)
+def test_database_comes_the_same_way(variant: str, trivy: dict[str, str], config: dict[str, str]) -> None:
+    job, _ = build_scan_job(request(), settings_with(trivy, config))
     (ours,), (theirs,) = pod_of(job)["initContainers"], golden(variant)["initContainers"]
 
-    assert environment(ours) == go_environment(theirs)
+    assert environment(ours) == go_environment(theirs, trivy) | NO_NEWS
     assert ours["command"] == theirs["command"]
     assert [word for word in ours["args"] if word != "--no-progress"] == theirs["args"]
     assert ours["volumeMounts"][0] == theirs["volumeMounts"][0]
@@ -162,15 +175,13 @@ def test_server_has_the_database() -> None:
 
 DIFFERENT_FLAGS = {
     "--slow": "deprecated by Trivy; --parallel 1 is what it does",
-    "--vuln-type": "deprecated by Trivy; --pkg-types is its new name",
+    "--vuln-type": "deprecated by Trivy; TRIVY_PKG_TYPES is its new name",
     "--list-all-pkgs": "theirs were recorded without bills of materials",
     "--output": "another path",
     "--parallel": "see --slow",
-    "--pkg-types": "see --vuln-type",
     "--platform": "what the node runs, not what the registry offers first",
     "--exit-code": "a configuration file must not make findings look like failures",
     "--no-progress": "no progress bars in errors",
-    "--skip-version-check": "no requests to third parties",
     "--image-src": "no errors about container runtimes that are not there",
     "--": "an image's name is not a flag",
 }
@@ -306,9 +317,9 @@ def test_settings_stay_words_of_the_command(text: str) -> None:
     """A setting may come from somebody who must not run commands in scan pods."""
     settings = settings_with()
 
-    evil = dataclasses.replace(settings, trivy=dataclasses.replace(settings.trivy, sbom_sources=text))
-    job, _ = build_scan_job(request(), evil)
-    script = scan_of(job)["args"][-1]
+    evil = dataclasses.replace(settings, trivy=dataclasses.replace(settings.trivy, image_scan_cache_dir=text))
+    container = scan_of(build_scan_job(request(), evil)[0])
+    script = expand(container["args"][-1], {variable["name"]: "wrong" for variable in container["env"]})
     start = script.index("trivy image")
     line = script[start : script.index(' >"$errors" 2>&1', start)]
 
@@ -387,14 +398,12 @@ def test_login_for_databases() -> None:
     assert login["command"] + login["args"] == ["trivy", "registry", "login", "127.0.0.1:5000"]
     for container in (login, database, scan_of(job)):
         assert environment(container)["DOCKER_CONFIG"] == "/docker-config/"
-    assert environment(login)["TRIVY_PASSWORD"] == {
-        "secretKeyRef": {
-            "name": "trivy-operator-trivy-config",
-            "key": "trivy.dbRepositoryPassword",
-            "optional": True,
+    (own,) = made
+    for container in (login, database):
+        assert environment(container)["TRIVY_PASSWORD"] == {
+            "secretKeyRef": {"name": own["metadata"]["name"], "key": "TRIVY_PASSWORD"}
         }
-    }
-    assert made == []
+    assert base64.b64decode(own["data"]["TRIVY_PASSWORD"]) == b"p"
 
 
 def test_two_logins_for_databases_and_images_do_not_fight() -> None:
@@ -415,6 +424,65 @@ def test_custom_mounts_come_once() -> None:
         paths = [mount["mountPath"] for mount in container["volumeMounts"]]
         assert paths.count("/certs") == 1
         assert len(paths) == len(set(paths))
+
+
+@pytest.mark.parametrize(
+    "path", ["/cache", "/cache/", "/tmp", "/tmp/", "/tmp/scan", "/var/ssl-cert", "/etc/trivy/policy.rego"]
+)
+@pytest.mark.parametrize("name", ["shared", "tmp", "cache"])
+def test_mount_of_settings_takes_the_place_of_ours(path: str, name: str) -> None:
+    """A server refuses two mounts of one path, and two volumes of one name; results are never shared."""
+    claim = {"name": name, "persistentVolumeClaim": {"claimName": "x"}}
+    settings = settings_with(
+        MANY_TRIVY | {"trivy.imageScanCacheDir": "/cache", "trivy.sslCertDir": "/certs"},
+        {
+            "scanJob.customVolumes": json.dumps([claim]),
+            "scanJob.customVolumesMount": json.dumps([{"name": name, "mountPath": path}]),
+        },
+    )
+    pod = pod_of(build_scan_job(request(credentials=(LOGIN,)), settings)[0])
+
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert len(volumes) == len(pod["volumes"])
+    assert volumes[name] == claim
+    for container in (*pod["initContainers"], *pod["containers"]):
+        places = {mount["mountPath"].rstrip("/"): mount["name"] for mount in container["volumeMounts"]}
+        assert len(places) == len(container["volumeMounts"])
+        assert places[path.rstrip("/")] == name
+        assert set(places.values()) <= volumes.keys()
+        if container["name"] == "scan":
+            script: str = container["args"][-1]
+            results = script.split("dir=")[1].splitlines()[0]
+            place = max((one for one in places if f"{results}/".startswith(f"{one}/")), key=len)
+            assert volumes[places[place]] != claim
+
+
+def test_cache_below_a_mount_of_settings_is_in_it() -> None:
+    settings = settings_with(
+        {"trivy.imageScanCacheDir": "/shared/trivy"},
+        {
+            "scanJob.customVolumes": '[{"name": "shared", "emptyDir": {}}]',
+            "scanJob.customVolumesMount": '[{"name": "shared", "mountPath": "/shared"}]',
+        },
+    )
+    mounts = scan_of(build_scan_job(request(), settings)[0])["volumeMounts"]
+
+    assert [mount["mountPath"] for mount in mounts] == ["/tmp", "/shared"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/a$$b", "/a$(TRIVY_TIMEOUT)", "/$", "/$$", "/a$(X)", "/$$(TRIVY_TIMEOUT)$"]
+)
+def test_kubelet_leaves_texts_of_settings_alone(path: str) -> None:
+    """It puts variables into arguments and values, and makes one dollar of two."""
+    settings = settings_with({"trivy.imageScanCacheDir": path, "trivy.skipDirs": path, "trivy.timeout": "1m"})
+    container = scan_of(build_scan_job(request(), settings)[0])
+    variables = environment(container)
+    script = expand(container["args"][-1], variables)
+    words = shlex.split(next(line for line in script.splitlines() if line.startswith("trivy image")))
+
+    assert words[words.index("--cache-dir") + 1] == path
+    assert expand(variables["TRIVY_SKIP_DIRS"], variables) == path
 
 
 def test_every_mount_has_its_volume() -> None:
@@ -456,6 +524,7 @@ def test_job_in_the_namespace_of_the_workload_brings_its_configuration() -> None
             "trivy.severity": "HIGH",
             "trivy.ignoreFile": "CVE-1",
             "trivy.httpProxy": "http://u:hunter2@proxy",
+            "trivy.timeout": "300s",
             "trivy.imagePullSecret": "mirror",
         },
         {"vulnerabilityReports.scanJobsInSameNamespace": "true"},
@@ -474,10 +543,8 @@ def test_job_in_the_namespace_of_the_workload_brings_its_configuration() -> None
     assert "t0ken" not in text
     assert env["TRIVY_SEVERITY"] == "HIGH"
     assert env["TRIVY_TIMEOUT"] == "5m0s"
-    assert env["TRIVY_TOKEN"] == {
-        "secretKeyRef": {"name": secret["metadata"]["name"], "key": "trivy.serverToken"}
-    }
-    assert base64.b64decode(secret["data"]["trivy.ignoreFile"]) == b"CVE-1"
+    assert env["TRIVY_TOKEN"] == {"secretKeyRef": {"name": secret["metadata"]["name"], "key": "TRIVY_TOKEN"}}
+    assert base64.b64decode(secret["data"]["ignorefile"]) == b"CVE-1"
     assert pod_of(job)["serviceAccountName"] == "shop-sa"
     assert pod_of(job)["imagePullSecrets"] == [{"name": "mirror"}, {"name": "shop-regcred"}]
 
@@ -526,6 +593,19 @@ def test_workload_without_wishes_shares_its_scan() -> None:
 
 
 @pytest.mark.parametrize(
+    ("annotation", "same"),
+    [("/a,/b", " /a , /b ,,"), ("/a,/b", "/a\n/b\n"), ("/Program Files", " /Program Files,")],
+)
+def test_annotations_that_mean_the_same_are_one_scan(annotation: str, same: str) -> None:
+    one, other = (
+        scan_variant(settings_with(), namespace="shop", name="web", annotations={SKIP_DIRS: text})
+        for text in (annotation, same)
+    )
+
+    assert one.key == other.key
+
+
+@pytest.mark.parametrize(
     ("prefix", "mirror", "image", "expected"),
     [
         ("index.docker.io", "mirror.example.com", "nginx:1.25", "mirror.example.com/library/nginx:1.25"),
@@ -535,6 +615,14 @@ def test_workload_without_wishes_shares_its_scan() -> None:
         ("quay.io", "m.example.com", "quay.io.example.com/a/b:1", "quay.io.example.com/a/b:1"),
         ("quay.io", "m.example.com", "gcr.io/a/b:1", "gcr.io/a/b:1"),
         ("quay.io/team-", "m.example.com/", "quay.io/team-a/b:1", "m.example.com/a/b:1"),
+        ("r.corp:5000", "m.corp:5001", "r.corp:5000/a/b:1", "m.corp:5001/a/b:1"),
+        ("r.corp:5000/team", "m.corp/x", "r.corp:5000/team/b:1", "m.corp/x/b:1"),
+        ("r.corp", "m.corp", "r.corp:5000/a/b:1", "r.corp:5000/a/b:1"),
+        ("corp", "r.corp:5000/team=m.corp/x", "r.corp:5000/team/b:1", "m.corp/x/b:1"),
+        ("corp", "quay.io=m.corp/q, r.corp:5000=m.corp/r", "r.corp:5000/a/b:1", "m.corp/r/a/b:1"),
+        ("corp", "quay.io=m.corp/q, r.corp:5000=m.corp/r", "quay.io/a/b:1", "m.corp/q/a/b:1"),
+        ("Quay.io", "m.corp", "quay.IO/a/b:1", "m.corp/a/b:1"),
+        ("corp", "docker.io/library=m.corp/official", "nginx:1", "m.corp/official/nginx:1"),
     ],
 )
 def test_mirrors_take_the_place_of_registries(prefix: str, mirror: str, image: str, expected: str) -> None:
@@ -555,10 +643,19 @@ def test_longest_mirror_counts_and_keeps_the_digest() -> None:
     assert reference == f"two.example.com/t/app@{DIGEST}"
 
 
-def test_pinned_scanner_image() -> None:
-    job, _ = build_scan_job(request(), settings_with({"trivy.tag": DIGEST}))
+@pytest.mark.parametrize(
+    ("tag", "reference"),
+    [
+        ("0.76.0", ":0.76.0"),
+        (DIGEST, f"@{DIGEST}"),
+        (f"0.76.0@{DIGEST}", f":0.76.0@{DIGEST}"),
+        ("latest", ":latest"),
+    ],
+)
+def test_scanner_image(tag: str, reference: str) -> None:
+    job, _ = build_scan_job(request(), settings_with({"trivy.tag": tag}))
 
-    assert scan_of(job)["image"] == f"mirror.gcr.io/aquasec/trivy@{DIGEST}"
+    assert scan_of(job)["image"] == f"mirror.gcr.io/aquasec/trivy{reference}"
 
 
 def test_only_a_bill_of_materials() -> None:

@@ -53,6 +53,7 @@ from trivyop.report.stored import StoredReport
 from trivyop.scan.kbom import ClusterParts, Component, build_kbom, component_of, distinct, matched_of
 from trivyop.scan.podconfig import ScanVariant
 from trivyop.settings import Settings
+from trivyop.settings.images import tag_without_digest
 from trivyop.trivy.failures import Failure, ScanError
 from trivyop.trivy.retries import next_retry
 from trivyop.workload.nodes import HOSTNAME_LABEL, ClusterNode
@@ -200,7 +201,7 @@ class ClusterComponents:
             nodes=nodes,
             distribution=platform if platform in _DISTRIBUTIONS else "",
         )
-        scanner = self._settings.trivy.tag
+        scanner = tag_without_digest(self._settings.trivy.tag)
         bom = build_kbom(parts, scanner_version=scanner, now=now)
         report = build_kbom_report(parts.tag, bom, self._options, scanner_version=scanner, now=now)
         return parts.tag, bom, report

@@ -20,6 +20,7 @@ from trivyop.audit.rego import INPUT, METADATA, annotation_of, imports_of, objec
 _TEST_SUFFIX: Final = "_test.rego"
 _KUBERNETES: Final = "kubernetes"
 _PLAIN: Final = re.compile(r"data\.(?!k8s\b)\w+(?:\.\w+)*")  # Trivy gives data.k8s, the cluster's version
+_FALSE_BY_DEFAULT: Final = re.compile(r"^\s*default\s+deny\w*\s*:?=\s*false\b", re.MULTILINE)
 _SEVERITIES: Final = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN")
 
 
@@ -48,6 +49,8 @@ def never_evaluated(policy: CustomPolicy) -> str:
 
 def oddities(policy: CustomPolicy) -> Iterator[str]:
     """What its reports will look like otherwise than its author may expect."""
+    if _FALSE_BY_DEFAULT.search(policy.module.text):
+        yield "deny is false by default, and Trivy takes any value for a finding, even false: leave it out"
     metadata = _metadata(policy)
     if metadata is None:
         return

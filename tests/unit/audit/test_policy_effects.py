@@ -113,6 +113,7 @@ ODD: dict[str, tuple[str, str, str]] = {
     "nameless": (annotated("nameless", check=False), "*", 'have no "id"'),
     "urgent": (annotated("urgent", severity="urgent"), "*", "takes for CRITICAL"),
     "oldurgent": (legacy("oldurgent", severity="Important"), "*", "takes for CRITICAL"),
+    "always": (annotated("always", "default deny := false\ndeny if input.x"), "*", "any value for a finding"),
     "importing": (
         f"{annotated('importing')}import data.acme.labels\n",
         "*",
@@ -159,6 +160,7 @@ async def test_policies_without_effect_are_named_with_the_reason() -> None:
     assert taken == ODD.keys() | GOOD.keys()
     found = [{one for one in failed_ids(outcome) if not one.startswith("AVD-")} for outcome in outcomes]
     assert {name.upper() for name in GOOD} - {"CERTIFICATE"} <= found[0]
+    assert "ALWAYS" in found[0], "though its deny is false"
     assert "CERTIFICATE" in found[1]
     assert not {name.upper() for name in IDLE} & (found[0] | found[1])
 

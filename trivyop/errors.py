@@ -15,11 +15,15 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final
 
+_START_SECONDS: Final = 5.0  # real servers deny everything for up to one second after their start
 _SCARCE: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.ENOMEM))
 
 
 class TransientError(Exception):
     """Later may work; ``retry_after`` is the server's own wish in seconds, if it had one."""
+
+    retry_within: float | None = None
+    """Seconds after which to try again at the latest, however often it failed; None: no such limit."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -38,12 +42,30 @@ class ExpiredError(ConflictError):
     """The server no longer has the resource version we asked for: list again."""
 
 
+class DeniedError(TransientError):
+    """The server says that we may not do this, and has not said so for long enough to be believed.
+
+    API servers say so of everything for a moment after each start, and a role may be replaced just now.
+    ``seconds`` is for how long it has been so.
+    """
+
+    retry_within = 30.0
+
+    def __init__(self, message: str, seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
 class TerminalError(Exception):
     """Trying again as is cannot help; a change of the object, or the periodic resync, brings the key back."""
 
 
 class ForbiddenError(TerminalError):
-    """We may not do this; somebody has to grant it first."""
+    """We may not do this, and have not been allowed to for minutes; somebody has to grant it first."""
+
+
+class AdmissionError(TerminalError):
+    """We may do this, but not with this object: a quota, Pod Security or an admission webhook says no."""
 
 
 class NotFoundError(TerminalError):
@@ -60,6 +82,14 @@ class InvalidError(TerminalError):
     def __init__(self, message: str, causes: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.causes = causes
+
+
+def outlasts_a_start(error: DeniedError | ForbiddenError) -> bool:
+    """Whether this has been denied for longer than any API server takes to start.
+
+    Enough for who has another way that does no harm; all others wait for the ``ForbiddenError``.
+    """
+    return isinstance(error, ForbiddenError) or error.seconds >= _START_SECONDS
 
 
 def is_scarcity(error: BaseException) -> bool:

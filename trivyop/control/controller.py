@@ -3,7 +3,9 @@
 A reconcile returns the seconds until its key needs another look, or None if only an event can call for one.
 What it raises decides on the next try: transient errors come back with the key's back-off, or when the server
 wishes; terminal ones wait for a change of the object, or the resync; anything else is a bug, loud and slow to
-come back. Running out of files, memory or room on the disk is transient wherever it strikes.
+come back. What we may not do comes back within a minute, since no event says that a permission was given: it
+is logged once, and costs no request (``kube.permissions``). Running out of files, memory or room on the disk
+is transient wherever it strikes.
 
 Promises: one key is in one worker's hands at a time; a failing key harms no other; when ``run`` returns or is
 cancelled, all workers have ended.
@@ -25,13 +27,15 @@ from structlog.contextvars import bound_contextvars
 
 from trivyop.control.clock import Clock
 from trivyop.control.queue import Priority, WorkQueue
-from trivyop.errors import TerminalError, TransientError, renamed_scarcity
+from trivyop.errors import ForbiddenError, TerminalError, TransientError, renamed_scarcity
 
 log = structlog.get_logger(__name__)
 
 K = TypeVar("K", bound=Hashable)
 
 Reconcile = Callable[[K], Awaitable[float | None]]
+
+_FORBIDDEN_SECONDS = 30.0  # until a key is tried again that needs a permission
 
 _OUTCOMES = ("done", "deferred", "gave_up", "crashed")
 
@@ -76,8 +80,13 @@ async def work(
     *,
     name: str,
     metrics: ReconcileObserver | None = None,
+    forbidden: set[K] | None = None,
 ) -> None:
-    """Serve keys until the queue shuts down; the only place that decides on another try."""
+    """Serve keys until the queue shuts down; the only place that decides on another try.
+
+    `forbidden`: the keys that may not be served, as logged; shared by the workers of a queue.
+    """
+    known = set[K]() if forbidden is None else forbidden
     worker_id, number = secrets.token_hex(4), 0
     async for key in queue:
         number += 1  # tells this look at the key from the next, and from others at the same time
@@ -89,8 +98,15 @@ async def work(
                     next_look = await reconcile(key)
             except TransientError as error:
                 outcome = "deferred"
-                seconds = queue.add_rate_limited(key, at_least=error.retry_after)
+                seconds = queue.add_rate_limited(key, at_least=error.retry_after, at_most=error.retry_within)
                 log.info("reconcile_deferred", error=str(error), seconds=round(seconds, 1))
+            except ForbiddenError as error:
+                outcome = "gave_up"
+                if key not in known:
+                    known.add(key)
+                    log.warning("reconcile_gave_up", error=str(error))
+                queue.forget(key)
+                queue.add_after(key, _FORBIDDEN_SECONDS, Priority.BACKLOG)
             except TerminalError as error:
                 outcome = "gave_up"
                 log.warning("reconcile_gave_up", error=str(error))
@@ -101,6 +117,7 @@ async def work(
                 queue.add_rate_limited(key)
             else:
                 outcome = "done"
+                known.discard(key)
                 queue.forget(key)
                 if next_look is not None:
                     queue.add_after(key, next_look)
@@ -171,11 +188,16 @@ class Controller(Generic[K]):
                     ),
                     name=f"{self.name}/resync",
                 )
+            forbidden = set[K]()
             async with asyncio.TaskGroup() as workers:
                 for n in range(self._workers):
-                    workers.create_task(
-                        work(self.queue, self._reconcile, name=self.name, metrics=self._metrics),
-                        name=f"{self.name}/{n}",
+                    worker = work(
+                        self.queue,
+                        self._reconcile,
+                        name=self.name,
+                        metrics=self._metrics,
+                        forbidden=forbidden,
                     )
+                    workers.create_task(worker, name=f"{self.name}/{n}")
             if resyncing is not None:
                 resyncing.cancel()

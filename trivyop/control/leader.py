@@ -3,7 +3,9 @@
 A candidate takes the Lease when nobody holds it, or when its holder has not renewed it for the Lease's
 duration, as counted here since the last change was seen, so that clocks need not agree. The leader renews it
 every few seconds. It stops writing some seconds before others may take the Lease (``write_gate``), whether it
-knows that it lost it or was just not heard: each write gets no more time than is left until then.
+knows that it lost it or was just not heard: each write gets no more time than is left until then. A server
+that is away, busy, or says that we may not (it starts) is asked again until then; so is one that has another
+version of the Lease, as long as that names us: the answer to a renewal was lost, or its storage went back.
 
 Promises: two candidates never may write at the same time, provided that they measure the length of a second
 alike. ``keep`` ends when the Lease is lost.
@@ -21,7 +23,7 @@ from typing import Any
 import structlog
 
 from trivyop.control.clock import Clock, deadline
-from trivyop.errors import AlreadyExistsError, ConflictError, TerminalError, TransientError
+from trivyop.errors import AlreadyExistsError, ConflictError, NotFoundError, TerminalError, TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.resources import LEASES, ObjectKey
 
@@ -107,8 +109,7 @@ class LeaderElection:
                 async with deadline(self._clock, max(0.0, self._writes_until - self._clock.monotonic())):
                     await self._renew()
             except (TransientError, TerminalError, TimeoutError) as error:
-                # a terminal answer: the Lease is deleted, or we may not write it any more
-                if isinstance(error, (ConflictError, TerminalError)) or not self.leads:
+                if isinstance(error, (LeadershipLostError, NotFoundError)) or not self.leads:
                     self._give_up()
                     why = str(error) or "no answer in time"
                     log.warning("leadership_lost", lease=str(self._key), error=why)
@@ -150,9 +151,11 @@ class LeaderElection:
             return None
         spec: dict[str, Any] = there.get("spec") or {}
         holder: str = spec.get("holderIdentity") or ""
-        if holder and not self._has_expired(there, holder, float(spec.get("leaseDurationSeconds") or 0)):
+        seconds = float(spec.get("leaseDurationSeconds") or 0)
+        ours = holder == self.identity  # the answer to an earlier try was lost
+        if holder and not ours and not self._has_expired(there, holder, seconds):
             return holder
-        transitions = int(spec.get("leaseTransitions") or 0) + 1
+        transitions = int(spec.get("leaseTransitions") or 0) + (not ours)
         claimed = {**there, "spec": {**spec, **self._claim(), "leaseTransitions": transitions}}
         began = self._clock.monotonic()
         self._hold(await self._put(claimed), began)
@@ -169,6 +172,17 @@ class LeaderElection:
         lease = self._lease
         if lease is None:
             raise LeadershipLostError("the Lease was given back")
+        try:
+            await self._put_renewed(lease)
+        except ConflictError as error:
+            there = await self._api.get_dict(LEASES, self._key)
+            spec: dict[str, Any] = (there or {}).get("spec") or {}
+            holder: str = spec.get("holderIdentity") or ""
+            if there is None or holder != self.identity:
+                raise LeadershipLostError(f"{holder or 'nobody'} holds it") from error
+            await self._put_renewed(there)
+
+    async def _put_renewed(self, lease: dict[str, Any]) -> None:
         began = self._clock.monotonic()
         renewed = {**lease, "spec": {**lease["spec"], "renewTime": self._stamp()}}
         self._hold(await self._put(renewed), began)

@@ -135,17 +135,22 @@ class WorkQueue(Generic[K]):
         self._set_timer()
 
     def add_rate_limited(
-        self, key: K, at_least: float | None = None, priority: Priority = Priority.RETRY
+        self,
+        key: K,
+        at_least: float | None = None,
+        priority: Priority = Priority.RETRY,
+        *,
+        at_most: float | None = None,
     ) -> float:
         """Have ``key`` looked at after its back-off, which doubles with each call until ``forget``.
 
-        ``at_least`` is a server's wish in seconds. Returns the delay that was chosen.
+        ``at_least`` is a server's wish in seconds, ``at_most`` the longest back-off. Returns the delay that
+        was chosen.
         """
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        delay = half_jitter(
-            failures, self._rng, base_seconds=self._base_seconds, max_seconds=self._max_seconds
-        )
+        longest = self._max_seconds if at_most is None else min(at_most, self._max_seconds)
+        delay = half_jitter(failures, self._rng, base_seconds=self._base_seconds, max_seconds=longest)
         if at_least is not None:
             # Many keys hear the same wish at the same moment; they need not all come back at the same moment.
             delay = max(delay, at_least * self._rng.uniform(1, 1.25))

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from trivyop.errors import ForbiddenError
+from trivyop.errors import DeniedError, ForbiddenError, outlasts_a_start
 from trivyop.kube.client import Api
 from trivyop.kube.resources import CONFIGMAPS, SECRETS, ObjectKey, Resource
 from trivyop.settings import Settings, load_settings
@@ -44,7 +44,9 @@ async def read_texts(api: Api, resource: Resource, key: ObjectKey, *, tell: bool
     """The data of a ConfigMap or, decoded, of a Secret; `tell` if it may not be read."""
     try:
         there = await api.get_dict(resource, key)
-    except ForbiddenError as error:
+    except (DeniedError, ForbiddenError) as error:
+        if not outlasts_a_start(error):
+            raise
         if not tell:
             return {}
         log.warning("configuration_not_readable", kind=resource.kind, name=str(key), error=str(error))

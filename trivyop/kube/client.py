@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from enum import StrEnum
 from typing import Any, Self, TypeVar, cast
 
@@ -26,6 +26,7 @@ from trivyop.kube.applying import without_empty_maps
 from trivyop.kube.config import ClusterConfig
 from trivyop.kube.objects import Object, key_of
 from trivyop.kube.pages import Listing, OnMalformed, decode_one, decode_page, warn_malformed
+from trivyop.kube.permissions import Permissions
 from trivyop.kube.resources import PODS, ObjectKey, Resource
 from trivyop.kube.transport import Call, RequestObserver, Transport
 from trivyop.kube.watch import WatchEvent, batches, decoder
@@ -65,11 +66,18 @@ class Api:
         clock: Clock | None = None,
         write_gate: WriteGate | None = None,
         max_requests: int = 64,
+        permissions: Permissions | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
+        self.permissions = permissions or Permissions(self.clock)
         self._write_gate = write_gate
         self._transport = Transport(
-            config, user_agent=user_agent, clock=self.clock, metrics=metrics, max_requests=max_requests
+            config,
+            user_agent=user_agent,
+            clock=self.clock,
+            permissions=self.permissions,
+            metrics=metrics,
+            max_requests=max_requests,
         )
 
     def gated(self, gate: WriteGate) -> Self:
@@ -195,6 +203,24 @@ class Api:
             if not page.continue_token:
                 return
             params["continue"] = page.continue_token
+
+    async def current_version(
+        self, resource: Resource, *, namespace: str = "", label_selector: str = "", field_selector: str = ""
+    ) -> str:
+        """The resource version of this moment, for which one object is enough."""
+        pages = self.list_pages(
+            resource,
+            type=Object,
+            namespace=namespace,
+            label_selector=label_selector,
+            field_selector=field_selector,
+            metadata_only=True,
+            limit=1,
+        )
+        async with aclosing(pages):
+            async for page in pages:
+                return page.resource_version
+        return ""
 
     async def watch_batches(
         self,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from trivyop.errors import NotFoundError, TransientError
+from trivyop.errors import DeniedError, NotFoundError, TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.pages import decode_one
 from trivyop.kube.resources import Resource
@@ -135,6 +135,8 @@ async def _discover_plainly(api: Api) -> Discovery:
         path = f"/apis/{group_version}" if group else f"/api/{version}"
         try:
             found = decode_one(await api.get_raw(path), _PlainKinds, path)
+        except DeniedError:
+            raise  # of the server that starts, and of each group, not of this one
         except (NotFoundError, TransientError):
             if not group:
                 raise  # without the core group there is no server to speak of

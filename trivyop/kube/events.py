@@ -23,7 +23,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from trivyop.control.clock import Clock
 from trivyop.control.queue import Priority, WorkQueue
-from trivyop.errors import AlreadyExistsError, TerminalError, TransientError
+from trivyop.errors import AlreadyExistsError, DeniedError, TerminalError, TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.objects import ObjectMeta
 from trivyop.kube.resources import EVENTS, ObjectKey, Resource
@@ -141,10 +141,11 @@ class EventRecorder:
             try:
                 await self._send(told)
             except TransientError as error:
-                if self._queue.failures(told) >= _MAX_TRIES:
+                lasting = not isinstance(error, DeniedError)  # a denial ends by itself, as a verdict
+                if lasting and self._queue.failures(told) >= _MAX_TRIES:
                     self._refused(told, error)
                 else:
-                    self._queue.add_rate_limited(told, at_least=error.retry_after)
+                    self._queue.add_rate_limited(told, at_least=error.retry_after, at_most=error.retry_within)
             except TerminalError as error:
                 self._refused(told, error)
             except Exception:

@@ -2,8 +2,12 @@
 
 It reads the list (streamed where the server can, else in pages), then watches from the list's resource
 version, which bookmarks move on. A watch that ends is resumed where it stood; when the server calls that
-version expired it lists again. What stands in the way is waited out: an unreachable server with full-jitter
-back-off, a kind that is missing or forbidden at a slow pace. Lasting states are logged on their two edges.
+version expired it lists again. A server that was away may come back with an older copy of its storage, and a
+watch from a version of its future would wait for ever; so after an outage the current version is asked for,
+and if ours is newer, everything is listed again. What stands in the way is waited out: an unreachable server
+with full-jitter back-off, a kind that is missing or forbidden at a slow pace. Lasting states are logged on
+their two edges; what every API server says for a moment (it starts, or a definition changed) is no such
+state.
 
 A streamed list is preferred because it costs us what pages do (measured with 5,000 pods of 8 KB: the same CPU
 within 5 %), and others less: the server sends what its cache has, as it goes, where it would read pages from
@@ -27,11 +31,20 @@ import structlog
 
 from trivyop.control.backoff import full_jitter
 from trivyop.control.clock import Clock
-from trivyop.errors import ExpiredError, InvalidError, NotFoundError, TerminalError, TransientError
+from trivyop.errors import (
+    DeniedError,
+    ExpiredError,
+    InvalidError,
+    NotFoundError,
+    TerminalError,
+    TransientError,
+    outlasts_a_start,
+)
 from trivyop.kube.client import Api
 from trivyop.kube.objects import key_of
 from trivyop.kube.resources import ObjectKey, Resource
 from trivyop.kube.transport import SilentError
+from trivyop.kube.versions import precedes
 from trivyop.kube.watch import EventType, WatchEvent
 
 log = structlog.get_logger(__name__)
@@ -41,13 +54,15 @@ REASONS = ("start", "ended", "expired", "failed", "refused")
 
 _BACKOFF_BASE_SECONDS = 0.8
 _BACKOFF_MAX_SECONDS = 30.0
-_PROBLEM_SECONDS = 60.0  # pace at which a missing or forbidden kind is tried again
+_PROBLEM_SECONDS = 30.0  # pace at which a missing or forbidden kind is tried again
 _WATCH_SECONDS = (300.0, 600.0)  # asked of the server, at random, so that watches do not end all at once
 _WATCH_SLACK_SECONDS = 30.0  # how much later than asked a server may end a watch
 _BOOKMARK_SILENCE_SECONDS = 150.0  # two bookmarks missed, which come each minute, and some slack
+_CUT_SHORT_SILENCE_SECONDS = 10.0  # in a watch after one that ended before its time
 _FIRST_EVENT_SECONDS = 30.0  # silence in a streamed list after which the server is taken not to know it
 _BREATH = 500  # objects after which others get their turn; some milliseconds
 _DELETED, _BOOKMARK = EventType.DELETED, EventType.BOOKMARK  # members of an enum are slow to look up
+_PASSING_SECONDS = 5.0  # trouble that is over sooner is worth no warning
 _SHORT_WATCH_SECONDS = 1.0  # a watch that ends sooner, and brought nothing, counts as a failure
 
 
@@ -114,6 +129,9 @@ class Reflector:
         self._bookmarks = False  # this server sends them of its own accord
         self._progress = False  # the watch in hand was worth its request
         self._failures = 0
+        self._failing_since: float | None = None
+        self._doubtful = False  # the server was away: it may have another history now
+        self._cut_short = False  # it ended the last watch before its time, which may be why
         self._unreachable = False
         self._refused = False
 
@@ -134,6 +152,9 @@ class Reflector:
                 self._version = None
                 if self._clock.monotonic() - self._listed_at < _SHORT_WATCH_SECONDS:
                     await self._pause(None)  # expired right after a list: asking faster would not help
+            except DeniedError as error:
+                reason = "refused"
+                await self._wait_out_denial(error)
             except TransientError as error:
                 reason = "failed"
                 await self._wait_for_server(error)
@@ -147,6 +168,8 @@ class Reflector:
                 await self._pause(None)
 
     async def _list_and_watch(self) -> None:
+        if self._version is not None and self._doubtful:
+            await self._check_history(self._version)
         if self._version is not None:
             await self._watch(self._version)
         elif self._streaming:
@@ -154,6 +177,15 @@ class Reflector:
         else:
             await self._list()
             await self._watch(self._version or "")
+
+    async def _check_history(self, version: str) -> None:
+        """Forget the version that was reached if the server has not come as far (any more)."""
+        place = {name: value for name, value in self._selection.items() if name != "metadata_only"}
+        current = await self._api.current_version(self._resource, **place)
+        self._doubtful = False
+        if precedes(current, version):
+            self._log.info("history_went_back", version=version, current=current)
+            self._version = None
 
     async def _list(self) -> None:
         for limit in (self._page_size, self._page_size, 0):  # as in Api.list, which would hold all at once
@@ -209,6 +241,8 @@ class Reflector:
         def silence() -> float:
             if self._listing:
                 return _FIRST_EVENT_SECONDS
+            if self._cut_short and not self._progress:
+                return _CUT_SHORT_SILENCE_SECONDS
             return _BOOKMARK_SILENCE_SECONDS if self._bookmarks else seconds + _WATCH_SLACK_SECONDS
 
         events: AsyncGenerator[list[WatchEvent[Any]], None] = self._api.watch_batches(
@@ -227,9 +261,20 @@ class Reflector:
                 async for batch in events:
                     for event in batch:
                         self._follow(event)
+        except SilentError:
+            if self._listing:
+                raise
+            if self._cut_short and not self._progress:
+                self._doubtful, self._cut_short = True, False
+                self._progress = True  # it is to be asked at once
+                return
+            self._cut_short = True
+            raise
         finally:
-            if self._clock.monotonic() - began >= _SHORT_WATCH_SECONDS:
+            lasted = self._clock.monotonic() - began
+            if lasted >= _SHORT_WATCH_SECONDS:
                 self._made_progress()
+        self._cut_short = lasted < seconds - 1
 
     def _follow(self, event: WatchEvent[Any]) -> None:
         change = event.type
@@ -254,6 +299,7 @@ class Reflector:
     def _complete(self, version: str) -> None:
         self._listing = False
         self._listed_at = self._clock.monotonic()
+        self._doubtful = self._cut_short = False
         self._version = version
         self._reached()
         if self._refused:
@@ -266,23 +312,37 @@ class Reflector:
         self._failures = 0
 
     def _reached(self) -> None:
+        self._failing_since = None
         if self._unreachable:
             self._unreachable = False
             self._log.info("api_recovered")
 
     async def _wait_for_server(self, error: TransientError) -> None:
-        if not self._unreachable:
+        now = self._clock.monotonic()
+        self._doubtful = self._doubtful or not isinstance(error, SilentError)
+        if self._failing_since is None:
+            self._failing_since = now
+        if not self._unreachable and now - self._failing_since >= _PASSING_SECONDS:
             self._unreachable = True
             self._log.warning("api_unreachable", error=str(error))
         await self._pause(error.retry_after)
 
+    async def _wait_out_denial(self, error: DeniedError) -> None:
+        """A store that is filled stays as it is meanwhile; for one that is not, nobody waits for long."""
+        if self._listed_at == float("-inf") and outlasts_a_start(error):
+            self._refuse(error)
+        await self._pause(None)
+
     async def _wait_for_permission(self, error: TerminalError) -> None:
+        self._refuse(error)
+        self._version = None  # what may be watched again may have changed meanwhile
+        await self._clock.sleep(_PROBLEM_SECONDS * self._rng.uniform(0.75, 1.25))
+
+    def _refuse(self, error: DeniedError | TerminalError) -> None:
         if not self._refused:
             self._refused = True
             self._log.warning("kind_unavailable", error=str(error))
         self._sink.trouble(str(error), missing=isinstance(error, NotFoundError))
-        self._version = None  # what may be watched again may have changed meanwhile
-        await self._clock.sleep(_PROBLEM_SECONDS * self._rng.uniform(0.5, 1.5))
 
     async def _pause(self, at_least: float | None) -> None:
         delay = full_jitter(

@@ -6,9 +6,12 @@ never a header or a query, which may hold secrets.
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from trivyop.errors import (
+    AdmissionError,
     AlreadyExistsError,
     ConflictError,
     ExpiredError,
@@ -24,6 +27,17 @@ _MAX_WORDS = 1000  # characters of the server's message; an invalid object may b
 
 # What etcd, and the gRPC layer in front of it, say of an object that is too large; it comes as a 500.
 _TOO_LARGE = ("request is too large", "trying to send message larger than max")
+
+# What admission says, with a 403, of one object. Every other 403 is taken for what authorizers say ("cannot
+# VERB resource", with "RBAC: clusterrole ... not found" behind it), or for a proxy's page.
+_BY_ADMISSION = re.compile(
+    r"exceeded quota|insufficient quota|must specify|violates PodSecurity|admission webhook"
+    r"|denied (the )?request|security context constraint|image policy webhook|(maximum|minimum) \S+ usage per"
+    r"|limit to request ratio|because it is being terminated|no PriorityClass"
+)
+
+# What its plug-ins say of every object until their own caches are filled.
+_ADMISSION_NOT_READY = re.compile(r"not yet ready to handle request|status unknown for quota")
 
 
 class Cause(msgspec.Struct, frozen=True, gc=False):
@@ -86,12 +100,18 @@ def error_for(
     if code in (401, 408, 425, 429) or code >= 500:
         return TransientError(message, retry_after)
     if code == 403:
-        return ForbiddenError(message)
+        return _forbidden(status, message)
     if code == 404:
         return NotFoundError(message)
     if code in (400, 415, 422):
         return InvalidError(message, tuple(_cause(cause) for cause in causes))
     return TerminalError(message)
+
+
+def _forbidden(status: Status, message: str) -> TransientError | TerminalError:
+    if _ADMISSION_NOT_READY.search(status.message):
+        return TransientError(message)
+    return AdmissionError(message) if _BY_ADMISSION.search(status.message) else ForbiddenError(message)
 
 
 def _cause(cause: Cause) -> str:

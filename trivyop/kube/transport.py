@@ -4,6 +4,9 @@ It adds credentials to each request, and when the server does not know us (401) 
 certificate, comes by them anew and tries once more. Requests share a bounded number of slots; streams, which
 are few and last, do not count among them.
 
+A server that says we may not do something is believed when ``kube.permissions`` says so; a client in a hurry
+asks again here until then.
+
 Promises: every wait has a timeout; what the network, TLS or HTTP did wrong is a ``TransientError``, a refusal
 is what ``error_for`` makes of it. Nothing else is retried here.
 Not here: paths and bodies (``kube.client``).
@@ -23,15 +26,17 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from trivyop.control.clock import Clock, deadline
-from trivyop.errors import TransientError
+from trivyop.errors import DeniedError, ForbiddenError, TransientError
 from trivyop.kube.access import Access
 from trivyop.kube.config import ClusterConfig
 from trivyop.kube.connections import Pool
+from trivyop.kube.permissions import Permissions
 from trivyop.kube.refusals import error_for
 
 log = structlog.get_logger(__name__)
 
 _CONNECT_SECONDS = 10.0
+_HURRIED_SECONDS = 0.2  # between two tries of a client that cannot wait
 _HEADER_SECONDS = 60.0  # a server that fills its cache for a streamed list keeps us waiting before it answers
 
 
@@ -97,8 +102,10 @@ class Transport:
         clock: Clock,
         metrics: RequestObserver | None = None,
         max_requests: int = 64,
+        permissions: Permissions | None = None,
     ) -> None:
         self._config = config
+        self._permissions = permissions or Permissions(clock)
         self._user_agent = user_agent
         self._clock = clock
         self._metrics = metrics
@@ -116,11 +123,19 @@ class Transport:
 
     async def request(self, call: Call) -> bytes:
         """Send ``call``, return the body of its answer."""
-        async with self._slots:
-            response, pool, body = await self._exchange(call, aiohttp.ClientTimeout(call.seconds), read=True)
-        response.release()
-        await pool.leave()
-        return body
+        patience = aiohttp.ClientTimeout(call.seconds)
+        while True:
+            try:
+                async with self._slots:
+                    response, pool, body = await self._exchange(call, patience, read=True)
+            except DeniedError:
+                if not self._permissions.hurried:
+                    raise
+                await self._clock.sleep(_HURRIED_SECONDS)
+            else:
+                response.release()
+                await pool.leave()
+                return body
 
     @asynccontextmanager
     async def stream(self, call: Call) -> AsyncGenerator[Stream, None]:
@@ -138,6 +153,7 @@ class Transport:
         self, call: Call, patience: aiohttp.ClientTimeout, *, read: bool
     ) -> tuple[aiohttp.ClientResponse, Pool, bytes]:
         """The answer to ``call``, and its body if ``read``; raises what refusals and failures mean."""
+        self._permissions.check(call.verb, call.resource, call.path)
         began = self._clock.monotonic()
         code = "canceled"
         try:
@@ -146,7 +162,7 @@ class Transport:
                 try:
                     body = await response.read() if read or response.status >= 400 else b""
                     code = str(response.status)
-                    _raise_refusal(call, response, body)
+                    self._check_answer(call, response, body)
                 except BaseException:
                     response.close()
                     await pool.leave()
@@ -159,6 +175,18 @@ class Transport:
         finally:
             if self._metrics is not None:
                 self._metrics.requested(call.verb, call.resource, code, self._clock.monotonic() - began)
+
+    def _check_answer(self, call: Call, response: aiohttp.ClientResponse, body: bytes) -> None:
+        """Raise what a refusal means, and remember what we may do and what we may not."""
+        what = (call.verb, call.resource, call.path)
+        if response.status < 400:
+            self._permissions.allowed(*what)
+            return
+        wish = _seconds(response.headers.get("Retry-After"))
+        error = error_for(response.status, body, request=str(call), retry_after=wish)
+        if isinstance(error, ForbiddenError):
+            raise self._permissions.denied(*what, error) from error
+        raise error
 
     async def _send_known(
         self, call: Call, patience: aiohttp.ClientTimeout
@@ -226,12 +254,6 @@ class Transport:
         if old is not None:
             await old.retire()
         return new
-
-
-def _raise_refusal(call: Call, response: aiohttp.ClientResponse, body: bytes) -> None:
-    if response.status >= 400:
-        wish = _seconds(response.headers.get("Retry-After"))
-        raise error_for(response.status, body, request=str(call), retry_after=wish)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from tests.clock import FakeClock, settle
 from tests.scarcity import no_more_files
 from trivyop.control.controller import Controller, ControllerMetrics, work
 from trivyop.control.queue import Priority, WorkQueue
-from trivyop.errors import ConflictError, ForbiddenError, TransientError
+from trivyop.errors import ConflictError, DeniedError, ForbiddenError, InvalidError, TransientError
 
 
 @pytest.fixture
@@ -100,8 +100,46 @@ async def test_terminal_failure_waits_for_a_change(queue: WorkQueue[str], clock:
     queue.add_rate_limited("a")
     clock.advance(1)
 
-    assert await serve(queue, ForbiddenError("not you")) == ["warning reconcile_gave_up"]
+    assert await serve(queue, InvalidError("not so")) == ["warning reconcile_gave_up"]
     assert (queue.failures("a"), queue.delayed, len(queue)) == (0, 0, 0)
+
+
+async def test_missing_permission_is_logged_once_and_tried_again_within_a_minute(
+    queue: WorkQueue[str], clock: FakeClock
+) -> None:
+    """No event says that a permission was given; the resync comes after hours."""
+    queue.add("a")
+    answers: list[Exception | None] = [ForbiddenError("not you"), ForbiddenError("not you"), None]
+    served: list[float] = []
+
+    async def reconcile(_: str) -> float | None:
+        served.append(clock.monotonic())
+        answer = answers.pop(0)
+        if answer is not None:
+            raise answer
+        return None
+
+    with capture_logs() as logs:
+        working = asyncio.create_task(work(queue, reconcile, name="test"))
+        await clock.elapse(60)
+        queue.shut_down()
+        await working
+
+    assert served == [0, 30, 60]
+    assert [line["event"] for line in logs] == ["reconcile_gave_up"]
+
+
+async def test_denial_that_passes_is_tried_again_within_half_a_minute(
+    queue: WorkQueue[str], clock: FakeClock
+) -> None:
+    """However often it failed before: minutes of back-off are for what is broken."""
+    for _ in range(20):
+        queue.add_rate_limited("a")
+    clock.advance(400)
+
+    assert await serve(queue, DeniedError("not you, yet")) == ["info reconcile_deferred"]
+    clock.advance(30)
+    assert len(queue) == 1
 
 
 async def test_crash_is_loud_slow_to_come_back_and_harms_no_other_key(queue: WorkQueue[str]) -> None:

@@ -197,7 +197,7 @@ async def test_failure_is_tried_again_and_an_answer_that_was_lost_does_no_harm()
 async def test_server_that_will_not_have_it_ends_the_matter() -> None:
     registry = CollectorRegistry()
     async with recording(metrics=EventMetrics(registry)) as scene:
-        scene.server.refusals = [403, 403, 0]
+        scene.server.refusals = [422, 422, 0]
         with capture_logs() as logs:
             for reason in ("One", "Two", "Three"):
                 scene.recorder.event(WEB, "Normal", reason, "fine")
@@ -207,6 +207,19 @@ async def test_server_that_will_not_have_it_ends_the_matter() -> None:
         assert [line["event"] for line in logs] == ["event_refused"]
         assert registry.get_sample_value("trivyop_events_total", {"outcome": "refused"}) == 2
         assert registry.get_sample_value("trivyop_events_total", {"outcome": "sent"}) == 1
+
+
+async def test_event_outlasts_a_denial_of_minutes() -> None:
+    """Five tries of other failures are over in half a minute; who replaces a role may take longer."""
+    async with recording() as scene:
+        scene.server.refusals = [403] * 8
+        scene.recorder.event(WEB, "Normal", "Scanned", "fine")
+        await scene.send()
+        for _ in range(5):
+            await scene.send(30)
+        scene.server.refusals = []
+
+        assert len(await scene.send(30)) == 1
 
 
 async def test_more_than_fits_is_dropped_and_counted() -> None:

@@ -212,13 +212,10 @@ async def test_list_that_expires_between_pages_starts_over_and_then_does_without
 
 
 @pytest.mark.parametrize(("code", "reason"), [(403, "Forbidden"), (404, "NotFound")])
-async def test_kind_that_cannot_be_listed_is_a_problem_not_a_crash(code: int, reason: str) -> None:
-    clock = FakeClock()
-    script = Script(
-        refusal(code, reason, "may not"),
-        refusal(code, reason),
-        hold(event("ADDED", "a", 1), bookmark(5, ends_list=True)),
-    )
+async def test_kind_that_cannot_be_listed_is_a_problem_not_a_crash(
+    code: int, reason: str, clock: EagerClock
+) -> None:
+    script = Script(*[refusal(code, reason, "may not")] * 50)
     with capture_logs() as logs:
         async with playing(script, clock) as scene:
             recovered: list[int] = []
@@ -228,9 +225,7 @@ async def test_kind_that_cannot_be_listed_is_a_problem_not_a_crash(code: int, re
             assert "may not" in scene.informer.problem
             assert recovered == []
 
-            for _ in range(2):
-                await clock.until_sleeping()
-                clock.advance(90)
+            script.answers[:] = [hold(event("ADDED", "a", 1), bookmark(5, ends_list=True))]
             await scene.informer.wait_synced()
             assert scene.informer.problem is None
             assert await scene.informer.wait_settled()
@@ -238,17 +233,100 @@ async def test_kind_that_cannot_be_listed_is_a_problem_not_a_crash(code: int, re
     assert [line["event"] for line in logs].count("kind_unavailable") == 1
 
 
-async def test_rights_that_are_taken_away_leave_the_store_as_it_was() -> None:
+async def test_rights_that_are_taken_away_leave_the_store_as_it_was(clock: EagerClock) -> None:
     """Forgetting everything would look like a cluster in which everything was deleted."""
-    clock = FakeClock()
     script = Script(
-        end(event("ADDED", "a", 1), bookmark(5, ends_list=True), bookmark(6)), refusal(403, "Forbidden")
+        end(event("ADDED", "a", 1), bookmark(5, ends_list=True), bookmark(6)),
+        *[refusal(403, "Forbidden")] * 500,
     )
     async with playing(script, clock) as scene:
-        await clock.until_sleeping()
+        while scene.informer.problem is None:
+            await asyncio.sleep(0)
 
-        assert scene.informer.problem is not None
+        assert clock.monotonic() >= 180
         assert scene.versions == {"a": "1"}
+
+
+async def test_denial_that_passes_is_no_problem_and_worth_no_warning(clock: EagerClock) -> None:
+    """An API server says so of everything for a moment after its start."""
+    script = Script(
+        refusal(403, "Forbidden"),
+        end(event("ADDED", "a", 1), bookmark(5, ends_list=True), bookmark(6)),
+        refusal(403, "Forbidden"),
+        refusal(403, "Forbidden"),
+        hold(event("ADDED", "b", 7)),
+    )
+    problems: set[str | None] = set()
+    with capture_logs() as logs:
+        async with playing(script, clock) as scene:
+            scene.informer.add_handler(lambda *_: problems.add(scene.informer.problem))
+            await scene.until(lambda: B in scene.informer.store)
+
+            assert scene.queries[-1]["resourceVersion"] == "6", "resumed, not listed anew"
+    assert problems == {None}
+    assert [line["event"] for line in logs] == ["informer_synced"]
+
+
+async def test_definition_that_changes_is_worth_no_warning(clock: EagerClock) -> None:
+    """All watches of the kind end, then 429 and 410 are answered for a second or two."""
+    script = Script(
+        end(event("ADDED", "a", 1), bookmark(5, ends_list=True), bookmark(6)),
+        *[refusal(429, "TooManyRequests", "storage is (re)initializing", **{"Retry-After": "1"})] * 2,
+        page(version="9"),
+        end(expired()),
+        hold(event("ADDED", "a", 1), event("ADDED", "b", 9), bookmark(9, ends_list=True)),
+    )
+    with capture_logs() as logs:
+        async with playing(script, clock) as scene:
+            await scene.until(lambda: B in scene.informer.store)
+    assert {line["log_level"] for line in logs} <= {"info", "debug"}
+
+
+async def test_history_that_went_back_is_listed_anew(clock: EagerClock) -> None:
+    """A watch from a version of the future hears nothing: etcd was restored from an older copy."""
+    script = Script(
+        end(event("ADDED", "a", 1), bookmark(5, ends_list=True), bookmark(60)),
+        refusal(503),
+        page(version="12"),
+        hold(event("ADDED", "b", 7), bookmark(12, ends_list=True)),
+    )
+    async with playing(script, clock, label_selector="x=y") as scene:
+        await scene.until(lambda: B in scene.informer.store)
+
+        assert scene.versions == {"b": "7"}
+        assert scene.queries[2] == {"limit": "1", "labelSelector": "x=y"}
+
+
+async def test_history_that_went_on_is_followed(clock: EagerClock) -> None:
+    script = Script(
+        end(event("ADDED", "a", 1), bookmark(5, ends_list=True), bookmark(60)),
+        refusal(503),
+        page(version="60"),
+        hold(event("ADDED", "b", 61)),
+    )
+    async with playing(script, clock) as scene:
+        await scene.until(lambda: B in scene.informer.store)
+
+        assert scene.queries[3]["resourceVersion"] == "60"
+        assert len(scene.queries) == 4
+
+
+async def test_watch_that_was_cut_short_and_stays_silent_is_doubted() -> None:
+    """The server may have come back with another history so fast that we met no failure."""
+    clock = FakeClock()
+    script = Script(
+        end(event("ADDED", "a", 1), bookmark(5, ends_list=True), bookmark(60)),
+        hold(),
+        page(version="12"),
+        hold(bookmark(12, ends_list=True)),
+    )
+    async with playing(script, clock) as scene:
+        await script.until_asked(2)
+        await clock.until(lambda: clock.next_due == 10)
+        clock.advance(10)
+        await scene.until(lambda: A not in scene.informer.store)
+
+        assert scene.queries[1]["resourceVersion"] == "60"
 
 
 async def test_unreachable_server_is_logged_on_the_two_edges_only(clock: EagerClock) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from trivyop.errors import (
+    AdmissionError,
     AlreadyExistsError,
     ConflictError,
     ExpiredError,
@@ -61,6 +62,40 @@ def test_status_code_names_the_error(code: int, reason: str, expected: type[Exce
 def test_object_too_large_for_etcd_is_told_from_a_crash(message: str) -> None:
     """It comes as a 500, and trying again would fail for ever."""
     assert type(error_for(500, body(500, message=message))) is TooLargeError
+
+
+DENIED = 'User "system:serviceaccount:a:b" cannot {} in API group "batch" in the namespace "shop"'
+NO_ROLE = ': RBAC: clusterrole.rbac.authorization.k8s.io "trivyop" not found'
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("jobs.batch is forbidden: " + DENIED.format('create resource "jobs"'), ForbiddenError),
+        ("jobs.batch is forbidden: " + DENIED.format('create resource "jobs"') + NO_ROLE, ForbiddenError),
+        ('forbidden: User "u" cannot get path "/version"', ForbiddenError),
+        ("<html>403 Forbidden</html>", ForbiddenError),
+        ('jobs.batch "a" is forbidden: exceeded quota: jobs, requested: count/jobs.batch=1', AdmissionError),
+        ('pods "a" is forbidden: violates PodSecurity "restricted:latest": host namespaces', AdmissionError),
+        ('admission webhook "policy.example" denied the request: no labels', AdmissionError),
+        (
+            "jobs.batch \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
+            AdmissionError,
+        ),
+        (
+            'jobs.batch "a" is forbidden: unable to create new content in namespace shop because it is being '
+            "terminated",
+            AdmissionError,
+        ),
+        ('jobs.batch "a" is forbidden: not yet ready to handle request', TransientError),
+        ('pods "a" is forbidden: status unknown for quota: pods, resources: pods', TransientError),
+    ],
+)
+def test_forbidden_by_roles_is_told_from_refused_by_admission(
+    message: str, expected: type[Exception]
+) -> None:
+    """The first may pass, and is about us; the second is about the object."""
+    assert type(error_for(403, body(403, "Forbidden", message))) is expected
 
 
 def test_message_says_what_was_tried_and_the_servers_words() -> None:

@@ -66,13 +66,13 @@ class Script:
 
     def __init__(self, *answers: Handler) -> None:
         self.requests: list[web.BaseRequest] = []
-        self._answers = list(answers)
+        self.answers = list(answers)
         self._asked = asyncio.Event()
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         self.requests.append(request)
         self._asked.set()
-        return await (self._answers.pop(0) if self._answers else hold())(request)
+        return await (self.answers.pop(0) if self.answers else hold())(request)
 
     async def until_asked(self, times: int) -> None:
         """Wait until the server has had so many requests."""

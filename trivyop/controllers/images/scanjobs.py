@@ -12,7 +12,7 @@ import structlog
 
 from trivyop.controllers.images.targets import Target
 from trivyop.controllers.view import BY_SCAN, View
-from trivyop.errors import AlreadyExistsError, ForbiddenError
+from trivyop.errors import AlreadyExistsError, DeniedError, ForbiddenError, outlasts_a_start
 from trivyop.kube.client import Api
 from trivyop.kube.resources import JOBS, SECRETS, SERVICEACCOUNTS, ObjectKey
 from trivyop.scan.command import mirrored
@@ -136,7 +136,9 @@ class ScanJobs:
     async def _pull_secrets_of(self, account: ObjectKey) -> tuple[str, ...]:
         try:
             there = await self._api.get_dict(SERVICEACCOUNTS, account)
-        except ForbiddenError as error:
+        except (DeniedError, ForbiddenError) as error:
+            if not outlasts_a_start(error):
+                raise
             log.warning("service_account_not_readable", account=str(account), error=str(error))
             return ()
         secrets = (there or {}).get("imagePullSecrets") or ()
@@ -146,6 +148,8 @@ class ScanJobs:
         """One Secret, or why there is none to be read."""
         try:
             return await self._api.get_dict(SECRETS, key) or "it does not exist"
-        except ForbiddenError as error:
+        except (DeniedError, ForbiddenError) as error:
+            if not outlasts_a_start(error):
+                raise
             log.warning("pull_secret_not_readable", secret=str(key), error=str(error))
             return "the operator may not read it"

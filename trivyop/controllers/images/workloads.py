@@ -27,7 +27,7 @@ from trivyop.controllers.images.targets import (
 from trivyop.controllers.reports import Reports
 from trivyop.controllers.usage import Usage
 from trivyop.controllers.view import View
-from trivyop.errors import ForbiddenError
+from trivyop.errors import DeniedError, ForbiddenError, outlasts_a_start
 from trivyop.kube.client import Api
 from trivyop.kube.objects import Object
 from trivyop.kube.resources import NAMESPACES, ObjectKey, Resource
@@ -295,6 +295,8 @@ class Workloads:
         """Whether a namespace is being deleted: reports go first then, and nobody asks for anything."""
         try:
             namespace = await self._api.get(NAMESPACES, ObjectKey("", name))
-        except ForbiddenError:  # with permissions in some namespaces only; a scan too many does no harm
-            return False
+        except (DeniedError, ForbiddenError) as error:
+            if not outlasts_a_start(error):
+                raise
+            return False  # with permissions in some namespaces only; a scan too many does no harm
         return namespace is None or namespace.metadata.deletion_timestamp is not None

@@ -29,7 +29,7 @@ from trivyop.control.queue import Priority
 from trivyop.controllers.ahead import Ahead
 from trivyop.controllers.jobpods import pod_of, told, why_it_waits
 from trivyop.controllers.view import View
-from trivyop.errors import ForbiddenError, TerminalError
+from trivyop.errors import DeniedError, ForbiddenError, TerminalError, outlasts_a_start
 from trivyop.kube.client import Api
 from trivyop.kube.objects import Object
 from trivyop.kube.resources import JOBS, NAMESPACES, ObjectKey
@@ -99,7 +99,9 @@ class NodeJobs:
         """Why collectors can not run in their namespace, as far as its labels tell."""
         try:
             there = await self._api.get(NAMESPACES, ObjectKey("", self.namespace), Object)
-        except ForbiddenError:
+        except (DeniedError, ForbiddenError) as error:
+            if not outlasts_a_start(error):
+                raise
             return None  # then it shows when there is no pod
         return forbidden_by(self.namespace, (there.metadata.labels if there else None) or {})
 

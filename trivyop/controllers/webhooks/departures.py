@@ -27,8 +27,8 @@ from trivyop.control.backoff import full_jitter
 from trivyop.control.clock import Clock
 from trivyop.errors import ExpiredError, TerminalError, TransientError
 from trivyop.kube.client import Api
-from trivyop.kube.objects import Object
 from trivyop.kube.resources import ObjectKey, Resource
+from trivyop.kube.versions import precedes
 from trivyop.kube.watch import EventType
 from trivyop.notify.events import Change, Subject
 from trivyop.notify.source import deletion
@@ -145,8 +145,9 @@ class Departures:
         version, failures = "", 0
         while True:
             try:
-                if not version:
-                    version = await self._now(resource, namespace)
+                if not version or failures:  # after an outage the server may have gone back in time
+                    now = await self._api.current_version(resource, namespace=namespace)
+                    version = now if not version or precedes(now, version) else version
                 watching = self._api.watch_batches(
                     resource, namespace=namespace, resource_version=version, type=Whole
                 )
@@ -166,14 +167,6 @@ class Departures:
                 await self._clock.sleep(_PROBLEM_SECONDS)
             await self._clock.sleep(full_jitter(failures, self._rng, base_seconds=0.8, max_seconds=30.0))
             failures += 1
-
-    async def _now(self, resource: Resource, namespace: str) -> str:
-        """The resource version of this moment, for which one object is enough."""
-        pages = self._api.list_pages(resource, namespace=namespace, type=Object, metadata_only=True, limit=1)
-        async with aclosing(pages) as some:
-            async for page in some:
-                return page.resource_version
-        return ""
 
 
 async def watch_all(departures: Departures, wanted: Collection[tuple[Resource, str]]) -> None:

@@ -31,12 +31,13 @@ from tests.e2e.foreign import (
 from tests.patience import patience
 from trivyop.app import Operator
 from trivyop.cli.demo import prepare_cluster
-from trivyop.control.clock import Clock
+from trivyop.control.clock import Clock, SystemClock
 from trivyop.controllers.configuration import OPERATOR_CONFIG, read_settings, read_texts
 from trivyop.controllers.view import REPORT_KINDS
 from trivyop.errors import TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig
+from trivyop.kube.permissions import Permissions
 from trivyop.kube.resources import (
     CONFIGMAPS,
     CRONJOBS,
@@ -259,7 +260,8 @@ async def running_operator(
         NAMESPACE,
     )
     config = await ClusterConfig.from_kubeconfig_dict(await cluster.kubeconfig(user))
-    async with Api(config) as own:
+    permissions = Permissions(clock or SystemClock())
+    async with Api(config, permissions=permissions) as own:
         operator = Operator(api or own, settings, clock=clock)
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as group:

@@ -171,6 +171,14 @@ async def test_missing_permission_is_named_and_costs_only_what_needs_it(missing:
     assert jobs == 2
 
 
+async def until_undelivered(cluster: Cluster) -> None:
+    """Wait until every scan says that a report is missing, and no scan Job is left."""
+    await cluster.until(
+        lambda scans: {scan.get("status", {}).get("phase") for scan in scans} == {"Undelivered"}, IMAGESCANS
+    )
+    await cluster.until(lambda jobs: not jobs, JOBS, NAMESPACE)
+
+
 async def test_kind_that_may_only_be_read_costs_no_further_scans(tmp_path: Path) -> None:
     """What the server refused is tried again with the next refresh, not with scans for its sake."""
     clock = LeapingClock()
@@ -182,13 +190,14 @@ async def test_kind_that_may_only_be_read_costs_no_further_scans(tmp_path: Path)
             async with running_as_shipped(cluster, clock) as operator:
                 for kind in (VULNERABILITYREPORTS, EXPOSEDSECRETREPORTS):
                     await cluster.until(lambda found: len(found) == len(images), kind)
-                await cluster.until_settled()
+                clock.leap(200)  # a denial is believed after minutes
+                await until_undelivered(cluster)
                 for later in (1, 2):
                     clock.leap(2 * 3600)
                     await cluster.create(pod(f"later-{later}", "shop", app=images["pod-0"]))
                     for kind in (VULNERABILITYREPORTS, EXPOSEDSECRETREPORTS):
                         await cluster.until(lambda found: len(found) == len(images) + later, kind)  # noqa: B023
-                    await cluster.until_settled()
+                    await until_undelivered(cluster)
                 _, body = await until_readiness(operator, lambda answer: answer[0] == 200)
         jobs = cluster.scan_jobs_created()
 
@@ -204,7 +213,7 @@ async def test_permission_that_comes_later_is_made_use_of(tmp_path: Path) -> Non
         await cluster.create(pod("app", "shop", app=cluster.image("library/single:1")))
         async with running_as_shipped(cluster, clock) as operator:
             await cluster.until(len, VULNERABILITYREPORTS)
-            await cluster.until_settled()
+            await until_undelivered(cluster)
             before = await until_readiness(operator, lambda answer: answer[0] == 200)
             await grant(cluster)
             clock.leap(120)  # what may not be read is asked for again about once a minute

@@ -88,7 +88,7 @@ class Builder:
     def build(self) -> Parts:
         """Build all parts; once."""
         around, view = self._around, self._view
-        around.health.mention("permissions", self._reports.denials)
+        around.health.mention("permissions", self._permissions)
         around.health.mention("database", lambda: self._matcher.problem)
         usage = Usage()
         targets = Targets(view.listers, view.sole_platform, usage, around.settings, self._selection)
@@ -123,9 +123,14 @@ class Builder:
             collecting=None if auditing is None else self._collecting(auditing),
             components=components,
             notifications=self._notifications(),
+            asking=self._reports.denials.run,
             tidying=partial(delete_switched_off, self._api, view, around.settings, around.clock),
             controllers=tuple(controllers),
         )
+
+    def _permissions(self) -> str | None:
+        """What we may not do, for people; None if there is nothing."""
+        return "; ".join(filter(None, (self._reports.denials.text(), self._api.permissions.text()))) or None
 
     def _scans(self, targets: Targets, queue: WorkQueue[str]) -> ImageScans:
         around, settings = self._around, self._around.settings

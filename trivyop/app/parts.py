@@ -43,6 +43,8 @@ class Parts:
     collecting: Collecting | None
     components: ClusterComponents | None
     notifications: Notifications
+    asking: Callable[[], Coroutine[Any, Any, None]]
+    """Finds out when reports may be written that may not."""
     tidying: Callable[[], Coroutine[Any, Any, None]]
     """Removes what parts left that are switched off now."""
     controllers: tuple[Controller[Any], ...]
@@ -78,6 +80,7 @@ class Parts:
             group.create_task(self.matcher.run(self._database_is_newer), name="database")
             group.create_task(self.notifications.run(), name="webhooks")
             group.create_task(self.tidying(), name="tidying")
+            group.create_task(self.asking(), name="denials")
             if self.auditing is not None:
                 group.create_task(self.auditing.work(), name="auditing")
             if self.collecting is not None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from trivyop.control.clock import SystemClock
+from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig
+from trivyop.kube.permissions import Permissions
 
 DEFAULT_NAMESPACE = "trivy-system"
 
@@ -20,3 +23,8 @@ def add_cluster_arguments(parser: argparse.ArgumentParser) -> None:
 async def cluster_config(arguments: argparse.Namespace) -> ClusterConfig:
     """The cluster that the arguments name; ``ConfigError`` if there is none."""
     return await ClusterConfig.load(arguments.kubeconfig, arguments.context)
+
+
+async def looking_at(arguments: argparse.Namespace) -> Api:
+    """A client for a command that looks at the cluster once: it cannot wait minutes for a permission."""
+    return Api(await cluster_config(arguments), permissions=Permissions(SystemClock(), hurried=True))

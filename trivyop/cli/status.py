@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from trivyop.cli.cluster import DEFAULT_NAMESPACE, add_cluster_arguments, cluster_config
+from trivyop.cli.cluster import DEFAULT_NAMESPACE, add_cluster_arguments, looking_at
 from trivyop.cli.status_audits import read_audits, show_audits
 from trivyop.cli.status_nodes import ClusterState, read_cluster, show_cluster
 from trivyop.cli.tables import show_count, show_duration, show_table
@@ -28,6 +28,7 @@ from trivyop.errors import NotFoundError
 from trivyop.kube.client import Api
 from trivyop.kube.resources import CONFIGMAPS, IMAGESCANS, ObjectKey
 from trivyop.observe.logging import configure_logging
+from trivyop.scan import state
 from trivyop.scan.imagescan import ImageScan, Phase
 from trivyop.scan.times import time_or_none
 from trivyop.workload.resolve import Workload
@@ -77,7 +78,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 async def status(arguments: argparse.Namespace) -> int:
     """Print the table; returns 0."""
     configure_logging("warning", json=False)
-    async with Api(await cluster_config(arguments)) as api:
+    async with await looking_at(arguments) as api:
         lines = await read_lines(api, arguments.operator_namespace, arguments.namespace)
         audits = await read_audits(api, arguments.operator_namespace, arguments.namespace)
         cluster = ClusterState() if arguments.namespace else await read_cluster(api)
@@ -135,14 +136,16 @@ def _line(workload: Workload, container: str, image: str, name: str, scan: Image
         return Line(workload.key.namespace, owner, container, image, _NOT_SCANNED, image_scan=name)
     found = scan.status
     summary = found.summary
+    delivered = next((one for one in found.conditions if one.type == state.DELIVERED), None)
+    undelivered = delivered if found.phase is Phase.UNDELIVERED else None
     return Line(
         namespace=workload.key.namespace,
         workload=owner,
         container=container,
         image=image,
         state=found.phase.value,
-        reason=found.reason,
-        message=found.message,
+        reason=undelivered.reason if undelivered else found.reason,
+        message=undelivered.message if undelivered else found.message,
         critical=summary.critical_count if summary else None,
         high=summary.high_count if summary else None,
         secrets=summary.secret_count if summary else None,
@@ -168,8 +171,12 @@ def show_lines(lines: Iterable[Line], *, now: datetime, wide: bool = False) -> s
 
 
 def show_failures(lines: Iterable[Line], *, now: datetime) -> str:
-    """One line for each image that failed: why, and when it is tried again; empty if none did."""
-    failures = {line.image_scan: line for line in lines if line.state == Phase.FAILED.value}
+    """One line for each image that failed: why, and when it is tried again; empty if none did.
+
+    So for each that is held up, and for each whose reports are not all there.
+    """
+    over = (Phase.SUCCEEDED.value, _NOT_SCANNED)
+    failures = {line.image_scan: line for line in lines if line.message and line.state not in over}
     return "\n".join(
         f"{line.image}: {line.reason}: {line.message}{_next_try(line, now)}" for line in failures.values()
     )
@@ -177,6 +184,8 @@ def show_failures(lines: Iterable[Line], *, now: datetime) -> str:
 
 def _next_try(line: Line, now: datetime) -> str:
     retry = time_or_none(line.next_retry)
+    if line.state != Phase.FAILED.value:
+        return ""
     if retry is None:
         return " (no further try)"
     return (

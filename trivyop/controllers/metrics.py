@@ -32,7 +32,8 @@ class ReportMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.writes = Counter(
             "trivyop_report_writes_total",
-            "Reports by what became of writing them: written, unchanged, refused, gone (with its namespace).",
+            "Reports by what became of writing them: written, unchanged, refused, denied (and to be tried "
+            "again), gone (with its namespace).",
             ["kind", "result"],
             registry=registry,
         )
@@ -52,7 +53,7 @@ class ReportMetrics:
             self.deleted.labels(kind)
             self.bytes.labels(kind)
             self.truncations.labels(kind)
-            for result in ("written", "unchanged", "refused", "gone"):
+            for result in ("written", "unchanged", "refused", "denied", "gone"):
                 self.writes.labels(kind, result)
 
     def wrote(self, kind: str, size: int, *, truncated: bool) -> None:

@@ -28,7 +28,7 @@ from trivyop.controllers.denials import Denials
 from trivyop.controllers.metrics import ReportMetrics
 from trivyop.controllers.mirror import Mirror
 from trivyop.controllers.view import BY_DIGEST, BY_OWNER, View
-from trivyop.errors import NotFoundError, TerminalError, TooLargeError
+from trivyop.errors import DeniedError, ForbiddenError, NotFoundError, TerminalError, TooLargeError
 from trivyop.kube.client import FIELD_MANAGER, Api
 from trivyop.kube.objects import Object, ObjectMeta
 from trivyop.kube.ownership import take_over
@@ -61,6 +61,11 @@ class Refusal:
     error: TerminalError
     until: datetime
 
+    @property
+    def by_permission(self) -> bool:
+        """Whether it is about us, and not about the report."""
+        return isinstance(self.error, ForbiddenError)
+
 
 class Reports:
     """The reports of all containers; reads from the view, writes to the API."""
@@ -74,7 +79,7 @@ class Reports:
         self._clock = clock
         self._metrics = metrics
         self._refusals: dict[tuple[Resource, ObjectKey], Refusal] = {}
-        self._denials = Denials(clock)
+        self.denials = Denials(api, clock)
         self._deleting: set[str] = set()  # uids
         self._lost_handlers: list[Callable[[Resource, ObjectKey, StoredReport], None]] = []
         self._mirrors = view.all_reports
@@ -88,6 +93,10 @@ class Reports:
     def add_lost_handler(self, handler: Callable[[Resource, ObjectKey, StoredReport], None]) -> None:
         """Call `handler` for a report that was gone before the informer ever told of it."""
         self._lost_handlers.append(handler)
+
+    def add_permission_handler(self, handler: Callable[[], None]) -> None:
+        """Call `handler` when reports may be written that were denied."""
+        self.denials.add_handler(handler)
 
     def _lost(self, resource: Resource, key: ObjectKey, report: StoredReport) -> None:
         for handler in self._lost_handlers:
@@ -164,17 +173,31 @@ class Reports:
     def is_closed(self, resource: Resource, namespace: str) -> bool:
         """Whether reports of that kind may not be read or written there, or the kind is gone."""
         mirror = self._mirror(resource)
-        denied = self._denials.holds(resource, mirror.scope_of(namespace))
+        denied = self.denials.closed(resource, mirror.scope_of(namespace)) is not None
         return denied or mirror.problem_in(namespace) is not None
+
+    def held_back(self, resource: Resource, namespace: str) -> Refusal | None:
+        """The refusal of all reports of that kind there, which are not sent; None if they may be.
+
+        Of a kind that the server does not have there are no reports to hold back.
+        """
+        mirror = self._mirror(resource)
+        error = self.denials.closed(resource, mirror.scope_of(namespace))
+        problem = None if mirror.missing else mirror.problem_in(namespace)
+        if error is None and problem is not None:
+            error = ForbiddenError(problem)
+        if error is None:
+            return None
+        return Refusal(resource, ObjectKey(namespace, ""), error, self._clock.now() + _REFUSED_FOR)
+
+    def check(self, resource: Resource, namespace: str) -> None:
+        """Raise the ``DeniedError`` of a write of that kind, for who has much to do before it."""
+        self.denials.check(resource, self._mirror(resource).scope_of(namespace))
 
     def is_off(self, resource: Resource) -> bool:
         """Whether there is no place for reports of that kind: it is gone, or we may do nothing with it."""
         mirror = self._mirror(resource)
         return mirror.missing or all(self.is_closed(resource, scope) for scope in mirror.scopes)
-
-    def denials(self) -> str | None:
-        """What may not be written, for people; None if all may."""
-        return self._denials.text()
 
     def _refused(self, resource: Resource, workload: Workload, container: str) -> bool:
         """Whether writing it again soon would only be refused again."""
@@ -201,10 +224,12 @@ class Reports:
         """Write a container's report, if it says anything new; answers with a refusal if there was one.
 
         A namespace that is gone counts as written: its workload is gone, too; where reports of a kind may not
-        be read none is written, since nobody could say later what became of it. Raises ``TransientError``.
+        be read none is written, since nobody could say later what became of it, nor where they may not be
+        written: `held_back` says so. Raises ``TransientError``.
         """
         if self.is_closed(resource, workload.key.namespace):
             return None
+        self.check(resource, workload.key.namespace)
         name = self._free_name(resource, workload, container)
         report = await build(name)
         free = self._free_name(resource, workload, container)
@@ -225,8 +250,14 @@ class Reports:
         if before is not None and before.content_hash == meta["annotations"][keys.CONTENT_HASH]:
             self._metrics.writes.labels(resource.kind, "unchanged").inc()
             return None
+        scope = self._mirror(resource).scope_of(key.namespace)
+        self.denials.check(resource, scope)
         try:
             size = await self._send(resource, key, report, before)
+        except DeniedError as error:
+            self._metrics.writes.labels(resource.kind, "denied").inc()
+            self.denials.note(resource, scope, error)
+            raise
         except NotFoundError as error:  # its namespace goes, or somebody deleted the kind
             self._metrics.writes.labels(resource.kind, "gone").inc()
             self._refuse(resource, key, error)
@@ -234,7 +265,7 @@ class Reports:
         except TerminalError as error:
             self._metrics.writes.labels(resource.kind, "refused").inc()
             refusal = self._refuse(resource, key, error)
-            if not self._denials.note(resource, self._mirror(resource).scope_of(key.namespace), error):
+            if not self.denials.note(resource, scope, error):
                 log.warning("report_refused", kind=resource.kind, report=str(key), error=str(error))
             return refusal
         self._refusals.pop((resource, key), None)

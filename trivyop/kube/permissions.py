@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from trivyop.control.clock import Clock
 from trivyop.errors import DeniedError, ForbiddenError
 
-_BELIEVED_SECONDS = 180.0
+BELIEVED_SECONDS = 180.0
 _FORGOTTEN_SECONDS = 900.0  # longer than anybody waits who tries again
 _HOLD_SECONDS = (0.5, 20.0)  # of a kind: between two tries, at least and at most; else half the time so far
 _HURRIED_SECONDS = 2.0
@@ -75,6 +75,11 @@ class Permissions:
             self._denials.pop(_kind(verb, resource, path), None)
             self._denials.pop((verb, resource, path), None)
 
+    def forget(self, resource: str) -> None:
+        """That kind may be asked for again: somebody knows better."""
+        for place in [place for place in self._denials if place[1] == resource]:
+            del self._denials[place]
+
     def denied(
         self, verb: str, resource: str, path: str, error: ForbiddenError
     ) -> DeniedError | ForbiddenError:
@@ -89,7 +94,7 @@ class Permissions:
         lasting = {
             _words(place)
             for place, denial in self._denials.items()
-            if now - denial.since >= _BELIEVED_SECONDS and self._of(place) and "/" not in place[2]
+            if now - denial.since >= BELIEVED_SECONDS and self._of(place) and "/" not in place[2]
         }
         return f"not allowed: {', '.join(sorted(lasting))}" if lasting else None
 
@@ -114,7 +119,7 @@ class Permissions:
 
     def _error(self, denial: _Denial) -> DeniedError | ForbiddenError:
         seconds = self._clock.monotonic() - denial.since
-        enough = _BELIEVED_SECONDS
+        enough = BELIEVED_SECONDS
         if self.hurried:
             enough = 0.0 if self._allowed else _HURRIED_SECONDS
         return denial.error if seconds >= enough else DeniedError(str(denial.error), seconds)

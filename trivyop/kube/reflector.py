@@ -184,7 +184,8 @@ class Reflector:
         current = await self._api.current_version(self._resource, **place)
         self._doubtful = False
         if precedes(current, version):
-            self._log.info("history_went_back", version=version, current=current)
+            resource = self._resource.name
+            log.info("history_went_back", resource=resource, version=version, current=current)
             self._version = None
 
     async def _list(self) -> None:

@@ -126,4 +126,7 @@ CLUSTERINFRAASSESSMENTREPORTS = Resource(
 CLUSTERCOMPLIANCEREPORTS = Resource(
     _REPORTS, "v1alpha1", "clustercompliancereports", "ClusterComplianceReport", namespaced=False
 )
+SELFSUBJECTACCESSREVIEWS = Resource(
+    "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False
+)
 IMAGESCANS = Resource("trivyop.dev", "v1alpha1", "imagescans", "ImageScan")

@@ -29,6 +29,7 @@ class Phase(StrEnum):
     QUEUED = "Queued"  # waits for a slot
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
+    UNDELIVERED = "Undelivered"  # the scan succeeded, and the server does not take a report of it
     FAILED = "Failed"
 
 

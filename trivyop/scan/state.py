@@ -37,7 +37,7 @@ def history_of(status: ImageScanStatus) -> History:
     """What the rules need to know of a status."""
     in_use = _condition(status, IN_USE)
     unused = in_use is not None and in_use.status == "False"
-    final = status.phase in (Phase.SUCCEEDED, Phase.FAILED)
+    final = status.phase in (Phase.SUCCEEDED, Phase.UNDELIVERED, Phase.FAILED)
     return History(
         last_attempt=time_or_none(status.last_attempt),
         last_success=time_or_none(status.last_success),
@@ -75,8 +75,12 @@ def settled(status: ImageScanStatus) -> ImageScanStatus:
     """It waits for nothing (any more): the phase tells of the last outcome."""
     if status.consecutive_failures:
         return replace(status, phase=Phase.FAILED)
-    phase = Phase.SUCCEEDED if status.last_success else Phase.PENDING
-    return replace(_without_others_failure(status), phase=phase)
+    status = _without_others_failure(status)
+    if not status.last_success:
+        return replace(status, phase=Phase.PENDING)
+    delivered = _condition(status, DELIVERED)
+    lacks = delivered is not None and delivered.status == "False"
+    return replace(status, phase=Phase.UNDELIVERED if lacks else Phase.SUCCEEDED)
 
 
 def _without_others_failure(status: ImageScanStatus) -> ImageScanStatus:
@@ -189,13 +193,15 @@ def failed(
 
 
 def delivered(status: ImageScanStatus, problem: str, *, now: datetime) -> ImageScanStatus:
-    """Its reports are written, but for `problem`; "" for none."""
+    """Its reports are written, but for `problem`; "" for none. A scan succeeds with all of them only."""
     condition = Condition(
         type=DELIVERED,
         status="False" if problem else "True",
         reason="Refused" if problem else "Written",
         message=problem,
     )
+    if status.phase in (Phase.SUCCEEDED, Phase.UNDELIVERED):
+        status = replace(status, phase=Phase.UNDELIVERED if problem else Phase.SUCCEEDED)
     return _with_condition(status, condition, now)
 
 

@@ -12,8 +12,8 @@ import pytest
 from trivyop.errors import (
     AlreadyExistsError,
     ConflictError,
+    DeniedError,
     ExpiredError,
-    ForbiddenError,
     InvalidError,
     NotFoundError,
     TooLargeError,
@@ -313,7 +313,7 @@ async def test_who_may_not_is_told_so(api: Api, server: ApiServer) -> None:
     config = await ClusterConfig.from_kubeconfig_dict(server.kubeconfig("ann", ("guests",)))
 
     async with Api(config) as guest:
-        with pytest.raises(ForbiddenError, match='"ann"'):
+        with pytest.raises(DeniedError, match='"ann"'):
             await guest.list(PODS, type=Object)
 
 

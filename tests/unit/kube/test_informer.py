@@ -241,7 +241,7 @@ async def test_rights_that_are_taken_away_leave_the_store_as_it_was(clock: Eager
     )
     async with playing(script, clock) as scene:
         while scene.informer.problem is None:
-            await asyncio.sleep(0)
+            await settle()
 
         assert clock.monotonic() >= 180
         assert scene.versions == {"a": "1"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from tests.clock import FakeClock
@@ -94,7 +96,7 @@ def test_kind_that_is_denied_is_asked_for_ever_more_rarely_until_it_is_allowed(
             asked.append(second)
         clock.advance(1)
     assert len(asked) < 60
-    assert max(later - earlier for earlier, later in zip(asked, asked[1:], strict=False)) <= 21
+    assert max(later - earlier for earlier, later in pairwise(asked)) <= 21
 
     permissions.allowed(*apply("a0"))
     for number in range(50):

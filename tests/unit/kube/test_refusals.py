@@ -79,12 +79,11 @@ NO_ROLE = ': RBAC: clusterrole.rbac.authorization.k8s.io "trivyop" not found'
         ('pods "a" is forbidden: violates PodSecurity "restricted:latest": host namespaces', AdmissionError),
         ('admission webhook "policy.example" denied the request: no labels', AdmissionError),
         (
-            "jobs.batch \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
+            "jobs \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
             AdmissionError,
         ),
         (
-            'jobs.batch "a" is forbidden: unable to create new content in namespace shop because it is being '
-            "terminated",
+            'jobs "a" is forbidden: unable to create content in namespace a because it is being terminated',
             AdmissionError,
         ),
         ('jobs.batch "a" is forbidden: not yet ready to handle request', TransientError),

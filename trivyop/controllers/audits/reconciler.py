@@ -110,6 +110,7 @@ class Audits:
         for mirror in self._view.audit_reports.values():
             mirror.add_handler(lambda _key, old, new: self._report_changed(old, new))
             mirror.add_recovery_handler(lambda: self.look_at(None))
+        self._reports.add_permission_handler(lambda: self.look_at(None))
         self._reports.add_lost_handler(lambda _resource, _key, report: self._report_changed(report, None))
 
     def all(self) -> Iterator[AuditRef]:
@@ -169,6 +170,10 @@ class Audits:
         if not due:
             self._failures.forget(ref)
             return None
+        for kind in due:
+            self._reports.check(
+                kind, ref.key.namespace
+            )  # an audit whose report may not be written is a waste
         wait = self._failures.wait(ref, basis)
         if wait is not None:
             return wait

@@ -168,7 +168,8 @@ class Delivery:
     ) -> list[Refusal]:
         """Write all reports of all targets from a fresh result; answers with what the server refused."""
         refusals: list[Refusal] = []
-        targets = iter(targets)
+        namespaces = set[str]()
+        targets = _noting(targets, namespaces)
         first = next(targets, None)
         if first is None:
             return refusals
@@ -194,23 +195,25 @@ class Delivery:
             for target in chain((first,), targets)
             for kind, source in sources.items()
         )
-        return refusals
+        return refusals + self.held_back(namespaces)
 
     async def deliver_matched(
         self, targets: Iterable[Target], image: ImageKey, result: ScanResult, settings_hash: str
     ) -> list[Refusal]:
         """Write the vulnerability reports of all targets; matching tells nothing about the other kinds."""
-        targets = iter(targets)
+        namespaces = set[str]()
+        targets = _noting(targets, namespaces)
         first = next(targets, None)
         if first is None:
             return []
         options = replace(self._options, settings_hash=settings_hash)
         kind = VULNERABILITYREPORTS
         source = await self._build(kind, first, image, result, options, self._clock.now())
-        return await self._write_all(
+        refusals = await self._write_all(
             (kind, target, self._projector(source, target, image, options))
             for target in chain((first,), targets)
         )
+        return refusals + self.held_back(namespaces)
 
     async def project(
         self, targets: Iterable[Target], image: ImageKey, settings_hash: str, namespace: str
@@ -218,7 +221,8 @@ class Delivery:
         """Make the reports that targets lack from those of others; ``ConflictError`` if those are gone."""
         refusals: list[Refusal] = []
         options = replace(self._options, settings_hash=settings_hash)
-        targets = iter(targets)
+        namespaces = set[str]()
+        targets = _noting(targets, namespaces)
         while some := list(islice(targets, _PROJECTED_AT_ONCE)):
             for kind in self.kinds:
                 lacking = [target for target in some if self._lacks(kind, target, image, settings_hash)]
@@ -232,7 +236,12 @@ class Delivery:
                     (kind, target, self._projector(report, target, image, options)) for target in lacking
                 )
             await asyncio.sleep(0)
-        return refusals
+        return refusals + self.held_back(namespaces)
+
+    def held_back(self, namespaces: Iterable[str]) -> list[Refusal]:
+        """The kinds of report that containers in those namespaces lack because we may not write them."""
+        found = (self._reports.held_back(kind, name) for name in sorted(namespaces) for kind in self._wanted)
+        return [refusal for refusal in found if refusal is not None]
 
     async def _build(
         self,
@@ -287,6 +296,13 @@ class Delivery:
             return await self._reports.write(kind, target.workload, target.container.container, build)
 
         return [refusal for refusal in await _each(iter(work), write) if refusal is not None]
+
+
+def _noting(targets: Iterable[Target], namespaces: set[str]) -> Iterator[Target]:
+    """The same targets; each one's namespace is noted as it comes."""
+    for target in targets:
+        namespaces.add(target.workload.key.namespace)
+        yield target
 
 
 async def _each(items: Iterator[Any], do: Callable[[Any], Awaitable[T]]) -> list[T]:

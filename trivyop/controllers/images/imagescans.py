@@ -360,15 +360,22 @@ class ImageScans:
         found = self._delivery.adoptable(image, settings_hash, scan.spec.namespace)
         if found is None:
             raise ConflictError(f"the reports to adopt for {name} are gone")
-        await self._outcomes.adopted(scan, status, found, digest=image.digest, settings_hash=settings_hash)
+        namespaces = {target.workload.key.namespace for target in self._targets.first_of(name)}
+        await self._outcomes.adopted(
+            scan,
+            status,
+            found,
+            digest=image.digest,
+            settings_hash=settings_hash,
+            refused=self._delivery.held_back(namespaces),
+        )
 
     async def _project(
         self, scan: ImageScan, status: ImageScanStatus, image: ImageKey, settings_hash: str
     ) -> None:
         with self._asking.serving(scan.metadata.name) as asking:
             refused = await self._delivery.project(asking, image, settings_hash, scan.spec.namespace)
-        if refused:
-            await self._outcomes.refused(scan, status, refused)
+        await self._outcomes.projected(scan, status, refused)
 
     async def _rematch(
         self, scan: ImageScan, status: ImageScanStatus, image: ImageKey, targets: list[Target]

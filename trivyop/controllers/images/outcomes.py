@@ -22,7 +22,7 @@ from trivyop.controllers.reports import Refusal
 from trivyop.kube.events import EventRecorder
 from trivyop.scan import state
 from trivyop.scan.database import DatabaseVersion
-from trivyop.scan.imagescan import Database, ImageScan, ImageScanStatus, ResultSource
+from trivyop.scan.imagescan import Database, ImageScan, ImageScanStatus, Phase, ResultSource
 from trivyop.scan.times import format_time
 from trivyop.trivy.failures import Failure
 from trivyop.trivy.retries import next_retry
@@ -89,11 +89,13 @@ class Outcomes:
         if refused:
             await self._tell_refused(scan, refused)
 
-    async def refused(self, scan: ImageScan, status: ImageScanStatus, refused: Sequence[Refusal]) -> None:
-        """The server did not take reports (at least one) that were made from others."""
-        saved = state.delivered(status, _problem(refused), now=self._clock.now())
-        await self._records.save(scan.metadata.name, saved)
-        await self._tell_refused(scan, refused)
+    async def projected(self, scan: ImageScan, status: ImageScanStatus, refused: Sequence[Refusal]) -> None:
+        """Reports were made from others; `refused` are those that the server did not take."""
+        if refused or status.phase is Phase.UNDELIVERED:
+            saved = state.delivered(status, _problem(refused), now=self._clock.now())
+            await self._records.save(scan.metadata.name, saved)
+        if refused:
+            await self._tell_refused(scan, refused)
 
     async def adopted(
         self,
@@ -103,8 +105,9 @@ class Outcomes:
         *,
         digest: str,
         settings_hash: str,
+        refused: Sequence[Refusal] = (),
     ) -> None:
-        """Reports that were there before say what there is to know."""
+        """Reports that were there before say what there is to know; `refused` are those that lack."""
         saved = state.adopted(
             status,
             digest=digest,
@@ -114,6 +117,8 @@ class Outcomes:
             scanned_at=found.scanned_at,
             now=self._clock.now(),
         )
+        if refused:
+            saved = state.delivered(saved, _problem(refused), now=self._clock.now())
         await self._save_fresh(scan, saved, ResultSource.ADOPTED)
         log.info("scan_adopted", scan=scan.metadata.name, image=scan.spec.image)
 
@@ -145,9 +150,12 @@ class Outcomes:
         self._metrics.results.labels(source.value).inc()
 
     async def _tell_refused(self, scan: ImageScan, refused: Sequence[Refusal]) -> None:
-        name = scan.metadata.name
-        log.warning("scan_not_delivered", scan=name, reports=[str(one.key) for one in refused])
-        await self._tell(scan, "ReportRefused", f"the API server refused {_problem(refused)}")
+        """What we may not write is not the workloads' fault, and is logged once for its kind."""
+        refused = [one for one in refused if not one.by_permission]
+        if refused:
+            name = scan.metadata.name
+            log.warning("scan_not_delivered", scan=name, reports=[str(one.key) for one in refused])
+            await self._tell(scan, "ReportRefused", f"the API server refused {_problem(refused)}")
 
     async def _tell(self, scan: ImageScan, reason: str, note: str) -> None:
         """An Event on each workload concerned."""

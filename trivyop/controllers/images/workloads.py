@@ -92,6 +92,7 @@ class Workloads:
         for mirror in self._view.reports.values():
             mirror.add_handler(self._report_changed, replay=False)
             mirror.add_recovery_handler(self._look_at_all)
+        self._reports.add_permission_handler(self._look_at_all)
         self._reports.add_lost_handler(self._report_lost)
 
     def _handler_of(self, kind: WorkloadKind) -> Callable[[ObjectKey, Any, Any], None]:

@@ -78,7 +78,8 @@ class News:
     def certain(self, subject: Subject) -> bool:
         if subject.resource == IMAGESCANS:
             scan = self._scans.get(subject.key)
-            return scan is None or scan.status.phase is Phase.SUCCEEDED  # else it is under way again
+            done = (Phase.SUCCEEDED, Phase.UNDELIVERED)
+            return scan is None or scan.status.phase in done  # else it is under way again
         mirror = self._reports.get(subject.resource)
         if mirror is None or mirror.missing or not mirror.synced:
             return False

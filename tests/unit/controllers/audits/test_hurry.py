@@ -93,8 +93,12 @@ class TheReports:
     def add_lost_handler(self, handler: Lost) -> None:
         self.lost = handler
 
+    def add_permission_handler(self, handler: object) -> None: ...
+
     def is_closed(self, resource: Resource, namespace: str) -> bool:
         return False
+
+    def check(self, resource: Resource, namespace: str) -> None: ...
 
     def deleted_by_us(self, uid: str) -> bool:
         return False

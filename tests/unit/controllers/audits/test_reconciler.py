@@ -58,6 +58,9 @@ class TheReports:
     def add_lost_handler(self, handler: object) -> None:
         pass
 
+    def add_permission_handler(self, handler: object) -> None:
+        pass
+
     async def delete(self, resource: Resource, report: StoredReport) -> None:
         self.deleted.append(report.key.name)
 

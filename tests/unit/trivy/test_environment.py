@@ -53,7 +53,7 @@ def pod_environment(
         variant=variant,
     )
     job, secrets = build_scan_job(request, settings)
-    data = secrets[0]["data"] if secrets else {}
+    data: dict[str, str] = secrets[0]["data"] if secrets else {}
     spec: dict[str, Any] = job["spec"]["template"]["spec"]
     (found,) = (
         one for one in (*spec["containers"], *spec.get("initContainers", ())) if one["name"] == container

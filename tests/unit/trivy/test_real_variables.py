@@ -24,7 +24,7 @@ LOCK = {
     "lockfileVersion": 3,
     "packages": {"": {"name": "x"}, "node_modules/lodash": {"version": "4.17.0"}},
 }
-BOM = {"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "components": []}
+BOM: dict[str, Any] = {"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "components": []}
 
 
 async def run(*words: str, home: Path, **variables: str) -> tuple[int, bytes, str]:

@@ -18,6 +18,7 @@ from trivyop.controllers.usage import Usage
 from trivyop.controllers.view import AUDIT_REPORT_KINDS, REPORT_KINDS, View
 from trivyop.kube.resources import CLUSTERSBOMREPORTS
 from trivyop.scan.imagescan import Phase, ResultSource
+from trivyop.scan.matchable import NotMatchable
 from trivyop.scan.slots import Slots
 from trivyop.trivy.failures import FailureClass
 
@@ -83,6 +84,12 @@ class ScanMetrics:
             buckets=_SECONDS,
             registry=registry,
         )
+        self.not_matchable = Counter(
+            "trivyop_scans_not_matchable_total",
+            "Scans whose result only another scan can refresh, by why it cannot be matched.",
+            ["reason"],
+            registry=registry,
+        )
         self.database_updated = Gauge(
             "trivyop_database_updated_timestamp_seconds",
             "When the vulnerability database that the operator matches with was made; 0 without one.",
@@ -92,6 +99,8 @@ class ScanMetrics:
             self.results.labels(source.value)
         for failure_class in FailureClass:
             self.failures.labels(failure_class.value)
+        for reason in NotMatchable:
+            self.not_matchable.labels(reason.value)
 
 
 class NodeMetrics:

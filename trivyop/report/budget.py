@@ -23,7 +23,7 @@ import orjson
 from trivyop.report import keys
 from trivyop.report.plans import PLANS, Plan
 
-_HARMLESS = frozenset({"licenses", "hashes", "layers"})
+HARMLESS = frozenset({"licenses", "hashes", "layers"})  # what matching a bill of materials does without
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,11 @@ class Omitted:
 
 
 def usable_for_matching(annotations: Mapping[str, str]) -> bool:
-    """Whether a bill of materials still has all that matching it against a vulnerability database needs."""
+    """Whether a kept bill of materials has proved itself, and still has all that matching it needs."""
+    if annotations.get(keys.MATCHABLE) != keys.MATCHABLE_VALUE:
+        return False
     omitted = Omitted.of(annotations)
-    return not omitted.findings and _HARMLESS.issuperset(omitted.fields)
+    return not omitted.findings and HARMLESS.issuperset(omitted.fields)
 
 
 def size_of(report: Mapping[str, Any]) -> int:

@@ -39,4 +39,8 @@ FIXABLE: Final = "trivyop.dev/fixable"  # likewise, of the vulnerabilities that 
 OPERATOR: Final = "trivyop.dev/operator"  # on reports of audits: the namespace of the operator that wrote it
 CORRECTED: Final = "trivyop.dev/corrected"  # findings that are plainly false: "windows: AVD-KSV-0001"
 OMITTED: Final = "trivyop.dev/omitted"  # what the size budget left out: "links,descriptions,findings=12"
+MATCHABLE: Final = (
+    "trivyop.dev/matchable"  # on a kept bill of materials that says all that matching needs: "1"
+)
+MATCHABLE_VALUE: Final = "1"  # another one when matching takes what older documents do not have
 CONTENT_HASH: Final = "trivyop.dev/content-hash"  # equal hashes: nothing to write

@@ -54,11 +54,17 @@ def build_cluster_sbom_report(
     *,
     scanner_version: str,
     left_out: BomLeftOut = _NOTHING,
+    matchable: bool = False,
     now: datetime,
 ) -> dict[str, Any]:
-    """Build the ClusterSbomReport of an image; ``container`` is any that runs it, and lends its name."""
+    """Build the ClusterSbomReport of an image; ``container`` is any that runs it, and lends its name.
+
+    ``matchable`` says that a match of ``sbom`` finds what a scan does.
+    """
     body, annotations = _body(container, sbom, left_out, options, scanner_version, key.digest, now)
     annotations |= {keys.IMAGE_DIGEST: key.digest} | ({keys.PLATFORM: key.platform} if key.platform else {})
+    if matchable:
+        annotations[keys.MATCHABLE] = keys.MATCHABLE_VALUE
     if options.cache_ttl:
         annotations[keys.REPORT_TTL] = options.cache_ttl
     name = cluster_sbom_name(key)

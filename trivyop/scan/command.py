@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from trivyop.scan.script import bom_path, result_path
+from trivyop.scan.script import bom_path, findings_path, result_path
 from trivyop.settings import Settings, SettingsError, TrivyCommand, TrivyMode
 from trivyop.settings.images import split_mirrors
 from trivyop.settings.load import Problem
@@ -18,6 +18,11 @@ from trivyop.workload.images import DOCKER_HUB, ImageName
 
 CONFIG_DIRECTORY = "/etc/trivy"
 CONFIG_FILE_PATH = f"{CONFIG_DIRECTORY}/trivy-config.yaml"
+_FINDINGS_TEMPLATE = (
+    "{{range .}}{{$class := .Class}}{{range .Vulnerabilities}}"
+    "{{toJson (list .PkgIdentifier.BOMRef .VulnerabilityID .PkgName .InstalledVersion .FixedVersion .Severity"
+    " .PkgPath $class)}}\n{{end}}{{end}}"
+)
 
 
 def mirrored(image: ImageName, settings: TrivySettings) -> ImageName:
@@ -107,6 +112,24 @@ def build_convert_command(settings: Settings, *, directory: str) -> list[str]:
         *("trivy", "convert", "--cache-dir", settings.trivy.image_scan_cache_dir, "--format", "cyclonedx"),
         *("--output", bom_path(directory), "--", result_path(directory)),
     ]
+
+
+def build_proof_command(settings: Settings, reference: str, *, directory: str) -> list[str]:
+    """``trivy sbom`` of the bill of materials, which is called as the image is, to `findings_path`.
+
+    What chooses findings comes from the environment and files of the scan. A finding is a line of JSON: the
+    reference of its component, then what ``matchable.py`` compares.
+    """
+    trivy = settings.trivy
+    command = ["trivy", "sbom", "--cache-dir", trivy.image_scan_cache_dir, "--format", "template"]
+    command += ["--template", _FINDINGS_TEMPLATE, "--scanners", "vuln", "--exit-code", "0", "--no-progress"]
+    command += ["--skip-java-db-update"]
+    command += (
+        ["--server", trivy.server_url] if trivy.mode is TrivyMode.CLIENT_SERVER else ["--skip-db-update"]
+    )
+    if trivy.config_file:
+        command += ["--config", CONFIG_FILE_PATH]
+    return [*command, "--output", findings_path(directory), "--", reference]
 
 
 def build_database_command(settings: TrivySettings) -> list[str]:

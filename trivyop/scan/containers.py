@@ -16,6 +16,7 @@ from trivyop.scan.command import (
     build_database_command,
     build_image_command,
     build_login_command,
+    build_proof_command,
     image_reference,
     mirrored,
 )
@@ -23,7 +24,7 @@ from trivyop.scan.credentials import docker_config
 from trivyop.scan.dockerauths import Login
 from trivyop.scan.podconfig import ConfigFile, PodConfig
 from trivyop.scan.request import ScanRequest, scan_id
-from trivyop.scan.script import build_scan_script
+from trivyop.scan.script import Match, build_scan_script
 from trivyop.settings import Settings, TrivyMode
 from trivyop.settings.images import image_reference as scanner_reference
 from trivyop.settings.pods import pod_resources
@@ -128,10 +129,25 @@ class Containers:
             directory=self._results,
             scan=build_image_command(settings, reference, request.platform, directory=self._results),
             convert=convert,
+            match=self._match(reference),
             database=f"{self._trivy.image_scan_cache_dir}/db/metadata.json",
             logins=logins,
         )
         return self._container(CONTAINER_NAME, ["/bin/sh", "-c", script], env, mounts)
+
+    def _match(self, reference: str) -> Match | None:
+        """The match that shows whether the bill of materials may be matched later; None if none is."""
+        operator = self._settings.operator
+        kept = operator.sbom_generation_enabled and operator.cluster_sbom_cache_enabled
+        wanted = operator.vulnerability_scanner_enabled and self._settings.database.rematch_enabled
+        if not (kept and wanted):
+            return None
+        standalone = self._trivy.mode is TrivyMode.STANDALONE
+        return Match(
+            build_proof_command(self._settings, reference, directory=self._results),
+            reference,
+            f"{self._trivy.image_scan_cache_dir}/fanal/fanal.db" if standalone else None,
+        )
 
     def init(self) -> list[dict[str, Any]]:
         """Log in where the database comes from, if that takes a password; fetch it, if there is no server."""

@@ -6,9 +6,8 @@ A large document is taken apart while it is read (``splitting.py``), and of a bi
 report of the given budget only that is kept which such a report can hold.
 
 Promises: every reference that came in and is kept resolves after it; order comes from sorting. What is not a
-CycloneDX document is a ``ParseError``. The result can be given to ``trivy sbom``. How a document was read
-does not show in the result.
-Not here: the report around it.
+CycloneDX document is a ``ParseError``. How a document was read does not show in the result.
+Not here: the report around it, and what it takes to be given to ``trivy sbom`` again (``matching.py``).
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ import msgspec
 
 from trivyop.report.findings import BomLeftOut, Sbom
 from trivyop.report.growing import GrowingBom
+from trivyop.scan.scanfacts import ComponentFact, Linked
 from trivyop.scan.splitting import WHOLE_BYTES, Path, SplitError, bytes_in, split
 from trivyop.trivy.failures import ParseError
 
@@ -108,26 +108,31 @@ _LONG_ARRAYS = (None,)
 
 def parse_bom(data: bytes, *, scanner_version: str) -> Sbom:
     """Read a CycloneDX document in JSON and reduce it to the fields we use."""
-    sbom, _ = _of_whole(data, scanner_version, None)
+    sbom, _ = _of_whole(data, scanner_version, None, None)
     return sbom
 
 
-def read_bom(file: IO[bytes], *, scanner_version: str, budget_bytes: int | None) -> tuple[Sbom, BomLeftOut]:
+def read_bom(
+    file: IO[bytes], *, scanner_version: str, budget_bytes: int | None, linked: Linked | None = None
+) -> tuple[Sbom, BomLeftOut]:
     """Read a CycloneDX document in JSON of any size; None for the budget: keep all of it.
 
-    It takes about a second for 10 MB, in which other threads have their turn.
+    ``linked`` is filled with what the scan says of the components. It takes about a second for 10 MB, in
+    which other threads have their turn.
     """
     if bytes_in(file) <= WHOLE_BYTES:
-        return _of_whole(file.read(), scanner_version, budget_bytes)
+        return _of_whole(file.read(), scanner_version, budget_bytes, linked)
     try:
-        return _of_parts(file, scanner_version, budget_bytes)
+        return _of_parts(file, scanner_version, budget_bytes, linked)
     except SplitError as error:
         raise ParseError(f"the bill of materials is not CycloneDX in JSON: {error}") from None
 
 
-def _of_whole(data: bytes, scanner_version: str, budget_bytes: int | None) -> tuple[Sbom, BomLeftOut]:
+def _of_whole(
+    data: bytes, scanner_version: str, budget_bytes: int | None, linked: Linked | None
+) -> tuple[Sbom, BomLeftOut]:
     document = _decode(_DECODER, data)
-    reduced = _Reduced(budget_bytes)
+    reduced = _Reduced(budget_bytes, linked)
     for component in document.components or ():
         reduced.add_component(component)
     for dependency in document.dependencies or ():
@@ -135,8 +140,10 @@ def _of_whole(data: bytes, scanner_version: str, budget_bytes: int | None) -> tu
     return reduced.sbom(document, scanner_version)
 
 
-def _of_parts(file: IO[bytes], scanner_version: str, budget_bytes: int | None) -> tuple[Sbom, BomLeftOut]:
-    reduced = _Reduced(budget_bytes)
+def _of_parts(
+    file: IO[bytes], scanner_version: str, budget_bytes: int | None, linked: Linked | None
+) -> tuple[Sbom, BomLeftOut]:
+    reduced = _Reduced(budget_bytes, linked)
 
     def take(path: Path, text: str) -> None:
         if path == ("components",):
@@ -158,8 +165,9 @@ def _decode(decoder: msgspec.json.Decoder[T], data: bytes | str) -> T:
 class _Reduced:
     """A bill of materials on its way to its reduced form, one component at a time."""
 
-    def __init__(self, budget_bytes: int | None) -> None:
+    def __init__(self, budget_bytes: int | None, linked: Linked | None) -> None:
         self._bom = GrowingBom(budget_bytes)
+        self._linked = linked
         self._renamed: dict[str, str] = {}  # as long as dependencies need it
         self._seen: Counter[bytes] = Counter()  # components without a name of their own, by identity
         self._content = 0
@@ -167,7 +175,11 @@ class _Reduced:
     def add_component(self, component: _Component) -> None:
         identity = _identity(component)
         self._content += int.from_bytes(hashlib.blake2b(identity.encode(), digest_size=16).digest())
-        self._bom.add_component(self._plain(component, identity))
+        raw_ref = component.bom_ref
+        plain = self._plain(component, identity)
+        if self._linked is not None:
+            self._linked.add(_fact(component, raw_ref))
+        self._bom.add_component(plain)
 
     def add_dependency(self, dependency: _Dependency) -> None:
         self._bom.add_dependency({"ref": dependency.ref, "dependsOn": dependency.depends_on})
@@ -233,9 +245,14 @@ def has_packages(sbom: Sbom) -> bool:
     return any(component.get("purl") for component in components)
 
 
-def as_document(sbom: Sbom) -> bytes:
-    """The reduced bill of materials as a CycloneDX document, for ``trivy sbom``."""
-    return json.dumps(sbom, separators=(",", ":")).encode()
+def _fact(component: _Component, raw_ref: str) -> ComponentFact:
+    return ComponentFact(
+        ref=component.bom_ref,
+        raw_ref=raw_ref,
+        name=f"{component.group}/{component.name}" if component.group else component.name,
+        purl=component.purl,
+        properties=[(one.name, one.value) for one in component.properties or ()],
+    )
 
 
 def _identity(component: _Component) -> str:

@@ -35,6 +35,7 @@ PROTOCOL: Final = "trivyop/1"
 RESULT_PART: Final = "result.json"
 BOM_PART: Final = "bom.cdx.json"
 DATABASE_PART: Final = "database.json"
+MATCH_PART: Final = "match.txt"
 FAILURE_PART: Final = "failure.log"
 
 _MAGIC = PROTOCOL.encode() + b" "
@@ -55,7 +56,7 @@ _DONE = re.compile(
     r"(?P<checked>trivyop/1 done scan=(?P<scan>\S+) parts=(?P<parts>\d) exit=(?P<exit>0|[1-9]\d{0,2})) "
     r"check=(?P<check>[0-9a-f]{16})"
 )
-_PARTS_OF_SUCCESS = frozenset({RESULT_PART, BOM_PART, DATABASE_PART})
+_PARTS_OF_SUCCESS = frozenset({RESULT_PART, BOM_PART, DATABASE_PART, MATCH_PART})
 
 
 class Sink(Protocol):

@@ -1,6 +1,9 @@
 """The shell script of a scan pod: run Trivy, then send the results, or the reason why there are none.
 
-POSIX sh as busybox has it, gzip, base64, sha256sum, wc, tr, cut, tail, grep and cp.
+POSIX sh as busybox has it, gzip, base64, sha256sum, wc, tr, cut, tail, grep, sort, cp and mkdir.
+
+With the results goes what a match of the bill of materials finds here, and which repositories Trivy's cache
+names (``matchable.py`` reads both). That may fail without harm to the scan.
 
 Promises: every word of a command is quoted, so no image name or setting is ever read as shell. Whatever the
 exit code, the log ends in a complete transmission (``framing.py``), and the exit code is Trivy's. The only
@@ -9,13 +12,23 @@ exception is a shell that was killed itself.
 
 from __future__ import annotations
 
+import posixpath
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from trivyop.scan.framing import BOM_PART, DATABASE_PART, EMIT_FUNCTIONS, FAILURE_PART, RESULT_PART
+from trivyop.scan.framing import (
+    BOM_PART,
+    DATABASE_PART,
+    EMIT_FUNCTIONS,
+    FAILURE_PART,
+    MATCH_PART,
+    RESULT_PART,
+)
 
 FAILURE_BYTES = 4096  # of Trivy's errors; the cause is in the last line
 _REFUSED = "unauthorized|denied|forbidden|status code 40[0134]|_UNKNOWN"  # what another login may change
+MATCH_FAILURE_BYTES = 1024
 TERMINATION_BYTES = 2048  # what a node keeps of a termination message that comes from a log
 
 
@@ -27,12 +40,30 @@ def bom_path(directory: str) -> str:
     return f"{directory}/{BOM_PART}"
 
 
+@dataclass(frozen=True, slots=True)
+class Match:
+    """How the bill of materials is matched in the scan pod.
+
+    ``command`` runs in a directory in which the bill of materials is called ``name``, slashes and all, so
+    that Trivy calls it as it calls the image; it writes to ``findings_path``. ``cache`` is a file of Trivy's.
+    """
+
+    command: Sequence[str]
+    name: str
+    cache: str | None = None
+
+
+def findings_path(directory: str) -> str:
+    return f"{directory}/findings"
+
+
 def build_scan_script(
     scan_id: str,
     *,
     directory: str,
     scan: Sequence[str],
     convert: Sequence[str] | None = None,
+    match: Match | None = None,
     database: str | None = None,
     logins: Sequence[str] = (),
 ) -> str:
@@ -42,6 +73,7 @@ def build_scan_script(
     ``logins`` are directories with a Docker configuration each: the scan runs with one after the other, as
     a kubelet pulls, until the registry refuses none. That an image is missing counts more than a login that
     is refused.
+    ``match`` takes a ``convert``.
     """
     metadata = (
         f"  if [ -r {shlex.quote(database)} ]; then\n    emit {DATABASE_PART} {shlex.quote(database)}\n"
@@ -61,16 +93,18 @@ def build_scan_script(
         if convert
         else ""
     )
+    matching = _match_function(match, directory) if match and convert else ""
+    sending_match = _SEND_MATCH if matching else ""
     return f"""\
 scan={shlex.quote(scan_id)}
 dir={shlex.quote(directory)}
 errors="$dir/errors.log"
-{EMIT_FUNCTIONS}mkdir -p "$dir" || exit 1
+{EMIT_FUNCTIONS}{matching}mkdir -p "$dir" || exit 1
 {_scanning(scan, logins)}{converting}{present}
 if [ "$rc" -eq 0 ]; then
   parts={len(results)}
 {sending}
-{metadata}  emit_done "$parts" 0
+{metadata}{sending_match}  emit_done "$parts" 0
 else
   tail -c {FAILURE_BYTES} "$errors" >"$dir/{FAILURE_PART}"
   emit {FAILURE_PART} "$dir/{FAILURE_PART}"
@@ -102,4 +136,36 @@ done
 if [ "$rc" -ne 0 ] && [ -f "$dir/missing.log" ]; then
   cp "$dir/missing.log" "$errors"
 fi
+"""
+
+
+_SEND_MATCH = f"""\
+  match_bom >"$dir/{MATCH_PART}" 2>/dev/null
+  emit {MATCH_PART} "$dir/{MATCH_PART}"
+  parts=$((parts + 1))
+"""
+
+
+def _match_function(match: Match, directory: str) -> str:
+    name, findings = shlex.quote(match.name), shlex.quote(findings_path(directory))
+    above = shlex.quote(posixpath.dirname(match.name) or ".")
+    # Values in the cache are JSON between bytes of a B+ tree.
+    cache = (
+        f"  if [ -r {shlex.quote(match.cache)} ]; then\n    echo cache\n"
+        f"    tr '\\000' '\\n' <{shlex.quote(match.cache)} | "
+        "LC_ALL=C grep -ao '\"Repository\":{[^}]*}' | sort -u\n  fi\n"
+        if match.cache
+        else ""
+    )
+    return f"""\
+match_bom() (
+{cache}  mkdir -p "$dir/match" && cd "$dir/match" && mkdir -p {above} && cp "$dir/{BOM_PART}" {name} || exit
+  if {shlex.join(match.command)} >"$dir/match.log" 2>&1; then
+    echo done
+    cat {findings}
+  else
+    echo failed
+    tail -c {MATCH_FAILURE_BYTES} "$dir/match.log"
+  fi
+)
 """

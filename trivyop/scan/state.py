@@ -2,7 +2,8 @@
 
 Pure: each function answers with a new status. Conditions: `Succeeded` is whether the last attempt did;
 `InUse` is false, with its time, while nothing runs the image; `Delivered` is false, with the reason, while
-the server refuses a report of it.
+the server refuses a report of it; `Matchable` is false, with the reason, if only a scan can refresh the
+result.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ from trivyop.scan.imagescan import (
     Summary,
 )
 from trivyop.scan.lifecycle import History
+from trivyop.scan.matchable import Problem
 from trivyop.scan.times import format_precise, format_time, time_or_none
 from trivyop.trivy.failures import Failure
 
 IN_USE = "InUse"
 SUCCEEDED = "Succeeded"
 DELIVERED = "Delivered"
+MATCHABLE = "Matchable"
 
 
 def history_of(status: ImageScanStatus) -> History:
@@ -202,6 +205,17 @@ def delivered(status: ImageScanStatus, problem: str, *, now: datetime) -> ImageS
     )
     if status.phase in (Phase.SUCCEEDED, Phase.UNDELIVERED):
         status = replace(status, phase=Phase.UNDELIVERED if problem else Phase.SUCCEEDED)
+    return _with_condition(status, condition, now)
+
+
+def matchable(status: ImageScanStatus, problem: Problem | None, *, now: datetime) -> ImageScanStatus:
+    """Whether its bill of materials can be matched against newer databases: if there is no `problem`."""
+    condition = Condition(
+        type=MATCHABLE,
+        status="True" if problem is None else "False",
+        reason="Proved" if problem is None else problem.reason.value,
+        message="" if problem is None else f"{problem.message}; so a scan refreshes its result",
+    )
     return _with_condition(status, condition, now)
 
 

@@ -29,6 +29,7 @@ from trivyop.report.findings import (
 from trivyop.report.secret import WORST_SECRETS
 from trivyop.report.vulnerability import WORST_VULNERABILITIES
 from trivyop.report.worst import Worst
+from trivyop.scan.scanfacts import PackageFact, ScanFacts
 from trivyop.scan.splitting import WHOLE_BYTES, Path, SplitError, bytes_in, split
 from trivyop.trivy.failures import FailureClass, ParseError, WrongImageError, failure
 
@@ -49,6 +50,8 @@ class _Os(_Struct, frozen=True, gc=False):
     family: str = ""
     name: str = ""
     eosl: bool = msgspec.field(name="EOSL", default=False)
+    supplier: str = ""
+    extended: bool = msgspec.field(name="extended", default=False)  # as Trivy spells it
 
 
 class _ImageConfig(msgspec.Struct, frozen=True, gc=False):
@@ -65,6 +68,19 @@ class _Metadata(_Struct, frozen=True, gc=False):
 
 class _PkgIdentifier(_Struct, frozen=True, gc=False):
     purl: str = msgspec.field(name="PURL", default="")
+
+
+class _Repository(_Struct, frozen=True, gc=False):
+    class_: str = msgspec.field(name="Class", default="")
+
+
+class _Package(_Struct, frozen=True, gc=False):
+    id: str = msgspec.field(name="ID", default="")
+    name: str = ""
+    identifier: _PkgIdentifier | None = None
+    src_name: str = ""
+    repository: _Repository | None = None
+    file_path: str = ""
 
 
 class _Vulnerability(_Struct, frozen=True, gc=False):
@@ -98,7 +114,7 @@ class _Result(_Struct, frozen=True, gc=False):
     target: str = ""
     class_: str = msgspec.field(name="Class", default="")
     type: str = ""
-    packages: list[msgspec.Raw] | None = None  # only whether there are any
+    packages: list[msgspec.Raw] | None = None  # decoded if anybody wants to know of them
     vulnerabilities: tuple[_Vulnerability, ...] | None = None
     secrets: tuple[_Secret, ...] | None = None
 
@@ -113,6 +129,7 @@ class _Report(_Struct, frozen=True, gc=False):
 
 _DECODER = msgspec.json.Decoder(_Report)
 _VULNERABILITY_DECODER = msgspec.json.Decoder(_Vulnerability)
+_PACKAGE_DECODER = msgspec.json.Decoder(_Package)
 _SECRET_DECODER = msgspec.json.Decoder(_Secret)
 _LONG_ARRAYS = ("Results", None, None)
 
@@ -128,59 +145,67 @@ class ExpectedImage:
 
 def parse_findings(data: bytes, expected: ExpectedImage | None = None) -> Findings:
     """Read a report with all its findings; with ``expected`` make sure that it is of that image."""
-    return _of_whole(data, expected, None)
+    return _of_whole(data, expected, None, None)
 
 
 def read_findings(
-    file: IO[bytes], expected: ExpectedImage | None = None, *, budget_bytes: int | None
+    file: IO[bytes],
+    expected: ExpectedImage | None = None,
+    *,
+    budget_bytes: int | None,
+    facts: ScanFacts | None = None,
 ) -> Findings:
     """Read a report of any size; ``expected`` as in `parse_findings`.
 
     Findings are kept for reports of ``budget_bytes``; None: all of them. It takes about a second for 25 MB,
-    in which other threads have their turn.
+    in which other threads have their turn. ``facts`` is filled with what else the report says.
     """
     if bytes_in(file) <= WHOLE_BYTES:
-        return _of_whole(file.read(), expected, budget_bytes)
+        return _of_whole(file.read(), expected, budget_bytes, facts)
     try:
-        return _of_parts(file, expected, budget_bytes)
+        return _of_parts(file, expected, budget_bytes, facts)
     except SplitError as error:
         raise ParseError(f"the result is not JSON: {error}") from None
 
 
-def _of_whole(data: bytes, expected: ExpectedImage | None, budget_bytes: int | None) -> Findings:
+def _of_whole(
+    data: bytes, expected: ExpectedImage | None, budget_bytes: int | None, facts: ScanFacts | None
+) -> Findings:
     if not data.strip():
         raise ParseError("Trivy's result is empty")
     report = _decode(data)
     if expected is not None:
         _verify(report, expected)
-    kept = _Kept(budget_bytes)
+    kept = _Kept(budget_bytes, facts)
     for result in report.results or ():
         for vulnerability in result.vulnerabilities or ():
-            kept.vulnerabilities.add(_vulnerability(vulnerability, result))
+            kept.add_vulnerability(vulnerability, result)
         for secret in result.secrets or ():
             kept.secrets.add(_secret(secret, result))
-        kept.has_packages |= bool(result.packages)
+        for package in result.packages or ():
+            kept.add_package(bytes(package), result)
     return kept.findings(report)
 
 
-def _of_parts(file: IO[bytes], expected: ExpectedImage | None, budget_bytes: int | None) -> Findings:
+def _of_parts(
+    file: IO[bytes], expected: ExpectedImage | None, budget_bytes: int | None, facts: ScanFacts | None
+) -> Findings:
     """Read it twice: first what stands around the findings, for some of it may come after them."""
     report = _decode(split(file, _LONG_ARRAYS, lambda _path, _text: None))
     if expected is not None:
         _verify(report, expected)
     results = report.results or ()
-    kept = _Kept(budget_bytes)
+    kept = _Kept(budget_bytes, facts)
 
     def take(path: Path, text: str) -> None:
         _, index, field = path
         match field:
             case "Vulnerabilities":
-                found = _decode_one(_VULNERABILITY_DECODER, text)
-                kept.vulnerabilities.add(_vulnerability(found, results[int(index)]))
+                kept.add_vulnerability(_decode_one(_VULNERABILITY_DECODER, text), results[int(index)])
             case "Secrets":
                 kept.secrets.add(_secret(_decode_one(_SECRET_DECODER, text), results[int(index)]))
             case "Packages":
-                kept.has_packages = True
+                kept.add_package(text, results[int(index)])
             case _:
                 pass
 
@@ -192,14 +217,48 @@ def _of_parts(file: IO[bytes], expected: ExpectedImage | None, budget_bytes: int
 class _Kept:
     """What is kept of a report."""
 
-    def __init__(self, budget_bytes: int | None) -> None:
+    def __init__(self, budget_bytes: int | None, facts: ScanFacts | None) -> None:
+        self._facts = facts
         self.vulnerabilities = Worst(WORST_VULNERABILITIES, budget_bytes)
         self.secrets = Worst(WORST_SECRETS, budget_bytes)
         self.has_packages = False
 
+    def add_vulnerability(self, found: _Vulnerability, result: _Result) -> None:
+        self.vulnerabilities.add(_vulnerability(found, result))
+        if self._facts is not None:
+            self._facts.tally.add(
+                found.vulnerability_id,
+                found.pkg_name,
+                found.installed_version,
+                found.fixed_version,
+                found.severity,
+                found.pkg_path,
+                result.class_,
+            )
+
+    def add_package(self, data: bytes | str, result: _Result) -> None:
+        self.has_packages = True
+        if self._facts is None:
+            return
+        package = _decode_one(_PACKAGE_DECODER, data)
+        fact = PackageFact(
+            type=result.type,
+            class_name=result.class_,
+            id=package.id,
+            name=package.name,
+            purl=package.identifier.purl if package.identifier else "",
+            path=package.file_path,
+            source=package.src_name,
+            repository=package.repository.class_ if package.repository else "",
+        )
+        self._facts.add_package(fact)
+
     def findings(self, report: _Report) -> Findings:
         metadata = report.metadata or _Metadata()
         system = metadata.os or _Os()
+        if self._facts is not None:
+            self._facts.family, self._facts.os_name = system.family, system.name
+            self._facts.supplier, self._facts.extended = system.supplier, system.extended
         vulnerabilities, vulnerabilities_left_out = self.vulnerabilities.result()
         secrets, secrets_left_out = self.secrets.result()
         return Findings(

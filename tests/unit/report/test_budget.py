@@ -162,7 +162,7 @@ def test_bill_of_materials_first_loses_what_matching_does_not_need(
     key = ImageKey(DIGEST, None)
 
     report = build_cluster_sbom_report(
-        key, NGINX, big_sbom(100), options(budget_bytes), scanner_version="1", now=NOON
+        key, NGINX, big_sbom(100), options(budget_bytes), scanner_version="1", matchable=True, now=NOON
     )
 
     assert (omitted(report), usable_for_matching(report["metadata"]["annotations"])) == (expected, usable)
@@ -178,7 +178,8 @@ def test_bill_of_materials_of_any_size_fits() -> None:
     assert kept[0]["type"] == "operating-system"
     assert lost.findings == 501 - len(kept)
     assert report["report"]["summary"]["componentsCount"] == 502
-    assert not usable_for_matching(report["metadata"]["annotations"])
+    annotations = {**report["metadata"]["annotations"], keys.MATCHABLE: keys.MATCHABLE_VALUE}
+    assert not usable_for_matching(annotations)
 
 
 def test_projection_of_a_reduced_report_says_what_both_lost() -> None:

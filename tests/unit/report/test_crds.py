@@ -43,7 +43,7 @@ COLUMNS = {
     "ClusterSbomReport": (IMAGE_COLUMNS, ["Components", "Dependencies"]),
     "ImageScan": (
         ["Image", "Phase", "Critical", "High", "Reason", "Age"],
-        ["Digest", "Platform", "Attempts", "Next Retry", "Scanned"],
+        ["Digest", "Platform", "Attempts", "Next Retry", "Matchable", "Scanned"],
     ),
 }
 SCHEMA_WORDS = {

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.report.samples import COMPONENTS, DIGEST, NOON, SBOM, TEXTS, workload
+from trivyop.report import keys
 from trivyop.report.budget import Omitted, size_of, usable_for_matching
 from trivyop.report.growing import GrowingBom
 from trivyop.report.options import ReportOptions
@@ -97,7 +98,7 @@ def test_bill_of_materials_that_never_fits_is_not_built() -> None:
         ("licenses", "hashes", "suppliers", "dependencies", "properties"),
         3_000 - len(report["report"]["components"]["components"]),
     )
-    assert not usable_for_matching(annotations)
+    assert not usable_for_matching({**annotations, keys.MATCHABLE: keys.MATCHABLE_VALUE})
     assert 45_000 < size_of(report) <= budget
 
 
@@ -113,6 +114,7 @@ def test_reduced_bill_of_materials_of_an_image_says_that_it_is() -> None:
         ReportOptions(budget_bytes=20_000),
         scanner_version="1",
         left_out=left_out,
+        matchable=True,
         now=NOON,
     )
 

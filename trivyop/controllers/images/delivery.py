@@ -43,6 +43,7 @@ from trivyop.report.secret import build_secret_report
 from trivyop.report.stored import StoredReport
 from trivyop.report.summary import SeverityCounts
 from trivyop.report.vulnerability import build_vulnerability_report
+from trivyop.scan.matching import with_facts
 from trivyop.scan.times import time_or_none
 from trivyop.settings.values import Settings
 from trivyop.workload.images import ImageKey
@@ -136,12 +137,14 @@ class Delivery:
                 secrets = sum(found.by_severity.values()) if found else 0
         return None if oldest is None else Adoptable(counts, secrets, oldest)
 
-    def bill_of_materials(self, image: ImageKey) -> StoredReport | None:
-        """The bill of materials kept for the image, if it can be matched."""
+    def bill_of_materials(self, image: ImageKey, settings_hash: str) -> StoredReport | None:
+        """The bill of materials kept for the image, if it can be matched and is of those settings."""
         if not (self._keeps_boms and image.digest and VULNERABILITYREPORTS in self.kinds):
             return None
         stored = self._reports.get(CLUSTERSBOMREPORTS, ObjectKey("", cluster_sbom_name(image)))
-        return stored if stored is not None and stored.matchable else None
+        if stored is None or not stored.matchable or stored.settings_hash != settings_hash:
+            return None
+        return stored
 
     async def read_bill_of_materials(self, image: ImageKey) -> Sbom | None:
         """Read the kept bill of materials; None if it is gone."""
@@ -180,10 +183,11 @@ class Delivery:
                 build_cluster_sbom_report,
                 image,
                 pinned(first.container, image.digest, image.platform or ""),
-                result.sbom,
+                with_facts(result.sbom, result.facts) if result.problem is None else result.sbom,
                 options,
                 scanner_version=result.findings.scanner_version,
                 left_out=result.bom_left_out,
+                matchable=result.problem is None,
                 now=now,
             )
             report = await self._make(len(result.sbom["components"]), build)

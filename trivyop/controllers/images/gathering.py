@@ -71,7 +71,8 @@ class Gathering:
             by_digest
             and self._matcher.usable
             and status.settings_hash == settings_hash
-            and self._delivery.bill_of_materials(image) is not None
+            and self._matcher.other_trivy(status.scanner.version if status.scanner else "") is None
+            and self._delivery.bill_of_materials(image, settings_hash) is not None
         )
         return Means(
             sources=sources and not never, adoptable=sources and never and by_digest, rematchable=rematchable

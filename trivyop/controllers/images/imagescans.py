@@ -291,7 +291,7 @@ class ImageScans:
         if job is None:
             return
         try:
-            result = await self._results.read(scan, job)
+            result = await self._results.read(scan, job, targets[0].variant if targets else None)
         except ScanError as error:
             result = error.failure
         except TransientError as error:
@@ -319,6 +319,7 @@ class ImageScans:
             digest=digest,
             settings_hash=self._gathering.hash(targets),
             refused=refused,
+            problem=result.problem or self._matcher.other_trivy(result.findings.scanner_version),
         )
         self._metrics.duration.observe(max(0.0, (self._clock.now() - job.created).total_seconds()))
 

@@ -23,6 +23,7 @@ from trivyop.kube.events import EventRecorder
 from trivyop.scan import state
 from trivyop.scan.database import DatabaseVersion
 from trivyop.scan.imagescan import Database, ImageScan, ImageScanStatus, Phase, ResultSource
+from trivyop.scan.matchable import Problem
 from trivyop.scan.times import format_time
 from trivyop.trivy.failures import Failure
 from trivyop.trivy.retries import next_retry
@@ -70,8 +71,12 @@ class Outcomes:
         digest: str,
         settings_hash: str,
         refused: Sequence[Refusal] = (),
+        problem: Problem | None = None,
     ) -> None:
-        """There is a new result; `refused` are the reports of it that the server did not take."""
+        """There is a new result; `refused` are the reports of it that the server did not take.
+
+        `problem` is what stands against matching what a scan found, if anything.
+        """
         before = status.summary.secret_count if status.summary else 0
         saved = state.succeeded(
             status,
@@ -84,6 +89,10 @@ class Outcomes:
             now=self._clock.now(),
         )
         saved = state.delivered(saved, _problem(refused), now=self._clock.now())
+        if source is ResultSource.SCAN:
+            saved = state.matchable(saved, problem, now=self._clock.now())
+            if problem is not None:
+                self._metrics.not_matchable.labels(problem.reason.value).inc()
         await self._save_fresh(scan, saved, source)
         log.info("scan_succeeded", scan=scan.metadata.name, image=scan.spec.image, source=source.value)
         if refused:

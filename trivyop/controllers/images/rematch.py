@@ -22,14 +22,16 @@ from trivyop.controllers.images.results import ScanResult
 from trivyop.controllers.metrics import ScanMetrics
 from trivyop.report.findings import Sbom
 from trivyop.scan.database import DatabaseStore, DatabaseVersion
+from trivyop.scan.matchable import NotMatchable, Problem
 from trivyop.scan.podconfig import ScanVariant
-from trivyop.scan.rematch import rematch
+from trivyop.scan.rematch import read_trivy_version, rematch
 from trivyop.settings import Settings, TrivyMode
 from trivyop.trivy.failures import ScanError
 
 log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = 300.0
+_MEANS = "reports that are due are scanned again"
 
 
 class Matcher:
@@ -41,6 +43,7 @@ class Matcher:
         self._metrics = metrics
         self._database = DatabaseStore(settings)
         self._server = settings.trivy.mode is TrivyMode.CLIENT_SERVER
+        self._trivy = ""  # its version; "" before it said so
         self._limit = asyncio.Semaphore(settings.database.rematch_concurrency)
         self._possible = (
             settings.database.rematch_enabled and shutil.which(settings.database.trivy_program) is not None
@@ -49,7 +52,7 @@ class Matcher:
     @property
     def usable(self) -> bool:
         """Whether `match` can be expected to work."""
-        return self._possible and (self._server or self._database.version is not None)
+        return self._possible and bool(self._trivy) and (self._server or self._database.version is not None)
 
     @property
     def problem(self) -> str | None:
@@ -58,7 +61,17 @@ class Matcher:
             return None
         if not self._possible:
             return f"no program {self._settings.database.trivy_program!r} here: what is due is scanned again"
-        return "no vulnerability database here yet: what is due is scanned again"
+        what = "vulnerability database here yet" if self._trivy else "version of the Trivy here yet"
+        return f"no {what}: what is due is scanned again"
+
+    def other_trivy(self, version: str) -> Problem | None:
+        """Why a result of Trivy ``version`` cannot be refreshed here: versions differ in what they find."""
+        if not self._trivy or version == self._trivy:
+            return None
+        message = (
+            f"it was scanned with Trivy {version or 'of an unknown version'}, the operator has {self._trivy}"
+        )
+        return Problem(NotMatchable.OTHER_TRIVY, message)
 
     @property
     def database_updated(self) -> datetime | None:
@@ -82,9 +95,11 @@ class Matcher:
                 if not settings.rematch_enabled
                 else f"no program {settings.trivy_program!r} here"
             )
-            log.warning("rematch_off", why=why, means="reports that are due are scanned again")
+            log.warning("rematch_off", why=why, means=_MEANS)
             return
+        await self._learn_version()
         if self._server:
+            on_new()
             return
         opened = False
         while True:
@@ -107,6 +122,19 @@ class Matcher:
                 log.info("database_fetched", updated=_text(version))
                 on_new()
             await self._clock.sleep(settings.refresh_interval_seconds)
+
+    async def _learn_version(self) -> None:
+        """Ask the Trivy here for its version until it says so."""
+        while True:
+            try:
+                self._trivy = await read_trivy_version(self._settings)
+                why = "it does not say"
+            except (ScanError, OSError) as error:
+                why = str(error.failure if isinstance(error, ScanError) else error)
+            if self._trivy:
+                return
+            log.warning("rematch_off", why=f"the version of Trivy here is not known: {why}", means=_MEANS)
+            await self._clock.sleep(_RETRY_SECONDS)
 
     def _told(self, version: DatabaseVersion | None) -> None:
         if version is not None and version.updated is not None:

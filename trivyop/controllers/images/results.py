@@ -30,6 +30,7 @@ from trivyop.scan.framing import (
     BOM_PART,
     DATABASE_PART,
     FAILURE_PART,
+    MATCH_PART,
     PROTOCOL,
     RESULT_PART,
     FrameReader,
@@ -46,6 +47,18 @@ from trivyop.scan.job import (
 )
 from trivyop.scan.jobs import ScanJob
 from trivyop.scan.logins import LOGINS_ANNOTATION, Logins
+from trivyop.scan.matchable import (
+    Filters,
+    NotMatchable,
+    Problem,
+    filters_of,
+    find_problem,
+    match_facts,
+)
+from trivyop.scan.matching import MatchFacts
+from trivyop.scan.podconfig import ScanVariant
+from trivyop.scan.proof import read_proof
+from trivyop.scan.scanfacts import Linked, ScanFacts
 from trivyop.scan.splitting import WHOLE_BYTES
 from trivyop.scan.trivy_json import ExpectedImage, read_findings
 from trivyop.settings import Settings
@@ -75,6 +88,8 @@ class ScanResult:
     sbom: Sbom | None = None
     bom_left_out: BomLeftOut = field(default_factory=BomLeftOut)
     database: DatabaseVersion | None = None
+    facts: MatchFacts = field(default_factory=MatchFacts)  # that go with the bill of materials
+    problem: Problem | None = None  # why that cannot be matched; of a scan
 
 
 class Results:
@@ -85,19 +100,21 @@ class Results:
         self._settings = settings
         self._large = asyncio.Semaphore()
 
-    async def read(self, scan: ImageScan, job: ScanJob) -> ScanResult | Failure:
-        """Read what `job`, which has finished, found for `scan`.
+    async def read(
+        self, scan: ImageScan, job: ScanJob, variant: ScanVariant | None = None
+    ) -> ScanResult | Failure:
+        """Read what `job`, which has finished, found for `scan`, that was scanned in the way of `variant`.
 
         Raises ``ScanError`` for a result that is damaged or not of this image, ``TransientError`` when the
         API could not be asked, or there is no room here for its answer.
         """
         try:
-            result = await self._read(scan, job)
+            result = await self._read(scan, job, variant or ScanVariant())
             return _logins(job).explain(result) if isinstance(result, Failure) else result
         except OSError as error:  # of our own files: those of the network have another name here
             raise TransientError(f"no room for the result of {job.metadata.name}: {error}") from error
 
-    async def _read(self, scan: ImageScan, job: ScanJob) -> ScanResult | Failure:
+    async def _read(self, scan: ImageScan, job: ScanJob, variant: ScanVariant) -> ScanResult | Failure:
         pod = await pod_of(self._api, job.key)
         condition = job.failed
         if pod is None:
@@ -110,7 +127,7 @@ class Results:
         ended = pod.ended(CONTAINER_NAME)
         if ended is None:
             return self._never_ended(pod, job)
-        return await self._read_log(scan, job, pod, ended)
+        return await self._read_log(scan, job, variant, pod, ended)
 
     @staticmethod
     def _never_ended(pod: JobPod, job: ScanJob) -> Failure:
@@ -125,12 +142,12 @@ class Results:
         return failure(FailureClass.INTERRUPTED, "the scan pod ended without running its container")
 
     async def _read_log(
-        self, scan: ImageScan, job: ScanJob, pod: JobPod, ended: Terminated
+        self, scan: ImageScan, job: ScanJob, variant: ScanVariant, pod: JobPod, ended: Terminated
     ) -> ScanResult | Failure:
         """Read it, and once more where it seems to end too early: a connection that breaks looks the same."""
         for left in reversed(range(_READS)):
             try:
-                return await self._read_log_once(scan, job, pod, ended, last=not left)
+                return await self._read_log_once(scan, job, variant, pod, ended, last=not left)
             except CutShortError as error:
                 if not left:
                     raise
@@ -138,7 +155,14 @@ class Results:
         raise AssertionError("unreachable")
 
     async def _read_log_once(
-        self, scan: ImageScan, job: ScanJob, pod: JobPod, ended: Terminated, *, last: bool
+        self,
+        scan: ImageScan,
+        job: ScanJob,
+        variant: ScanVariant,
+        pod: JobPod,
+        ended: Terminated,
+        *,
+        last: bool,
     ) -> ScanResult | Failure:
         attempt = int((job.metadata.annotations or {}).get(ATTEMPT_ANNOTATION, "0"))
         with ExitStack() as stack:
@@ -178,9 +202,10 @@ class Results:
             is_large = any(part.size > WHOLE_BYTES for part in transmission.parts.values())
             async with self._large if is_large else nullcontext():
                 return await asyncio.to_thread(
-                    _parse,
+                    parse_result,
                     self._expected(scan),
                     sinks,
+                    filters_of(self._settings, variant),
                     needs_bom=self._settings.operator.sbom_generation_enabled,
                     budget_bytes=self._settings.reports.size_budget_bytes,
                 )
@@ -199,21 +224,33 @@ class Results:
         return reader.finish()
 
 
-def _parse(
-    expected: ExpectedImage, sinks: Mapping[str, IO[bytes]], *, needs_bom: bool, budget_bytes: int
+def parse_result(
+    expected: ExpectedImage,
+    sinks: Mapping[str, IO[bytes]],
+    filters: Filters,
+    *,
+    needs_bom: bool,
+    budget_bytes: int,
 ) -> ScanResult:
     """Parse the parts of a successful transmission; runs in a thread."""
-    findings = read_findings(sinks[RESULT_PART], expected, budget_bytes=budget_bytes)
+    linked = Linked(ScanFacts())
+    findings = read_findings(sinks[RESULT_PART], expected, budget_bytes=budget_bytes, facts=linked.facts)
     database = sinks.get(DATABASE_PART)
     version = parse_database_version(_content(database)) if database is not None else None
     if BOM_PART not in sinks:
         if needs_bom:
             raise ParseError("the scan pod sent no bill of materials")
-        return ScanResult(findings, database=version)
+        why = Problem(NotMatchable.NO_BILL_OF_MATERIALS, "bills of materials are switched off")
+        return ScanResult(findings, database=version, problem=why)
     sbom, left_out = read_bom(
-        sinks[BOM_PART], scanner_version=findings.scanner_version, budget_bytes=budget_bytes
+        sinks[BOM_PART],
+        scanner_version=findings.scanner_version,
+        budget_bytes=budget_bytes,
+        linked=linked,
     )
-    return ScanResult(findings, sbom, left_out, version)
+    proof = read_proof(sinks[MATCH_PART], linked.raw_ignored) if MATCH_PART in sinks else None
+    problem = find_problem(linked, sbom, left_out, proof, filters)
+    return ScanResult(findings, sbom, left_out, version, match_facts(linked), problem)
 
 
 def _content(sink: IO[bytes]) -> bytes:

@@ -13,10 +13,12 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from trivyop.sandbox.registry.oci import MTIME
+from trivyop.sandbox.registry.rpmdb import build_rpm_database
 
 Files = dict[str, bytes]
 
@@ -29,6 +31,8 @@ class Package:
     version: str
     source: str = ""  # the source package, when it has another name
     license: str = ""
+    maintainer: str = ""  # of dpkg: "NGINX Packaging <nginx-packaging@f5.com>"; of rpm: the vendor
+    epoch: int = 0  # of rpm
 
 
 def debian(version: str, *packages: Package, architecture: str = "amd64") -> Files:
@@ -42,6 +46,22 @@ def debian(version: str, *packages: Package, architecture: str = "amd64") -> Fil
         "ID": "debian",
     }
     files = {"etc/os-release": _os_release(release), "etc/debian_version": f"{version}\n".encode()}
+    return {**files, **_dpkg(packages, architecture)}
+
+
+def ubuntu(version: str, *packages: Package, esm: bool = False, architecture: str = "amd64") -> Files:
+    """An Ubuntu of that version ("18.04"); ``esm`` if it is subscribed to extended security maintenance."""
+    release = {"NAME": "Ubuntu", "VERSION_ID": version, "ID": "ubuntu", "ID_LIKE": "debian"}
+    lsb = f"DISTRIB_ID=Ubuntu\nDISTRIB_RELEASE={version}\nDISTRIB_CODENAME=none\n"
+    files = {"etc/os-release": _os_release(release), "etc/lsb-release": lsb.encode()}
+    if esm:
+        services = [{"name": "esm-infra", "status": "enabled"}]
+        files["var/lib/ubuntu-advantage/status.json"] = _pretty({"services": services})
+    return {**files, **_dpkg(packages, architecture)}
+
+
+def _dpkg(packages: Sequence[Package], architecture: str) -> Files:
+    files: Files = {}
     entries: list[str] = []
     for package in packages:
         fields = {
@@ -49,7 +69,7 @@ def debian(version: str, *packages: Package, architecture: str = "amd64") -> Fil
             "Status": "install ok installed",
             "Priority": "optional",
             "Section": "libs",
-            "Maintainer": "Sandbox <sandbox@example.org>",
+            "Maintainer": package.maintainer or "Sandbox <sandbox@example.org>",
             "Architecture": architecture,
             **({"Source": package.source} if package.source else {}),
             "Version": package.version,
@@ -65,8 +85,13 @@ def debian(version: str, *packages: Package, architecture: str = "amd64") -> Fil
     return {**files, "var/lib/dpkg/status": "\n".join(entries).encode()}
 
 
-def alpine(version: str, *packages: Package, architecture: str = "x86_64") -> Files:
-    """An Alpine of that version ("3.18.3") with these packages, as apk notes them."""
+def alpine(
+    version: str, *packages: Package, repositories: Sequence[str] = (), architecture: str = "x86_64"
+) -> Files:
+    """An Alpine of that version ("3.18.3") with these packages, as apk notes them.
+
+    ``repositories`` are releases ("v3.18", "edge") that packages are installed from; most images name one.
+    """
     release = {
         "NAME": "Alpine Linux",
         "ID": "alpine",
@@ -78,11 +103,48 @@ def alpine(version: str, *packages: Package, architecture: str = "x86_64") -> Fi
         f"L:{package.license or 'MIT'}\nT:a package of the sandbox\nm:Sandbox <sandbox@example.org>\n"
         for package in packages
     ]
-    return {
+    files = {
         "etc/os-release": _os_release(release),
         "etc/alpine-release": f"{version}\n".encode(),
         "lib/apk/db/installed": "\n".join(entries).encode(),
     }
+    if repositories:
+        lines = [f"https://dl-cdn.alpinelinux.org/alpine/{name}/main\n" for name in repositories]
+        files["etc/apk/repositories"] = "".join(lines).encode()
+    return files
+
+
+def rpm_based(
+    system: str, version: str, *packages: Package, vendor: str, architecture: str = "x86_64"
+) -> Files:
+    """A distribution with RPM; ``system`` is the ID of its os-release ("rhel", "azurelinux", "photon").
+
+    Versions of packages are version and release ("1.2-3.el9"). A source is the name of a source package, of
+    the same version; "(none)" for a package that names none.
+    """
+    names = {"rhel": "Red Hat Enterprise Linux", "photon": "VMware Photon OS"}
+    name = names.get(system, system)
+    release = {"NAME": name, "ID": system, "VERSION_ID": version, "PRETTY_NAME": f"{name} {version}"}
+    files = {"etc/os-release": _os_release(release)}
+    if system == "rhel":
+        files["etc/redhat-release"] = f"Red Hat Enterprise Linux release {version} (Plow)\n".encode()
+    rows: list[dict[str, str | int]] = []
+    for package in packages:
+        number, _, build = package.version.partition("-")
+        source = package.source or package.name
+        rows.append(
+            {
+                "name": package.name,
+                "version": number,
+                "release": build,
+                "vendor": package.maintainer or vendor,
+                "license": package.license or "MIT",
+                "arch": architecture,
+                "source": source if source == "(none)" else f"{source}-{package.version}.src.rpm",
+                **({"epoch": package.epoch} if package.epoch else {}),
+            }
+        )
+    return {**files, "var/lib/rpm/rpmdb.sqlite": build_rpm_database(rows)}
 
 
 def node_application(folder: str, **dependencies: str) -> Files:

@@ -31,6 +31,7 @@ TITLE = "org.opencontainers.image.title"
 AMD64 = "linux/amd64"
 ARM64 = "linux/arm64"
 
+_PROGRAM = b"\x7fELF"
 CREATED = "2026-01-01T00:00:00Z"
 MTIME = 1_767_225_600  # CREATED, as the number that tar and zip want
 
@@ -60,7 +61,8 @@ def tar(files: Mapping[str, bytes]) -> bytes:
             entry = tarfile.TarInfo(path)
             entry.mtime = MTIME
             if path in files:
-                entry.size, entry.mode = len(files[path]), 0o644
+                entry.size = len(files[path])
+                entry.mode = 0o755 if files[path].startswith(_PROGRAM) else 0o644
                 archive.addfile(entry, io.BytesIO(files[path]))
             else:
                 entry.type, entry.mode = tarfile.DIRTYPE, 0o755

@@ -12,7 +12,7 @@ Format: the sources of github.com/aquasecurity/trivy-db (pkg/types/types.go, pkg
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -31,10 +31,14 @@ _NEVER = "0001-01-01T00:00:00Z"  # Go's zero time; Trivy writes the time of its 
 
 
 def build_database(
-    vulnerabilities: Iterable[Vulnerability] = KNOWN, *, updated_at: datetime = UPDATED_AT
+    vulnerabilities: Iterable[Vulnerability] = KNOWN,
+    *,
+    updated_at: datetime = UPDATED_AT,
+    more: Mapping[str, bbolt.Bucket] | None = None,
 ) -> Image:
-    """The artifact for ``--db-repository``; ``updated_at`` is aware."""
-    layer = Blob(_LAYER, gzip_stored(tar(database_files(vulnerabilities, updated_at=updated_at))))
+    """The artifact for ``--db-repository``; ``updated_at`` is aware, ``more`` as in `database_files`."""
+    files = database_files(vulnerabilities, updated_at=updated_at, more=more)
+    layer = Blob(_LAYER, gzip_stored(tar(files)))
     return Image.artifact(_ARTIFACT, layer, "db.tar.gz")
 
 
@@ -44,16 +48,25 @@ def build_newer_database(*, updated_at: datetime = UPDATED_AT + LIFETIME) -> Ima
 
 
 def database_files(
-    vulnerabilities: Iterable[Vulnerability] = KNOWN, *, updated_at: datetime = UPDATED_AT
+    vulnerabilities: Iterable[Vulnerability] = KNOWN,
+    *,
+    updated_at: datetime = UPDATED_AT,
+    more: Mapping[str, bbolt.Bucket] | None = None,
 ) -> dict[str, bytes]:
-    """The files of a cache's ``db`` folder, for who does not want to download them."""
+    """The files of a cache's ``db`` folder, for who does not want to download them.
+
+    ``more`` are buckets beside those of the facts: some distributions' advisories have a shape of their own.
+    """
     metadata = {
         "Version": SCHEMA,
         "UpdatedAt": _time(updated_at),
         "NextUpdate": _time(updated_at + LIFETIME),
         "DownloadedAt": _NEVER,
     }
-    return {"trivy.db": bbolt.write(_buckets(vulnerabilities)), "metadata.json": to_json(metadata)}
+    return {
+        "trivy.db": bbolt.write({**_buckets(vulnerabilities), **(more or {})}),
+        "metadata.json": to_json(metadata),
+    }
 
 
 def _time(moment: datetime) -> str:

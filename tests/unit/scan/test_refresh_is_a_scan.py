@@ -85,7 +85,7 @@ class Bench:
         request = ScanRequest(
             scan_name="scan", scan_uid="uid", attempt=1, image=image, digest=digest, platform="linux/amd64"
         )
-        config = PodConfig(self.settings, secret_name="secret", copy=True)
+        config = PodConfig(self.settings, secret_name="secret")
         containers = Containers(request, self.settings, config)
         scanning = containers.scan()
         shutil.rmtree(self.directory / "cache", ignore_errors=True)

@@ -127,6 +127,30 @@ async def test_finding_that_is_plainly_false_is_not_reported(tmp_path: Path) -> 
     assert CORRECTED not in found[0]["metadata"]["annotations"]
 
 
+async def test_kinds_of_a_policy_that_are_not_audited_are_named(tmp_path: Path) -> None:
+    """Each with the reason, in an Event and in readiness; the policy counts for the others."""
+    data = {"policy.owner.rego": POLICY, "policy.owner.kinds": "Service,Services,Node,CronJob"}
+    async with running_cluster(tmp_path) as cluster:
+        await set_policies(cluster, data)
+        await create(cluster, SERVICES, service("web"))
+        environ = {"OPERATOR_TARGET_WORKLOADS": "pod,replicaset"}
+        async with auditing(cluster, environ) as operator:
+            await until_report(cluster, CONFIGAUDITREPORTS, "service-web", check="TEAM-001")
+            _, readiness = await until_readiness(operator, lambda answer: "Services" in answer[1])
+            events = await cluster.until(
+                lambda found: sum(one["reason"] == "PolicyProblem" for one in found) == 3, EVENTS, NAMESPACE
+            )
+
+    said = sorted(one["message"] for one in events if one["reason"] == "PolicyProblem")
+    settings = "trivy.supportedConfigAuditKinds or OPERATOR_TARGET_WORKLOADS"
+    assert said == [
+        f"policy owner: it has no effect on CronJob, which {settings} leaves out",
+        "policy owner: it has no effect on Node, and nodes are only audited by the checks of Trivy",
+        "policy owner: it has no effect on Services, which the server does not have",
+    ]
+    assert all(message in readiness for message in said)
+
+
 async def test_policy_can_be_tried_as_documented(tmp_path: Path) -> None:
     """Typed as it stands there, it finds what the policy minds in each resource."""
     page = (ROOT / "docs" / "audits.md").read_text()

@@ -54,6 +54,8 @@ def oddities(policy: CustomPolicy) -> Iterator[str]:
     metadata = _metadata(policy)
     if metadata is None:
         return
+    if str(metadata.get("id", "")).removeprefix("AVD-").startswith("KCV"):
+        yield "its id begins with KCV, as those of checks of the control plane: other reports leave it out"
     if not metadata.get("id"):
         yield 'its metadata have no "id": its findings have the id N/A, as those of all such policies'
     severity = metadata.get("severity")

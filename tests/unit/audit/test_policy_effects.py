@@ -113,6 +113,7 @@ ODD: dict[str, tuple[str, str, str]] = {
     "nameless": (annotated("nameless", check=False), "*", 'have no "id"'),
     "urgent": (annotated("urgent", severity="urgent"), "*", "takes for CRITICAL"),
     "oldurgent": (legacy("oldurgent", severity="Important"), "*", "takes for CRITICAL"),
+    "infra": (annotated("infra").replace("id: INFRA", "id: KCV-9001"), "*", "id begins with KCV"),
     "always": (annotated("always", "default deny := false\ndeny if input.x"), "*", "any value for a finding"),
     "importing": (
         f"{annotated('importing')}import data.acme.labels\n",

@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from trivyop.audit.policies import audited_as
 from trivyop.control.clock import Clock
 from trivyop.controllers.audits.kinds import NOT_AUDITED, OTHER_KINDS, AuditRef, Held, hold
 from trivyop.controllers.mirror import Mirror
@@ -160,14 +161,21 @@ class AuditedObjects:
 
     def problems(self) -> list[str]:
         """What is to be audited and cannot be, and why."""
-        problems = [
+        return [
             f"{source.resource.name}: {source.mirror.problem}"
             for source in self._sources.values()
             if source.mirror.problem
         ]
-        return problems + [
-            f"a policy is for {kind}, which the server has not" for kind in sorted(self._unknown)
-        ]
+
+    def why_not(self, kind: str) -> str:
+        """Why nothing of a kind is audited that a policy names; "" if it is, or may be."""
+        if kind in self._unknown:
+            return "which the server does not have"
+        if kind in {"Node", "NodeInfo"}:
+            return "and nodes are only audited by the checks of Trivy"
+        if audited_as(kind) in set(WorkloadKind) - self._selection.kinds:
+            return "which trivy.supportedConfigAuditKinds or OPERATOR_TARGET_WORKLOADS leaves out"
+        return ""
 
     # which kinds
 

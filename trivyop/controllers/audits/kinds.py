@@ -52,7 +52,9 @@ OTHER_KINDS: Mapping[str, Resource] = {
     )
 }
 """Kinds that are audited and run no images."""
-NOT_AUDITED = frozenset({"Deployment", "Node"})  # their ReplicaSets are; nodes have their own reports
+NOT_AUDITED = frozenset(
+    {"Deployment", "Node", "NodeInfo"}
+)  # their ReplicaSets are; nodes have their own reports
 
 
 class AuditRef(NamedTuple):

@@ -68,7 +68,7 @@ class PolicyWatch:
     def problem(self) -> str | None:
         """What is wrong with policies, for people; None if nothing is."""
         unreadable = [f"policies: {self._informer.problem}"] if self._informer.problem else []
-        problems = [f"policy {one.policy}: {_first_line(one.message)}" for one in self._auditor.problems]
+        problems = [f"policy {one.policy}: {_first_line(one.message)}" for one in self._problems()]
         return "; ".join(unreadable + problems) or None
 
     async def start(self) -> None:
@@ -76,13 +76,15 @@ class PolicyWatch:
         await self._informer.wait_settled()
         self._informer.add_list_handler(self._set)
         self._informer.add_handler(lambda _key, _old, _new: self._set())
-        self._auditor.add_problem_handler(self._tell)  # first: that nothing can be tried is a problem, too
+        self._auditor.add_problem_handler(
+            lambda _problems: self._tell()
+        )  # first: that nothing can be tried is a problem, too
         self._set()
-        self._tell(self._auditor.problems)
+        self._tell()
         self._auditor.add_handler(self._changed)
         await self._auditor.wait_ready()
-        self._tell(self._auditor.problems)
         self._audited.add_policy_kinds(self._kinds())
+        self._tell()
 
     def listen(self, look_at: Callable[[frozenset[str] | None], None]) -> None:
         """Have `look_at` told of the kinds to audit anew, None for all."""
@@ -91,7 +93,7 @@ class PolicyWatch:
     def tell_again(self) -> None:
         """Tell of what is still wrong: the server lets Events go after an hour."""
         self._told = {}
-        self._tell(self._auditor.problems)
+        self._tell()
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -107,10 +109,22 @@ class PolicyWatch:
 
     def _changed(self, kinds: frozenset[str] | None) -> None:
         self._audited.add_policy_kinds(self._kinds())
+        self._tell()
         if self._look_at is not None:
             self._look_at(kinds)
 
-    def _tell(self, problems: tuple[PolicyProblem, ...]) -> None:
+    def _problems(self) -> tuple[PolicyProblem, ...]:
+        """What is wrong with policies, and with the kinds they are for, sorted by policy."""
+        idle = [
+            PolicyProblem(policy.name, f"it has no effect on {kind}, {why}")
+            for policy in self._auditor.policies.custom
+            for kind in sorted(policy.kinds)
+            if (why := self._audited.why_not(kind))
+        ]
+        return tuple(sorted((*self._auditor.problems, *idle)))
+
+    def _tell(self) -> None:
+        problems = self._problems()
         found = self._informer.store.get(self._key)
         meta = found.metadata if found is not None else ObjectMeta()  # the bundle may have a problem, too
         version = meta.resource_version

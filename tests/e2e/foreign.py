@@ -46,7 +46,7 @@ AUDIT_LOG = "TRIVYOP_E2E_AUDIT_LOG"
 
 _OPERATOR_NAMESPACE = "trivy-system"
 _SERVICE_ACCOUNT = "system:serviceaccount:"
-LEFT_BY_TESTS = (NAMESPACES, PODS, CRDS, CLUSTERROLEBINDINGS, CLUSTERROLES)  # as they can go
+LEFT_BY_TESTS = (NAMESPACES, CRDS, CLUSTERROLEBINDINGS, CLUSTERROLES)  # as they can go
 _METHODS = {
     "get": "GET",
     "list": "GET",
@@ -146,16 +146,18 @@ async def refuse_used_clusters() -> None:
 @asynccontextmanager
 async def cleaned(api: Api, *resources: Resource) -> AsyncGenerator[None]:
     """Take away, after the block, what was made of these kinds in it, one kind after the other."""
-    before = {resource: await _keys(api, resource) for resource in resources}
+    before = {resource: await _keys(api, resource) for resource in (PODS, *resources)}
     try:
         yield
     finally:
-        for resource, there in before.items():
-            for key in await _keys(api, resource) - there:
-                await api.delete(resource, key, grace_seconds=0 if resource is PODS else None)
+        for resource in resources:
+            for key in await _keys(api, resource) - before[resource]:
+                await api.delete(resource, key)
             async with patience(60):
                 while True:
-                    if await _keys(api, resource) <= there:
+                    for pod in await _keys(api, PODS) - before[PODS]:  # its node may be none that runs
+                        await api.delete(PODS, pod, grace_seconds=0)
+                    if await _keys(api, resource) <= before[resource]:
                         break
                     await asyncio.sleep(0.2)
 

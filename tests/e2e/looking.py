@@ -71,10 +71,9 @@ async def until_event(cluster: Cluster, namespace: str, name: str, reason: str) 
 
 def reports_deleted(cluster: Cluster) -> list[str]:
     """Paths of all reports that were deleted so far."""
-    assert cluster.sandbox.server is not None
     return [
         request.path
-        for request in cluster.sandbox.server.requests
+        for request in cluster.requests
         if request.method == "DELETE" and "reports" in request.path
     ]
 

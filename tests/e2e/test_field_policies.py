@@ -159,7 +159,7 @@ async def test_policy_can_be_tried_as_documented(tmp_path: Path) -> None:
     (tmp_path / "policies").mkdir()
     (tmp_path / "policies" / "owner.rego").write_text(POLICY)
     async with running_cluster(tmp_path / "cluster") as cluster:
-        kubectl = Kubectl(tmp_path, cluster.sandbox.kubeconfig())
+        kubectl = Kubectl(tmp_path, await cluster.kubeconfig())
         await create(cluster, SERVICES, service("web"), service("owned", labels={"owner": "us"}))
         await cluster.api.create(DEPLOYMENTS, deployment("web", "shop", web=cluster.image("shop/web:1.0")))
         done = await run(

@@ -72,7 +72,7 @@ async def test_server_side_apply_takes_over_from_a_client_side_one(
     """No conflict: what the server fills into a value that is owned as a whole is in the manifests."""
     overlay = write_overlay(tmp_path / "overlay", *components)
     async with running_cluster(tmp_path) as cluster:
-        kubectl = Kubectl(tmp_path, cluster.sandbox.kubeconfig())
+        kubectl = Kubectl(tmp_path, await cluster.kubeconfig())
         for kind in OF_THE_PROMETHEUS_OPERATOR.values():
             await cluster.api.create(CRDS, made_up_crd(kind))
 
@@ -89,7 +89,7 @@ async def test_server_side_apply_takes_over_from_a_client_side_one(
 async def test_components_of_the_prometheus_operator_fail_alone_without_it(tmp_path: Path) -> None:
     """`apply` ends with 1 then, and says which kinds are missing; all else is in the cluster."""
     async with running_cluster(tmp_path) as cluster:
-        kubectl = Kubectl(tmp_path, cluster.sandbox.kubeconfig())
+        kubectl = Kubectl(tmp_path, await cluster.kubeconfig())
         overlay = write_overlay(tmp_path / "overlay", *NAMES)
 
         applied = await kubectl.try_("apply", "--validate=ignore", "-k", overlay)

@@ -113,6 +113,7 @@ def for_this_machine(registry: str, metrics: int, probes: int) -> list[Json]:
                 "trivy.dbRepository": f"{registry}/trivy-db:2",
                 "trivy.javaDbRepository": f"{registry}/trivy-java-db:1",
                 "trivy.nonSslRegistry.sandbox": registry,
+                "trivy.useBuiltinRegoPolicies": "false",
             },
         ),
         {"target": {"kind": "Deployment", "name": "trivyop"}, "patch": yaml.safe_dump(ports)},

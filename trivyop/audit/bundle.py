@@ -4,7 +4,8 @@ Each version has a directory of its own, laid out as Trivy's cache, below the op
 new one is fetched beside it, and counts only after Trivy has audited samples with it.
 
 Promises: a failed fetch changes nothing but what is told of it; without any bundle Trivy's own checks count,
-never none. At most one fetch in a back-off.
+never none, and audits wait for the first fetch for ten seconds at most. At most one fetch in a back-off; that
+the bundle cannot be fetched is logged once, and so is its end.
 Not here: that audits use it (``keeper.py``).
 """
 
@@ -15,6 +16,8 @@ import os
 import random
 import re
 import shutil
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
@@ -39,6 +42,7 @@ log = structlog.get_logger(__name__)
 
 _RETRY_BASE_SECONDS: Final = 60.0
 _RETRY_MAX_SECONDS: Final = 3600.0
+_PATIENCE_SECONDS: Final = 10.0  # a fetch takes 2; audits with other checks first would all be made twice
 _KEPT: Final = 2  # the one in use, and the one before, which a run may still read
 _DIRECTORY = re.compile(r"bundle-(\d+)")
 _STAGING: Final = "staging"
@@ -84,6 +88,7 @@ class ChecksBundle:
         self._root = Path(settings.database.cache_dir) / "checks"
         self._rng = random.Random()  # noqa: S311 (spreads retries)
         self._current: Bundle | None = None
+        self._settled = False  # whether it is decided which checks count first
 
     async def run(self) -> None:
         """Take what an earlier process left, then fetch as often as settings say, until cancelled."""
@@ -94,7 +99,9 @@ class ChecksBundle:
                 if not opened:
                     self._take(await asyncio.to_thread(_newest, self._root))
                     opened = True
-                self._take(await self._fetch())
+                async with self._little_patience():
+                    fetched = await self._fetch()
+                self._take(fetched)
             except (BundleError, OSError) as error:
                 failures += 1
                 self._failed(str(error), failures)
@@ -107,13 +114,35 @@ class ChecksBundle:
                     )
                 )
             else:
+                if failures:
+                    log.info("checks_bundle_recovered", failures=failures)
                 failures = 0
                 self._taker.set_bundle_problem("")
                 await self._clock.sleep(self._settings.audit.bundle_refresh_seconds)
 
+    @asynccontextmanager
+    async def _little_patience(self) -> AsyncGenerator[None]:
+        """Have audits begin with Trivy's own checks if the block takes long and nothing else is there."""
+        if self._settled:
+            yield
+            return
+        waiting = asyncio.create_task(self._do_without_soon(), name="audit/bundle-patience")
+        try:
+            yield
+        finally:
+            waiting.cancel()
+            await asyncio.wait((waiting,))
+
+    async def _do_without_soon(self) -> None:
+        await self._clock.sleep(_PATIENCE_SECONDS)
+        self._settled = True
+        self._taker.set_bundle("", "")
+        self._taker.set_bundle_problem("still being fetched, Trivy's own checks are used until it is there")
+
     def _take(self, bundle: Bundle | None) -> None:
         if bundle is None:
             return
+        self._settled = True
         if self._current is None or bundle.digest != self._current.digest:
             log.info("checks_bundle_taken", digest=bundle.digest)
             self._taker.set_bundle(str(bundle.directory), bundle.digest)
@@ -122,12 +151,14 @@ class ChecksBundle:
 
     def _failed(self, message: str, failures: int) -> None:
         self._metrics.bundle_failures.inc()
+        self._settled = True
         if self._current is None:
             self._taker.set_bundle("", "")
             instead = "Trivy's own checks are used"
         else:
             instead = f"the one of {self._current.fetched:%Y-%m-%d %H:%M} UTC is used"
-        log.warning("checks_bundle_not_fetched", error=message, failures=failures)
+        if failures == 1:
+            log.warning("checks_bundle_not_fetched", error=message, instead=instead)
         self._taker.set_bundle_problem(f"not fetched, {instead}: {message}")
 
     async def _fetch(self) -> Bundle:

@@ -154,6 +154,7 @@ async def prepare_cluster(api: Api, cluster: Sandbox, cache_dir: Path) -> None:
             "trivy.dbRepository": f"{registry}/trivy-db:2",
             "trivy.javaDbRepository": f"{registry}/trivy-java-db:1",
             "trivy.nonSslRegistry.sandbox": registry,
+            "trivy.useBuiltinRegoPolicies": "false",  # nothing is fetched from outside
         },
     )
 

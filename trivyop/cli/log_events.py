@@ -30,7 +30,9 @@ MEANINGS: Final[Mapping[str, str]] = {
     "audit_kinds_unknown": "Kinds to be audited that there is nothing to check of.",
     "check_crashed": "One check failed at a resource; the others count.",
     "clock_set": "The time of day jumped; what goes by it comes early or late.",
-    "checks_bundle_not_fetched": "The bundle of checks could not be fetched; tried again.",
+    "checks_bundle_not_fetched": "The bundle of checks could not be fetched. It is tried again, at most "
+    "an hour apart, without another such line; `/readyz` says how it stands.",
+    "checks_bundle_recovered": "The bundle of checks could be fetched again.",
     "checks_bundle_taken": "There is a new bundle of checks; resources are audited with it.",
     "cluster_components_matched": "The cluster's own components were matched against the database.",
     "cluster_components_not_matched": "They could not be; tried again.",

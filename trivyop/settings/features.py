@@ -113,7 +113,7 @@ class AuditSettings:
     use_builtin_policies: bool = setting(
         "trivy.useBuiltinRegoPolicies",
         kinds.BOOL,
-        False,
+        True,
         "Use the bundle of checks that is published for Trivy instead of the checks that are part of it. "
         "Until it is fetched, and if it cannot be, the latter apply.",
         sources=IN_TRIVY_CONFIG,

@@ -23,9 +23,10 @@ Json = dict[str, Any]
 
 
 def audit_settings(**environ: str) -> Settings:
-    """Settings with the real Trivy."""
+    """Settings with the real Trivy and the checks that are part of it."""
     return load_settings(
-        {"OPERATOR_NAMESPACE": "trivy-system", "OPERATOR_TRIVY_PROGRAM": str(trivy()), **environ}
+        {"OPERATOR_NAMESPACE": "trivy-system", "OPERATOR_TRIVY_PROGRAM": str(trivy()), **environ},
+        trivy_configmap={"trivy.useBuiltinRegoPolicies": "false"},
     )
 
 

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from tests.clock import FakeClock
 from tests.unit.audit.running import audit_all, audit_settings, auditing, pod
 from trivyop.audit.auditor import Auditor
 from trivyop.audit.engine import AuditError
 from trivyop.audit.keeper import BUNDLE
+from trivyop.audit.metrics import AuditMetrics
+from trivyop.audit.trivyengine import TrivyEngine
 from trivyop.sandbox.registry.auth import Account, Auth
 from trivyop.sandbox.registry.faults import Fault
 from trivyop.sandbox.registry.oci import Blob, Image, gzip_stored, tar
@@ -67,7 +70,6 @@ def settings_for(registry: Registry, path: Path, repository: str = "checks", **s
         },
         configmap={"policies.bundle.oci.ref": f"{registry.address}/{repository}:2"},
         secret=secret,
-        trivy_configmap={"trivy.useBuiltinRegoPolicies": "true"},
     )
 
 
@@ -109,6 +111,57 @@ async def test_without_a_bundle_trivys_own_checks_count(
     assert "Trivy's own checks are used" in problem.message
     assert metrics.get_sample_value("trivyop_checks_bundle_failures_total") == 1
     assert metrics.get_sample_value("trivyop_policy_problem", {"policy": BUNDLE}) == 1
+
+
+async def test_audits_do_not_wait_for_a_registry_that_never_answers(
+    registry: Registry, tmp_path: Path
+) -> None:
+    """Behind a firewall that drops packets, say: ten seconds, then those that are part of Trivy count."""
+    registry.faults.set("checks", Fault.HANG)
+    clock = FakeClock()
+    settings = settings_for(registry, tmp_path)
+    auditor = Auditor(
+        TrivyEngine(settings), settings=settings, clock=clock, metrics=AuditMetrics(CollectorRegistry())
+    )
+    auditor.set_policies(None)
+    running = asyncio.create_task(auditor.run())
+    ready = asyncio.create_task(auditor.wait_ready())
+    await clock.until_sleeping()
+    assert not ready.done()
+    clock.advance(10)
+    await ready
+
+    assert auditor.policies.bundle_digest == ""
+    assert [(one.policy, one.message) for one in auditor.problems] == [
+        (BUNDLE, "still being fetched, Trivy's own checks are used until it is there")
+    ]
+    running.cancel()
+    await asyncio.wait((running,))
+
+
+async def test_bundle_counts_once_its_registry_can_be_reached(registry: Registry, tmp_path: Path) -> None:
+    """The log says once that it cannot be fetched, however often that is tried, and once that it can."""
+    registry.faults.set("checks", Fault.DENIED)
+    clock = FakeClock()
+    changed = asyncio.Event()
+    with capture_logs() as logs:
+        async with auditing(settings=settings_for(registry, tmp_path), clock=clock) as auditor:
+            auditor.add_handler(lambda kinds: changed.set() if kinds is None else None)
+            for _ in range(3):
+                await clock.until_sleeping()
+                clock.advance(clock.next_due or 0)
+                await asyncio.sleep(0)
+            await clock.until_sleeping()
+            registry.faults.clear("checks")
+            clock.advance(clock.next_due or 0)
+            await changed.wait()
+            await clock.until_sleeping()
+
+            assert auditor.policies.bundle_digest == registry.digest("checks:2")
+            assert auditor.problems == ()
+
+    told = [line["event"] for line in logs if line["event"].startswith("checks_bundle")]
+    assert told == ["checks_bundle_not_fetched", "checks_bundle_taken", "checks_bundle_recovered"]
 
 
 async def test_bundle_of_no_use_does_not_take_the_place_of_the_good_one(

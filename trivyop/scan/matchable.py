@@ -103,7 +103,13 @@ def filters_of(settings: Settings, variant: ScanVariant) -> Filters:
 
 def match_facts(linked: Linked) -> MatchFacts:
     """What is to be kept with the bill of materials."""
-    return MatchFacts("", tuple(sorted(linked.third_party)), linked.names, linked.purls)
+    return MatchFacts(
+        family=linked.facts.family,
+        os_name=linked.facts.os_name,
+        third_party=tuple(sorted(linked.third_party)),
+        names=linked.names,
+        purls=linked.purls,
+    )
 
 
 def find_problem(

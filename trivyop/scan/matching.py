@@ -35,6 +35,8 @@ class MatchFacts(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     """What matching a bill of materials takes beyond it, by references of components."""
 
     artifact: str = ""  # the image as the scan was told to call it; findings' targets are named by it
+    family: str = ""  # of the operating system, which has no component where its packages are not wanted
+    os_name: str = ""  # its version
     third_party: tuple[str, ...] = ()  # not the distribution's own packages
     names: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])  # as their authors spell them
     purls: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])  # likewise
@@ -118,6 +120,8 @@ def restored(findings: Findings, sbom: Sbom) -> Findings:
         )
     return replace(
         findings,
+        os_family=findings.os_family or facts.family,
+        os_name=findings.os_name or facts.os_name,
         artifact_name=artifact_name(sbom),
         repo_digests=tuple(one["value"] for one in properties if one["name"] == _REPO_DIGEST),
         vulnerabilities=vulnerabilities,

@@ -5,6 +5,7 @@ Each cause comes about as in a cluster of users; after it is gone, the scan gets
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +17,20 @@ from tests.e2e.harness import NAMESPACE, Cluster, configure, pod, running_cluste
 from tests.e2e.leaping import LeapingClock
 from tests.e2e.looking import image_of_its_own, sample, until_event, until_phase
 from trivyop.controllers.configuration import TRIVY_CONFIG
-from trivyop.kube.resources import CONFIGMAPS, JOBS, NODES, ObjectKey
+from trivyop.kube.resources import (
+    CONFIGMAPS,
+    JOBS,
+    NAMESPACES,
+    NODES,
+    SERVICEACCOUNTS,
+    ObjectKey,
+    Resource,
+)
+from trivyop.sandbox.controllers.scheduler import PERSISTENTVOLUMECLAIMS
 
 Json = dict[str, Any]
+RESOURCEQUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota")
+LIMITRANGES = Resource("", "v1", "limitranges", "LimitRange")
 Act = Callable[[Cluster], Awaitable[None]]
 
 
@@ -32,6 +44,7 @@ class Case:
     begin: Act | None = None
     end: Act | None = None
     settings: dict[str, str] = field(default_factory=dict[str, str])
+    environ: dict[str, str] = field(default_factory=dict[str, str])
 
 
 async def set_up(cluster: Cluster, settings: dict[str, str]) -> None:
@@ -47,6 +60,35 @@ async def label_node(cluster: Cluster) -> None:
     await cluster.api.patch(NODES, ObjectKey("", "sandbox-node"), {"metadata": {"labels": {"disk": "fast"}}})
 
 
+async def create(cluster: Cluster, resource: Resource, name: str, spec: Json) -> None:
+    meta = {"name": name, "namespace": NAMESPACE}
+    body = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": meta}
+    await cluster.api.create(resource, body | ({"spec": spec} if spec else {}))
+
+
+def limits(*, most: str = "", default: str = "") -> Json:
+    amounts = {"max": {"memory": most}} if most else {"default": {"memory": default}}
+    return {"limits": [{"type": "Container", **amounts}]}
+
+
+async def enforce(cluster: Cluster, level: str | None) -> None:
+    labels = {"pod-security.kubernetes.io/enforce": level}
+    await cluster.api.patch(NAMESPACES, ObjectKey("", NAMESPACE), {"metadata": {"labels": labels}})
+
+
+async def remove(cluster: Cluster, resource: Resource) -> None:
+    assert await cluster.api.delete(resource, ObjectKey(NAMESPACE, "mine"))
+
+
+def volume(source: Json) -> dict[str, str]:
+    """Settings for scan pods with that volume."""
+    mounts = [{"name": "mine", "mountPath": "/mine"}]
+    return {
+        "scanJob.customVolumes": json.dumps([{"name": "mine", **source}]),
+        "scanJob.customVolumesMount": json.dumps(mounts),
+    }
+
+
 async def push_image(cluster: Cluster) -> None:
     registry = cluster.sandbox.registry
     assert registry is not None
@@ -54,6 +96,78 @@ async def push_image(cluster: Cluster) -> None:
 
 
 CASES = {
+    "quota": Case(
+        "admission",
+        "exceeded quota: mine, requested: pods=1, used: pods=0, limited: pods=0",
+        "Raise the ResourceQuota",
+        begin=lambda cluster: create(cluster, RESOURCEQUOTAS, "mine", {"hard": {"pods": "0"}}),
+        end=lambda cluster: remove(cluster, RESOURCEQUOTAS),
+    ),
+    "quota-that-wants-limits": Case(
+        "admission",
+        "failed quota: mine: must specify limits.cpu for: ",
+        "trivy.resources.limits",
+        begin=lambda cluster: create(cluster, RESOURCEQUOTAS, "mine", {"hard": {"limits.cpu": "100"}}),
+        end=lambda cluster: remove(cluster, RESOURCEQUOTAS),
+    ),
+    "quota-of-jobs": Case(
+        "admission",
+        "exceeded quota: mine, requested: count/jobs.batch=1, used: count/jobs.batch=0",
+        "Raise the ResourceQuota",
+        begin=lambda cluster: create(cluster, RESOURCEQUOTAS, "mine", {"hard": {"count/jobs.batch": "0"}}),
+        end=lambda cluster: remove(cluster, RESOURCEQUOTAS),
+    ),
+    "pod-security": Case(
+        "admission",
+        'violates PodSecurity "restricted:latest": restricted volume types (volume "mine" uses restricted '
+        'volume type "hostPath")',
+        "pod-security.kubernetes.io/enforce",
+        begin=lambda cluster: enforce(cluster, "restricted"),
+        end=lambda cluster: enforce(cluster, None),
+        settings=volume({"hostPath": {"path": "/mine"}}),
+    ),
+    "limit-range": Case(
+        "admission",
+        "maximum memory usage per Container is 1Mi, but limit is 500M",
+        "within the LimitRange",
+        settings={"trivy.resources.limits.memory": "500M"},
+        begin=lambda cluster: create(cluster, LIMITRANGES, "mine", limits(most="1Mi")),
+        end=lambda cluster: remove(cluster, LIMITRANGES),
+    ),
+    "limit-range-below-the-request": Case(
+        "admission",
+        "must be less than or equal to memory limit of 1Mi",
+        "within the LimitRange",
+        begin=lambda cluster: create(cluster, LIMITRANGES, "mine", limits(default="1Mi")),
+        end=lambda cluster: remove(cluster, LIMITRANGES),
+        settings={"trivy.resources.requests.memory": "100M"},
+    ),
+    "service-account": Case(
+        "admission",
+        'error looking up service account trivy-system/mine: serviceaccount "mine" not found',
+        "Create the service account",
+        environ={"OPERATOR_SERVICE_ACCOUNT": "mine"},
+        end=lambda cluster: create(cluster, SERVICEACCOUNTS, "mine", {}),
+    ),
+    "volume": Case(
+        "pod-start",
+        'MountVolume.SetUp failed for volume "mine" : configmap "mine" not found',
+        "Create the Secret or ConfigMap",
+        settings=volume({"configMap": {"name": "mine"}}),
+        end=lambda cluster: create(cluster, CONFIGMAPS, "mine", {}),
+    ),
+    "claim": Case(
+        "unschedulable",
+        'persistentvolumeclaim "mine" not found',
+        "Correct scanJob.customVolumes",
+        settings=volume({"persistentVolumeClaim": {"claimName": "mine"}}),
+        end=lambda cluster: create(
+            cluster,
+            PERSISTENTVOLUMECLAIMS,
+            "mine",
+            {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        ),
+    ),
     "image": Case(
         "scanner-image",
         "not found",
@@ -81,7 +195,7 @@ async def test_pod_that_does_not_start_says_why_and_is_scanned_once_it_can(name:
         image = cluster.image("library/single:1")
         await cluster.create(pod("app", "shop", app=image))
         await set_up(cluster, case.settings)
-        async with running_operator(cluster, clock=clock) as operator:
+        async with running_operator(cluster, clock=clock, environ=case.environ) as operator:
             failed = await until_phase(cluster, image, "Failed", seconds=12)
             event = await until_event(cluster, "shop", "app", "ImageScanFailed")
             await cluster.until(lambda jobs: not jobs, JOBS, NAMESPACE)

@@ -76,7 +76,8 @@ CAUSES: dict[FailureClass, tuple[Cause, ...]] = {
         ),
         _cause(
             "a LimitRange",
-            r"(?:maximum|minimum) [\w./-]+ (?:usage|limit to request ratio) per (?:Container|Pod)|LimitRange",
+            r"(?:maximum|minimum) [\w./-]+ (?:usage|limit to request ratio) per (?:Container|Pod)|LimitRange|"
+            r"must be less than or equal to [\w./-]+ limit",
             "Bring trivy.resources.requests and trivy.resources.limits within the LimitRange.",
         ),
         _cause(

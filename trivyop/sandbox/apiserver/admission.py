@@ -1,16 +1,18 @@
 """Admission: what a new object must find in the cluster, and what it gets from there.
 
 The namespace must be there and not be terminating, the definition of a custom resource likewise, and a Pod's
-service account must be there, from which it has its image pull secrets.
+service account must be there, from which it has its image pull secrets. A Pod keeps the LimitRanges and the
+Pod Security level of its namespace, and all that is new keeps its ResourceQuotas.
 
-Not here: quotas and limit ranges; admission that looks at the object alone (``objects``).
+Not here: webhooks; admission that looks at the object alone (``objects``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from trivyop.sandbox.apiserver import status
+from trivyop.sandbox.apiserver import limitranges, podsecurity, quotas, status
 
 if TYPE_CHECKING:
     from trivyop.sandbox.apiserver.crds import Definitions
@@ -38,7 +40,25 @@ class Admission:
         if kind.custom:
             self._definitions.admit(kind.group, kind.plural, metadata["name"])
         if (kind.group, kind.plural) == ("", "pods"):
+            limitranges.admit(obj, self._all("limitranges", metadata["namespace"]))
             self._admit_pod(obj)
+            self._check_security(obj)
+        held = self._all("resourcequotas", metadata["namespace"]) if kind.namespaced else []
+        if held:
+            there = (stored.obj() for stored in served.bucket.list(metadata["namespace"]))
+            quotas.check(kind.group, kind.plural, obj, there, held)
+
+    def _all(self, plural: str, namespace: str) -> list[Obj]:
+        return [stored.obj() for stored in self._kinds.get("", "v1", plural).bucket.list(namespace)]
+
+    def _check_security(self, pod: Obj) -> None:
+        metadata = pod["metadata"]
+        namespace = self._kinds.get("", "v1", "namespaces").bucket.get("", metadata["namespace"])
+        labels: Mapping[str, str] = namespace.labels if namespace else {}
+        level = labels.get(podsecurity.ENFORCE, "privileged")
+        version = labels.get(f"{podsecurity.ENFORCE}-version") or "latest"
+        if why := podsecurity.violations(level, version, pod["spec"]):
+            raise status.forbidden("", "pods", metadata["name"], why)
 
     def _admit_pod(self, pod: Obj) -> None:
         metadata, spec = pod["metadata"], pod["spec"]

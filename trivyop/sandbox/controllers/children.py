@@ -1,7 +1,7 @@
 """Children: the Pods of one owner, created and deleted with expectations in mind.
 
 What a controller that makes Pods has in common with every other: see ``expectations`` for why it may have
-to wait.
+to wait. A Pod that the server does not take is told of in an Event about the owner, and tried again.
 """
 
 from __future__ import annotations
@@ -9,22 +9,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from trivyop.control.queue import WorkQueue
-from trivyop.kube.resources import PODS, ObjectKey
+from trivyop.errors import AlreadyExistsError, TerminalError, TransientError
+from trivyop.kube.events import ObjectReference
+from trivyop.kube.resources import PODS, ObjectKey, Resource
 from trivyop.sandbox.controllers.changes import Json
 from trivyop.sandbox.controllers.cluster import BY_CONTROLLER, Cluster, each, enqueue_controller
 from trivyop.sandbox.controllers.expectations import Expectations
 from trivyop.sandbox.controllers.objects import Meta, Pod, controller_of
 
+_CREATE_AGAIN_SECONDS = 1.0  # and longer each time
+
 
 class PodChildren:
     """The Pods of all owners of one kind."""
 
-    def __init__(self, cluster: Cluster, queue: WorkQueue[ObjectKey], kind: str) -> None:
+    def __init__(self, cluster: Cluster, queue: WorkQueue[ObjectKey], owners: Resource) -> None:
         self._cluster = cluster
+        self._owners = owners
+        self._events = cluster.recorder(f"{owners.kind.lower()}-controller")
         self._pods = cluster.pods
         self._expected = Expectations(cluster.clock.monotonic)
         self._pods.add_handler(self._seen)
-        self._pods.add_handler(enqueue_controller(queue, kind))
+        self._pods.add_handler(enqueue_controller(queue, owners.kind))
 
     def of(self, owner: Meta) -> list[Pod]:
         """The Pods that the owner controls, by name."""
@@ -38,7 +44,15 @@ class PodChildren:
         """Create Pods in the owner's namespace."""
 
         async def create(body: Json) -> None:
-            created = await self._cluster.api.create(PODS, body, namespace=owner.namespace)
+            try:
+                created = await self._cluster.api.create(PODS, body, namespace=owner.namespace)
+            except AlreadyExistsError:
+                raise
+            except TerminalError as error:
+                said = str(error).partition(": ")[2].partition(" ")[2]  # without the request and the code
+                about = ObjectReference(self._owners.api_version, self._owners.kind, owner.key, owner.uid)
+                self._events.event(about, "Warning", "FailedCreate", f"Error creating: {said}")
+                raise TransientError(str(error), retry_after=_CREATE_AGAIN_SECONDS) from error
             meta = created["metadata"]
             if self._pods.store.get(ObjectKey(owner.namespace, meta["name"])) is None:
                 self._expected.created(owner.uid, meta["uid"])

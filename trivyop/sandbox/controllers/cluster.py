@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 from trivyop.control.clock import Clock
 from trivyop.control.queue import WorkQueue
 from trivyop.kube.client import Api
+from trivyop.kube.events import EventRecorder
 from trivyop.kube.informer import Informer
 from trivyop.kube.resources import NODES, PODS, ObjectKey, Resource
 from trivyop.sandbox.controllers.changes import Json, merge_patch
@@ -38,6 +39,18 @@ class Cluster:
         self.clock = clock
         self._informers: dict[Resource, Informer[Any]] = {}
         self._owned: list[Informer[Any]] = []
+        self._recorders: dict[str, EventRecorder] = {}
+
+    def recorder(self, component: str) -> EventRecorder:
+        """What a controller tells people through Events."""
+        if component not in self._recorders:
+            self._recorders[component] = EventRecorder(self.api, component, clock=self.clock)
+        return self._recorders[component]
+
+    @property
+    def recorders(self) -> Iterable[EventRecorder]:
+        """Those that were asked for; they need to be run."""
+        return self._recorders.values()
 
     @property
     def informers(self) -> Iterable[Informer[Any]]:

@@ -34,7 +34,7 @@ class DaemonSets:
         self._cluster = cluster
         self._sets = cluster.workloads(DAEMONSETS)
         self._sets.add_handler(enqueue(self.queue))
-        self._children = PodChildren(cluster, self.queue, DAEMONSETS.kind)
+        self._children = PodChildren(cluster, self.queue, DAEMONSETS)
         cluster.nodes.add_handler(self._node_changed)
 
     async def reconcile(self, key: ObjectKey) -> float | None:

@@ -21,7 +21,7 @@ class Jobs:
         self._cluster = cluster
         self._jobs = cluster.workloads(JOBS)
         self._jobs.add_handler(enqueue(self.queue))
-        self._children = PodChildren(cluster, self.queue, JOBS.kind)
+        self._children = PodChildren(cluster, self.queue, JOBS)
         cluster.pods.add_handler(self._pod_changed)
 
     async def reconcile(self, key: ObjectKey) -> float | None:

@@ -65,6 +65,18 @@ class ContainerStatus(msgspec.Struct, frozen=True, rename="camel"):
     state: ContainerState = ContainerState()
 
 
+class Claim(msgspec.Struct, frozen=True, rename="camel"):
+    """A volume's reference to a PersistentVolumeClaim."""
+
+    claim_name: str = ""
+
+
+class Volume(msgspec.Struct, frozen=True, rename="camel"):
+    """A volume, as far as it decides where a Pod runs."""
+
+    persistent_volume_claim: Claim | None = None
+
+
 class PodSpec(msgspec.Struct, frozen=True, rename="camel"):
     """What decides where a Pod runs."""
 
@@ -74,6 +86,7 @@ class PodSpec(msgspec.Struct, frozen=True, rename="camel"):
     affinity: dict[str, Any] | None = None
     tolerations: tuple[dict[str, Any], ...] | None = None
     restart_policy: str = "Always"
+    volumes: tuple[Volume, ...] | None = None
 
 
 class PodStatus(msgspec.Struct, frozen=True, rename="camel"):

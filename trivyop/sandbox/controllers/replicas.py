@@ -21,7 +21,7 @@ class Replicas:
         self._resource = resource
         self._sets = cluster.workloads(resource)
         self._sets.add_handler(enqueue(self.queue))
-        self._children = PodChildren(cluster, self.queue, resource.kind)
+        self._children = PodChildren(cluster, self.queue, resource)
 
     async def reconcile(self, key: ObjectKey) -> float | None:
         """Create the Pods that are missing, delete those too many, and count them."""

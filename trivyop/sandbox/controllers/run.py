@@ -71,6 +71,8 @@ async def run_controllers(
         async with asyncio.TaskGroup() as group:
             for informer in cluster.informers:
                 group.create_task(informer.run(), name=f"informer/{informer.resource.name}")
+            for recorder in cluster.recorders:
+                group.create_task(recorder.run(), name="events")
             for informer in cluster.informers:
                 await informer.wait_synced()
             for name, controller in controllers.items():
@@ -83,6 +85,8 @@ async def run_controllers(
     finally:
         for controller in controllers.values():
             controller.queue.shut_down(drain=False)
+        for recorder in cluster.recorders:
+            recorder.stop()
 
 
 def _build(name: Name, cluster: Cluster, root_ca: str) -> _Controller:

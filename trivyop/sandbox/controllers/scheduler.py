@@ -7,13 +7,15 @@ from __future__ import annotations
 from collections import Counter
 
 from trivyop.errors import ConflictError
-from trivyop.kube.resources import PODS, ObjectKey
+from trivyop.kube.resources import PODS, ObjectKey, Resource
 from trivyop.sandbox.controllers.changes import Json, rfc3339
 from trivyop.sandbox.controllers.cluster import Cluster
 from trivyop.sandbox.controllers.objects import Node, Pod
 from trivyop.sandbox.controllers.scheduling import choose
 
 NAME = "default-scheduler"
+PERSISTENTVOLUMECLAIMS = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
+_CLAIM_SECONDS = 1.0
 
 
 class Scheduler:
@@ -35,14 +37,27 @@ class Scheduler:
         if pod is None or not _is_ours(pod):
             self._waiting.pop(key, None)
             return None
-        node, reason = choose(pod, self._nodes.store.values(), self._load)
+        missing = await self._missing_claim(pod)
+        node, reason = ("", missing) if missing else choose(pod, self._nodes.store.values(), self._load)
         if node:
             self._waiting.pop(key, None)
             await self._bind(pod, node)
         elif self._waiting.get(key) != reason:
             self._waiting[key] = reason
             await self._refuse(pod, reason)
-        return None
+        return _CLAIM_SECONDS if missing else None
+
+    async def _missing_claim(self, pod: Pod) -> str:
+        """What is said of a claim that the Pod names and that is not there; "" if all are."""
+        for volume in pod.spec.volumes or ():
+            claim = volume.persistent_volume_claim
+            if claim is None:
+                continue
+            key = ObjectKey(pod.metadata.namespace, claim.claim_name)
+            if await self._cluster.api.get(PERSISTENTVOLUMECLAIMS, key) is None:
+                count = len(self._nodes.store.values())
+                return f'0/{count} nodes are available: persistentvolumeclaim "{claim.claim_name}" not found.'
+        return ""
 
     async def _bind(self, pod: Pod, node: str) -> None:
         key = pod.metadata.key

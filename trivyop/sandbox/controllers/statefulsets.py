@@ -25,7 +25,7 @@ class StatefulSets:
         self._cluster = cluster
         self._sets = cluster.workloads(STATEFULSETS)
         self._sets.add_handler(enqueue(self.queue))
-        self._children = PodChildren(cluster, self.queue, STATEFULSETS.kind)
+        self._children = PodChildren(cluster, self.queue, STATEFULSETS)
 
     async def reconcile(self, key: ObjectKey) -> float | None:
         """Bring the Pods one step nearer to what the set says."""

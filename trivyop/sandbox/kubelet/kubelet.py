@@ -23,6 +23,7 @@ from trivyop.control.controller import work
 from trivyop.control.queue import WorkQueue
 from trivyop.errors import ConflictError, TerminalError, TransientError
 from trivyop.kube.client import Api
+from trivyop.kube.events import EventRecorder
 from trivyop.kube.informer import Informer
 from trivyop.kube.resources import PODS, ObjectKey
 from trivyop.sandbox.controllers.changes import Json
@@ -84,8 +85,18 @@ class Kubelet:
         self.node_name = node_name
         self.faults = faults or Faults()
         self._clock = clock or api.clock
+        self._events = EventRecorder(api, "kubelet", instance=node_name, clock=self._clock)
         self._machine = Machine(
-            api, self._clock, images, root_dir, platform, api_url, self.faults, max_log_bytes, programs_first
+            api,
+            self._clock,
+            images,
+            root_dir,
+            platform,
+            api_url,
+            self.faults,
+            max_log_bytes,
+            programs_first,
+            self._events,
         )
         self._selector = run_selector
         self._labels = labels or {}
@@ -111,6 +122,7 @@ class Kubelet:
             await node.register()
             group.create_task(node.keep_alive(), name="node")
             group.create_task(self._pods.run(), name="informer/pods")
+            group.create_task(self._events.run(), name="events")
             await self._pods.wait_synced()
             for n in range(_WORKERS):
                 group.create_task(
@@ -122,6 +134,7 @@ class Kubelet:
                 await asyncio.Event().wait()
             finally:
                 self._queue.shut_down(drain=False)
+                self._events.stop()
                 await node.leave()
 
     @asynccontextmanager

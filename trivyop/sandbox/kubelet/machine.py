@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from trivyop.control.clock import Clock
 from trivyop.kube.client import Api
-from trivyop.kube.resources import SERVICEACCOUNTS
+from trivyop.kube.events import EventRecorder, ObjectReference
+from trivyop.kube.resources import SERVICEACCOUNTS, ObjectKey
 from trivyop.sandbox.controllers.changes import Json, rfc3339
 from trivyop.sandbox.kubelet.faults import Faults
 from trivyop.sandbox.kubelet.images import ImageResolver
@@ -35,6 +36,14 @@ class Machine:
     faults: Faults = field(default_factory=Faults)
     max_log_bytes: int = MAX_BYTES
     programs_first: Path | None = None  # a folder whose programs stand in for the installed ones
+    events: EventRecorder | None = None  # None: nothing is told
+
+    def tell(self, pod: Json, reason: str, message: str) -> None:
+        """Tell of a Pod's trouble in an Event, as a kubelet does."""
+        if self.events is not None:
+            meta = pod["metadata"]
+            about = ObjectReference("v1", "Pod", ObjectKey(meta["namespace"], meta["name"]), meta["uid"])
+            self.events.event(about, "Warning", reason, message)
 
     def stamp(self) -> str:
         """Now, as the API writes times."""

@@ -63,6 +63,7 @@ class PodRun:
         self._changed = asyncio.Event()
         self._written: Json = {}
         self._gone = False
+        self._mounted = False
         self._fault = machine.faults.of(pod)
         self._init = [self._container(c, init=True) for c in parts(spec, "initContainers")]
         self._main = [self._container(c, init=False) for c in parts(spec, "containers")]
@@ -164,10 +165,15 @@ class PodRun:
         while not self._stopping.is_set():
             try:
                 sources = sources_of(self._machine, self._pod)
-                return await build_volumes(self._pod, self.directory / "volumes", sources)
+                volumes = await build_volumes(self._pod, self.directory / "volumes", sources)
             except (ConfigMissingError, TransientError, TerminalError) as error:
                 log.info("volumes_missing", pod=str(self.key), error=str(error))
+                self._machine.tell(self._pod, "FailedMount", str(error))
                 await self._main[0].pause(MOUNT_SECONDS)
+            else:
+                self._mounted = True
+                self._changed.set()
+                return volumes
         return None
 
     async def _renew_tokens(self, volumes: Volumes) -> None:
@@ -209,6 +215,7 @@ class PodRun:
             pod_ip=HOST_IP,
             conditions=before or [c for c in conditions if c["type"] not in MANAGED_CONDITIONS],
             alive=not self._stopped,
+            mounted=self._mounted,
             stopped=self._stopped and not self._completed,
             ended=self._ended if self._stopped else None,
         )

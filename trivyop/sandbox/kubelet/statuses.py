@@ -112,6 +112,7 @@ class PodFacts:
     alive: bool = (
         False  # there are processes, or more to come: it has not ended, whatever its containers have
     )
+    mounted: bool = True  # its volumes are there, and so the room that its containers share
     stopped: bool = False  # its processes were ended, and will not start again
     ended: tuple[str, str] | None = None  # reason and message, if the Pod as a whole was ended
 
@@ -169,7 +170,7 @@ def build_status(
     not_initialized = f"containers with incomplete status: [{' '.join(incomplete)}]"
     running = phase in ("Pending", "Running")
     wanted = [
-        ("PodReadyToStartContainers", running, "", ""),
+        ("PodReadyToStartContainers", running and facts.mounted, "", ""),
         ("Initialized", initialized, "" if initialized else "ContainersNotInitialized", not_initialized),
         ("Ready", not reason, reason, unready_text),
         ("ContainersReady", not reason, reason, unready_text),

@@ -53,13 +53,21 @@ async def build_volumes(pod: Json, root: Path, sources: Sources) -> Volumes:
         directory = root / str(volume["name"])
         directory.mkdir(parents=True, exist_ok=True)
         volumes.directories[volume["name"]] = directory
-        if "configMap" in volume or "secret" in volume or "downwardAPI" in volume:
-            await _fill(pod, directory, volume, volume, sources, volumes)
-        elif "projected" in volume:
-            projected = part(volume, "projected")
-            for source in parts(projected, "sources"):
-                await _fill(pod, directory, source, projected, sources, volumes)
+        try:
+            await _build(pod, directory, volume, sources, volumes)
+        except ConfigMissingError as error:
+            words = f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}'
+            raise ConfigMissingError(words) from error
     return volumes
+
+
+async def _build(pod: Json, directory: Path, volume: Json, sources: Sources, volumes: Volumes) -> None:
+    if "configMap" in volume or "secret" in volume or "downwardAPI" in volume:
+        await _fill(pod, directory, volume, volume, sources, volumes)
+    elif "projected" in volume:
+        projected = part(volume, "projected")
+        for source in parts(projected, "sources"):
+            await _fill(pod, directory, source, projected, sources, volumes)
 
 
 async def _fill(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from trivyop.cli.status_nodes import ClusterState, read_cluster, show_cluster
 from trivyop.cli.tables import show_count, show_duration, show_table
 from trivyop.controllers.configuration import ENVIRONMENT_CONFIG, read_settings, read_texts
 from trivyop.controllers.images.targets import Targets
+from trivyop.controllers.sameness import aliases
 from trivyop.controllers.selecting import build_selection
 from trivyop.controllers.snapshot import Snapshot
 from trivyop.controllers.usage import Usage
@@ -32,6 +33,7 @@ from trivyop.scan import state
 from trivyop.scan.imagescan import ImageScan, Phase
 from trivyop.scan.times import time_or_none
 from trivyop.workload.resolve import Workload
+from trivyop.workload.running import Same
 
 _HEADER = ("NAMESPACE", "WORKLOAD", "CONTAINER", "IMAGE", "STATE", "CRITICAL", "HIGH", "SECRETS", "AGE")
 _WIDE = ("ATTEMPTS", "NEXT TRY", "IMAGESCAN")
@@ -108,7 +110,8 @@ async def read_lines(api: Api, operator_namespace: str, namespace: str = "") -> 
         only_looking=True,
     )
     snapshot = await Snapshot.read(api, namespace)
-    targets = Targets(snapshot.listers, snapshot.sole_platform, Usage(), settings, build_selection(settings))
+    listers = replace(snapshot.listers, same=_sameness(scans.values()))
+    targets = Targets(listers, snapshot.sole_platform, Usage(), settings, build_selection(settings))
     lines: list[Line] = []
     for ref in snapshot.workloads():
         workload = targets.resolve(ref)
@@ -117,6 +120,16 @@ async def read_lines(api: Api, operator_namespace: str, namespace: str = "") -> 
                 name = targets.scan_name(workload, container)
                 lines.append(_line(workload, container.container, container.image, name, scans.get(name)))
     return sorted(lines, key=lambda line: (line.namespace, line.workload, line.container))
+
+
+def _sameness(scans: Iterable[ImageScan]) -> Same:
+    """Digests of one image, as the ImageScans have them."""
+    digests = {(other, scan.spec.platform): scan.spec.digest for scan in scans for other in aliases(scan)}
+
+    def same(digest: str, platform: str | None) -> str | None:
+        return digests.get((digest, platform or ""))
+
+    return same
 
 
 async def _read_scans(api: Api, namespace: str) -> dict[str, ImageScan]:

@@ -18,6 +18,7 @@ from trivyop.audit.nodes.nodescan import NODESCANS, NodeScan
 from trivyop.control.clock import Clock
 from trivyop.controllers.jobpods import JobPod
 from trivyop.controllers.mirror import Mirror
+from trivyop.controllers.sameness import BY_ALIAS, BY_DIGEST, Sameness, aliases
 from trivyop.controllers.starting import BY_REGARDING, JOB_EVENTS, POD_EVENTS, Notice, slim_notice
 from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery
@@ -64,8 +65,6 @@ log = structlog.get_logger(__name__)
 
 BY_OWNER = "owner"
 """Index of reports: from `str(WorkloadRef)` to the reports about that workload."""
-BY_DIGEST = "digest"
-"""Index of reports and of ImageScans: from the digest of an image to those about it."""
 BY_SCAN = "scan"
 """Index of scan Jobs: from the name of an ImageScan to its Jobs."""
 
@@ -140,7 +139,10 @@ class View:
             IMAGESCANS,
             ImageScan,
             (operator_namespace,),
-            indexes={BY_DIGEST: lambda scan: (scan.spec.digest,) if scan.spec.digest else ()},
+            indexes={
+                BY_DIGEST: lambda scan: (scan.spec.digest,) if scan.spec.digest else (),
+                BY_ALIAS: aliases,
+            },
         )
         self.scan_jobs: Mirror[ScanJob] = self._mirror(
             JOBS,
@@ -178,6 +180,7 @@ class View:
             )
             for called, selector in (("job-events", JOB_EVENTS), ("pod-events", POD_EVENTS))
         )
+        self.sameness = Sameness(self.scans)
         self.listers = Listers(
             pods=self.workloads[WorkloadKind.POD],
             replica_sets=self.workloads[WorkloadKind.REPLICA_SET],
@@ -187,6 +190,7 @@ class View:
             jobs=self.workloads[WorkloadKind.JOB],
             cron_jobs=self.workloads[WorkloadKind.CRON_JOB],
             nodes=self.nodes,
+            same=self.sameness.same,
         )
 
     def _reports(

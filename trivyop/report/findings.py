@@ -111,6 +111,8 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     os_family: str = ""
     os_name: str = ""
     eosl: bool = False  # the distribution is past its end of service life
+    image_id: str = ""  # the digest of the image's configuration
+    has_content: bool = True  # False: neither a layer nor anything in one, as in an artifact that is no image
     repo_digests: tuple[str, ...] = ()  # "quay.io/a/b@sha256:..."
     vulnerabilities: tuple[Vulnerability, ...] = ()
     vulnerabilities_left_out: LeftOut = LeftOut()

@@ -23,6 +23,7 @@ from trivyop.kube.config import ClusterConfig
 from trivyop.sandbox.apiserver.server import ApiServer
 from trivyop.sandbox.controllers.run import run_controllers
 from trivyop.sandbox.kubelet.images import (
+    FamiliarName,
     ImageNotFoundError,
     ImageUnauthorizedError,
     InventedImages,
@@ -64,6 +65,8 @@ class SandboxOptions:
     node_name: str = "sandbox-node"
     platform: str = "linux/amd64"
     images: Mapping[str, Image] | None = None  # what the registry serves; None: the samples
+    node_names: Mapping[str, str] = field(default_factory=dict[str, str])
+    """By which name the node knows an image, if not by the one that it was pulled by: name to name."""
     auth: Auth | None = None
     run_selector: RunSelector = scan_pods
     programs_first: Path | None = None  # a folder whose programs pods find before the installed ones
@@ -97,8 +100,10 @@ class Sandbox:
 class NodeImages:
     """What the node finds when it pulls: the registry's images, and of any other registry every image."""
 
-    def __init__(self, registry: Registry | None) -> None:
+    def __init__(self, registry: Registry | None, names: Mapping[str, str] | None = None) -> None:
+        """`names`: of images of the registry, the one by which the node knows an image that it pulls."""
         self._registry = registry
+        self._names = names or {}
         self._others = InventedImages()
 
     async def resolve(self, reference: str, platform: str) -> str:
@@ -106,7 +111,11 @@ class NodeImages:
         registry = self._registry
         if registry is None or not reference.startswith(f"{registry.address}/"):
             return await self._others.resolve(reference, platform)
+        other = self._names.get(reference.removeprefix(f"{registry.address}/"))
         try:
+            if other is not None:
+                name = FamiliarName.parse(f"{registry.address}/{other}")
+                return name.image_id(await registry.resolve(str(name), platform))
             return await registry.resolve(reference, platform)
         except registry_server.ImageNotFoundError:
             raise ImageNotFoundError(not_found_message(reference)) from None
@@ -148,7 +157,7 @@ async def running_sandbox(options: SandboxOptions) -> AsyncGenerator[Sandbox]:
                 node_name=options.node_name,
                 root_dir=options.root_dir,
                 pki=pki,
-                images=NodeImages(registry),
+                images=NodeImages(registry, options.node_names),
                 platform=options.platform,
                 run_selector=options.run_selector,
                 programs_first=options.programs_first,

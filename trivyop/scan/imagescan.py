@@ -59,6 +59,7 @@ class ImageScanSpec(_Struct, frozen=True, kw_only=True):
     digest: str = ""
     platform: str = ""
     namespace: str = ""  # whose credentials and whose result, when scans are not shared
+    also_known_as: tuple[str, ...] = ()  # other digests of the image, from nodes
     rescan_after: str = ""  # RFC 3339; a result older than this does not count
     requested_by: tuple[Requester, ...] = ()  # at most ``MAX_REQUESTED_BY`` of them
     requesters: int = 0  # how many there are
@@ -110,6 +111,8 @@ class ImageScanStatus(_Struct, frozen=True, kw_only=True):
     next_refresh: str = ""
     job: str = ""
     digest: str = ""
+    reference: str = ""  # what was scanned, before mirrors: "repository@sha256:..."
+    image_id: str = ""  # the digest of the image's configuration
     scanner: Scanner | None = None
     database: Database | None = None
     settings_hash: str = ""

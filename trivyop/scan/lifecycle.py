@@ -51,6 +51,7 @@ class History:
     handled_job: str = ""  # the Job whose outcome is already in the status
     settings_hash: str = ""  # of the last success
     database_updated: datetime | None = None  # of the vulnerability database of the last success
+    settled: bool = False  # the last success is for ever: a digest of something that is no image
     unused_since: datetime | None = None
 
 
@@ -226,6 +227,8 @@ def _succeeded_once(history: History, demand: Demand, means: Means, policy: Poli
         return wait
     if not current:
         return StartScan(Priority.REFRESH)
+    if history.settled:
+        return Wait()
     if demand.missing:
         return StartScan(Priority.USER)
     # A newer database alone is worth matching anew, not pulling every image again.

@@ -29,11 +29,14 @@ from trivyop.scan.lifecycle import History
 from trivyop.scan.matchable import Problem
 from trivyop.scan.times import format_precise, format_time, time_or_none
 from trivyop.trivy.failures import Failure
+from trivyop.workload.images import any_digest
 
 IN_USE = "InUse"
 SUCCEEDED = "Succeeded"
 DELIVERED = "Delivered"
 MATCHABLE = "Matchable"
+NOTHING_TO_SCAN = "nothing-to-scan"
+"""Reason of a success without reports: what the reference names is no image."""
 
 
 def history_of(status: ImageScanStatus) -> History:
@@ -41,6 +44,7 @@ def history_of(status: ImageScanStatus) -> History:
     in_use = _condition(status, IN_USE)
     unused = in_use is not None and in_use.status == "False"
     final = status.phase in (Phase.SUCCEEDED, Phase.UNDELIVERED, Phase.FAILED)
+    pinned = bool(any_digest(status.reference))
     return History(
         last_attempt=time_or_none(status.last_attempt),
         last_success=time_or_none(status.last_success),
@@ -51,6 +55,7 @@ def history_of(status: ImageScanStatus) -> History:
         handled_job=status.job if final else "",
         settings_hash=status.settings_hash,
         database_updated=time_or_none(status.database.updated_at) if status.database else None,
+        settled=pinned and status.reason == NOTHING_TO_SCAN and status.phase is Phase.SUCCEEDED,
         unused_since=time_or_none(in_use.last_transition_time) if in_use and unused else None,
     )
 
@@ -140,6 +145,35 @@ def succeeded(
             os=_said(OperatingSystem(family=findings.os_family, name=findings.os_name)),
         ),
         Condition(type=SUCCEEDED, status="True", reason=source.value),
+        now,
+    )
+
+
+def has_nothing(status: ImageScanStatus) -> bool:
+    """Whether what it names is no image, so that no report is missing."""
+    return status.reason == NOTHING_TO_SCAN and status.phase is Phase.SUCCEEDED
+
+
+def nothing_to_scan(
+    status: ImageScanStatus, message: str, *, digest: str, settings_hash: str, now: datetime
+) -> ImageScanStatus:
+    """What was asked for is no image: that is the answer, and there are no reports."""
+    return _with_condition(
+        replace(
+            status,
+            phase=Phase.SUCCEEDED,
+            reason=NOTHING_TO_SCAN,
+            message=message,
+            consecutive_failures=0,
+            last_success=format_time(now),
+            next_retry="",
+            digest=digest,
+            settings_hash=settings_hash,
+            source=ResultSource.SCAN,
+            summary=None,
+            os=None,
+        ),
+        Condition(type=SUCCEEDED, status="True", reason="NothingToScan", message=message),
         now,
     )
 

@@ -62,6 +62,8 @@ class _ImageConfig(msgspec.Struct, frozen=True, gc=False):
 
 class _Metadata(_Struct, frozen=True, gc=False):
     os: _Os | None = msgspec.field(name="OS", default=None)
+    image_id: str = msgspec.field(name="ImageID", default="")
+    diff_ids: tuple[str, ...] | None = msgspec.field(name="DiffIDs", default=None)
     repo_digests: tuple[str, ...] | None = None
     image_config: _ImageConfig | None = None
 
@@ -265,6 +267,8 @@ class _Kept:
             os_family=system.family,
             os_name=system.name,
             eosl=system.eosl,
+            image_id=metadata.image_id,
+            has_content=bool(metadata.diff_ids or metadata.os or report.results),
             repo_digests=metadata.repo_digests or (),
             vulnerabilities=vulnerabilities,
             vulnerabilities_left_out=vulnerabilities_left_out,

@@ -110,7 +110,7 @@ class OperatorSettings:
         "OPERATOR_VULNERABILITY_SCANNER_SCAN_ONLY_CURRENT_REVISIONS",
         kinds.BOOL,
         True,
-        "Scan the current ReplicaSet or ReplicationController only, not the ones a rollout replaced.",
+        "Remove the reports of old ReplicaSets and ReplicationControllers that have no pods any more.",
     )
     access_global_secrets: bool = setting(
         "OPERATOR_ACCESS_GLOBAL_SECRETS_SERVICE_ACCOUNTS",

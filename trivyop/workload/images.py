@@ -96,6 +96,17 @@ def repo_digest(image_id: str) -> str | None:
     return digest if at and _DIGEST.fullmatch(digest) else None
 
 
+def repo_reference(image_id: str) -> str:
+    """Read "repository@sha256:..." from a container status's ``imageID``; "" when it has no repository."""
+    return image_id.removeprefix("docker-pullable://") if repo_digest(image_id) else ""
+
+
+def any_digest(image_id: str) -> str | None:
+    """The digest in a container status's ``imageID``, also one that is of the configuration only."""
+    digest = re.split("[@/]", image_id)[-1]
+    return digest if _DIGEST.fullmatch(digest) else None
+
+
 @dataclass(frozen=True, slots=True)
 class ImageKey:
     """What is scanned once: one image, for one platform."""
@@ -125,6 +136,7 @@ class ContainerImage:
     platform: str | None = None
     waiting_reason: str = ""  # "ImagePullBackOff" and the like, "" when it does not wait
     digest_may_come: bool = True  # False: it is in use already, and no digest was told
+    told: tuple[str, ...] = ()  # what nodes call it: "repository@sha256:...", not always with `digest`
 
     @property
     def key(self) -> ImageKey | None:

@@ -45,7 +45,7 @@ from trivyop.workload.owners import (
     workload_of_job,
     workload_of_pod,
 )
-from trivyop.workload.running import images_of, running_images
+from trivyop.workload.running import Same, different, images_of, running_images
 from trivyop.workload.selection import MANAGED_BY, MANAGED_BY_VALUE, Selection
 
 T_co = TypeVar("T_co", covariant=True)
@@ -126,6 +126,7 @@ class Listers:
     jobs: Lister[Job] = field(default_factory=NoLister[Job])
     cron_jobs: Lister[CronJob] = field(default_factory=NoLister[CronJob])
     nodes: Lister[Node] = field(default_factory=NoLister[Node])
+    same: Same = different
 
     def of(self, kind: WorkloadKind) -> Lister[Scannable]:
         match kind:
@@ -162,7 +163,9 @@ def resolve(
         return not (skipped or image in PLACEHOLDERS or selection.excludes_image(image))
 
     template = pod_spec_of(obj)
-    containers = tuple(running_images(template, pods, listers.nodes, wanted, one_each=not running))
+    containers = tuple(
+        running_images(template, pods, listers.nodes, wanted, same=listers.same, one_each=not running)
+    )
     if not containers:
         return Skipped(Reason.NO_IMAGES)
     return Workload(

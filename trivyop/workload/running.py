@@ -17,13 +17,24 @@ Not here: which pods count as running (`resolve.py`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from trivyop.kube.resources import ObjectKey
-from trivyop.workload.images import ContainerImage, ContainerKind, repo_digest
+from trivyop.workload.images import ContainerImage, ContainerKind, any_digest, repo_digest, repo_reference
 from trivyop.workload.objects import Container, ContainerStatus, Node, Pod, PodSpec, PodStatus
 from trivyop.workload.owners import Lister
 from trivyop.workload.places import place_of_another, place_of_volume
+
+Same = Callable[[str, str | None], str | None]
+"""Answers with the digest that an image is scanned by, if this is another digest of it for that platform."""
+
+MAX_TOLD = 5  # names of one image, from its nodes
+
+
+def different(_digest: str, _platform: str | None) -> None:
+    """Nothing is known to be the same as something else."""
+
 
 Wanted = Callable[[ContainerKind, str], bool]
 """Whether an image, used in that way, counts at all."""
@@ -44,12 +55,8 @@ class Seen(NamedTuple):
     image_id: str  # as the status has it; "" when it does not say
     waiting_reason: str
     in_use: bool  # the pod has got it, whether it says its digest or not
+    digest: str | None  # that of the spec, known before any pod starts; else the one that the node tells
     pod: Pod
-
-    @property
-    def digest(self) -> str | None:
-        """The digest in the spec, which is known before any pod starts; else the one that the node tells."""
-        return repo_digest(self.named.image) or repo_digest(self.image_id)
 
 
 def newest_first(pods: Iterable[Pod]) -> list[Pod]:
@@ -77,7 +84,13 @@ def images_of(spec: PodSpec) -> Iterator[Named]:
 
 
 def running_images(
-    template: PodSpec, pods: Iterable[Pod], nodes: Lister[Node], wanted: Wanted, *, one_each: bool = False
+    template: PodSpec,
+    pods: Iterable[Pod],
+    nodes: Lister[Node],
+    wanted: Wanted,
+    *,
+    same: Same = different,
+    one_each: bool = False,
 ) -> list[ContainerImage]:
     """List the images: first one for each place, the template's in its order; then all further ones.
 
@@ -85,7 +98,7 @@ def running_images(
     """
     seen: dict[str, list[Seen]] = {}
     for pod in _telling(newest_first(pods)):
-        for sight in _sights(pod):
+        for sight in _sights(pod, nodes, same):
             if wanted(sight.named.kind, sight.named.image):
                 seen.setdefault(sight.named.place, []).append(sight)
 
@@ -149,7 +162,16 @@ def _telling(pods: Iterable[Pod]) -> Iterator[Pod]:
             yield pod
 
 
-def _sights(pod: Pod) -> Iterator[Seen]:
+def _sights(pod: Pod, nodes: Lister[Node], same: Same) -> Iterator[Seen]:
+    platform = _platform(pod, nodes)
+
+    def seen(named: Named, image_id: str, reason: str, *, in_use: bool = False) -> Seen:
+        told = any_digest(image_id)
+        digest = repo_digest(named.image)
+        if digest is None and told is not None:
+            digest = same(told, platform) or repo_digest(image_id)
+        return Seen(named, image_id, reason, in_use, digest, pod)
+
     statuses = {status.name: status for status in _statuses(pod.status)}
     started = any(status.image_id for status in statuses.values())  # not before all volumes are there
     mounted = {
@@ -159,33 +181,37 @@ def _sights(pod: Pod) -> Iterator[Seen]:
     }
     for named in images_of(pod.spec):
         if named.kind is ContainerKind.VOLUME:
-            yield Seen(named, mounted.get(named.place, ""), "", started, pod)
+            yield seen(named, mounted.get(named.place, ""), "", in_use=started)
         else:
             status = statuses.get(named.place)
             waiting = status.state.waiting if status else None
-            image_id = status.image_id if status else ""
-            yield Seen(named, image_id, waiting.reason if waiting else "", False, pod)
+            yield seen(named, status.image_id if status else "", waiting.reason if waiting else "")
 
 
 def _image(named: Named, sights: Sequence[Seen], nodes: Lister[Node]) -> ContainerImage:
     """What the sights of one image say, the newest first."""
     newest = max(sights, key=_age, default=None)
-    witness = next((sight for sight in sights if sight.pod.spec.node_name), None)
-    digest = repo_digest(named.image)
-    if digest is None:
-        knowing = next((sight for sight in sights if sight.digest), None)
-        if knowing is not None:
-            witness, digest = knowing, knowing.digest
-    node = nodes.get(ObjectKey("", witness.pod.spec.node_name)) if witness else None
+    knowing = next((sight for sight in sights if sight.digest), None)
+    witness = knowing or next((sight for sight in sights if sight.pod.spec.node_name), None)
+    if repo_digest(named.image):  # known without any node, so any will do for the platform
+        witness = next((sight for sight in sights if sight.pod.spec.node_name), None)
+    digest = repo_digest(named.image) or (knowing.digest if knowing else None)
+    told = dict.fromkeys(filter(None, (repo_reference(sight.image_id) for sight in sights)))
     return ContainerImage(
         container=named.place,
         kind=named.kind,
         image=named.image,
         digest=digest,
-        platform=node.platform if node else None,
+        platform=_platform(witness.pod, nodes) if witness else None,
         waiting_reason=newest.waiting_reason if newest else "",
         digest_may_come=digest is None and not any(sight.in_use for sight in sights),
+        told=tuple(islice(told, MAX_TOLD)),
     )
+
+
+def _platform(pod: Pod, nodes: Lister[Node]) -> str | None:
+    node = nodes.get(ObjectKey("", pod.spec.node_name)) if pod.spec.node_name else None
+    return node.platform if node else None
 
 
 def _age(sight: Seen) -> tuple[str, str]:

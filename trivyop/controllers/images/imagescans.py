@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import structlog
+from msgspec import structs
 
 from trivyop.control.clock import Clock
 from trivyop.control.queue import Priority, WorkQueue
@@ -24,10 +25,10 @@ from trivyop.controllers.images.gathering import Gathering
 from trivyop.controllers.images.outcomes import Outcomes
 from trivyop.controllers.images.records import ScanRecords
 from trivyop.controllers.images.rematch import Matcher
-from trivyop.controllers.images.results import Results
+from trivyop.controllers.images.results import Results, ScanResult, reference_of
 from trivyop.controllers.images.scanjobs import ScanJobs
 from trivyop.controllers.images.scanstarts import ScanStarts
-from trivyop.controllers.images.targets import Target, Targets
+from trivyop.controllers.images.targets import Target, Targets, references_of
 from trivyop.controllers.metrics import ScanMetrics
 from trivyop.controllers.patience import LogPatience
 from trivyop.controllers.view import View
@@ -36,7 +37,9 @@ from trivyop.kube.client import Api
 from trivyop.kube.events import EventRecorder
 from trivyop.kube.resources import ObjectKey
 from trivyop.report.artifact import first_digest
+from trivyop.report.findings import Findings
 from trivyop.scan import state
+from trivyop.scan.artifacts import no_image_in
 from trivyop.scan.imagescan import ImageScan, ImageScanStatus, Phase, ResultSource
 from trivyop.scan.lifecycle import (
     Adopt,
@@ -55,7 +58,7 @@ from trivyop.scan.slots import Slots
 from trivyop.scan.times import time_or_none
 from trivyop.settings.values import Settings
 from trivyop.trivy.failures import Failure, FailureClass, ScanError, failure
-from trivyop.workload.images import ImageKey, ImageRefError
+from trivyop.workload.images import ImageKey, ImageRefError, any_digest
 from trivyop.workload.owners import WorkloadRef
 from trivyop.workload.resolve import Workload
 
@@ -151,6 +154,8 @@ class ImageScans:
         if status is None or not status.last_success:
             return False
         targets = list(self._targets.of_workload(scan, ref, workload))
+        if state.has_nothing(status):
+            return status.settings_hash == self._gathering.hash(targets)
         image, settings_hash = self._records.image(scan), self._gathering.hash(targets)
         return not any(self._delivery.is_missing(target, image, settings_hash) for target in targets)
 
@@ -161,6 +166,16 @@ class ImageScans:
     def digest(self, scan: str) -> str:
         """The digest of its image; "" before that is known."""
         return self._records.image(scan).digest
+
+    def is_empty(self, scan: str) -> bool:
+        """Whether what it names is known to be no image, so that there is nothing to report."""
+        status = self._records.status(scan)
+        return status is not None and state.has_nothing(status)
+
+    def is_at_work(self, scan: str) -> bool:
+        """Whether its result is under way: a Job runs, or has ended and is read."""
+        status = self._records.status(scan)
+        return scan in self._running or (status is not None and status.phase is Phase.RUNNING)
 
     def is_running(self, scan: str) -> bool:
         """Whether there is a Job that will bring all reports of that image."""
@@ -184,15 +199,18 @@ class ImageScans:
                 self._asking.forget(name)
                 return None
             scan = await self._records.write_spec(name, self._targets.spec(name, targets))
+        unsaved = self._view.sameness.unsaved(scan)
+        if unsaved is not None:
+            await self._records.save_aliases(name, unsaved)
         status = self._records.status(name) or scan.status
-        image = self._records.image(name)
+        image, nothing = self._records.image(name), state.has_nothing(status)
         now = self._clock.now()
         job = self._running.of(name)
         settings_hash = self._gathering.hash(targets)
         policy = self._gathering.policy(name, settings_hash)
         demand = Demand(
             in_use=bool(targets),
-            missing=await self._asking.any_lacks(name, image, settings_hash),
+            missing=not nothing and await self._asking.any_lacks(name, image, settings_hash),
             rescan_after=time_or_none(scan.spec.rescan_after),
             new=name in self._urgent,
         )
@@ -255,11 +273,13 @@ class ImageScans:
                 await self._records.save(name, state.queued(status))
             return False
         now = self._clock.now()
-        targets = _in_turn(targets, status.consecutive_failures)
         try:
+            places = references_of(targets, scan.spec.digest, known_good=status.reference)
+            turn = places[status.consecutive_failures % len(places)]
+            targets = sorted(targets, key=lambda target: target is not turn.target)
             spec = self._targets.spec(name, targets)  # who asks for it may have changed
             scan = await self._records.write_spec(name, spec)
-            job = await self._jobs.create(scan, status.attempts + 1, targets)
+            job = await self._jobs.create(scan, status.attempts + 1, turn.reference, targets)
         except TerminalError as error:
             self.slots.release(name)
             invalid = isinstance(error, ImageRefError)
@@ -274,7 +294,7 @@ class ImageScans:
         self._running.made(name, self._jobs.key(name, job))
         self._urgent.discard(name)
         self._metrics.jobs.inc()
-        log.info("scan_job_created", scan=name, job=job, image=scan.spec.image)
+        log.info("scan_job_created", scan=name, job=job, image=scan.spec.image, reference=turn.reference)
         # A clock that was set back must not make the answer seem older than the request, for ever.
         moment = max(now, time_or_none(scan.spec.rescan_after) or now)
         await self._records.save(name, state.started(status, job, now=moment))
@@ -303,9 +323,25 @@ class ImageScans:
             why = FailureClass.ADMISSION if forbidden else FailureClass.INTERRUPTED
             result = failure(why, f"the scan pod's log cannot be read: {error}")
         self._log_patience.forget(job_name)
-        if isinstance(result, Failure):
-            await self._outcomes.failed(scan, status, result)
+        reference = reference_of(scan, job)
+        if isinstance(result, ScanResult) and _is_another(result.findings, reference, status, scan):
+            result = failure(
+                FailureClass.NOT_FOUND, f"{reference} names another image by now than the one that runs"
+            )
+        no_image = no_image_in(result.message) if isinstance(result, Failure) else ""
+        if no_image or (isinstance(result, ScanResult) and not result.findings.has_content):
+            await self._outcomes.nothing_to_scan(
+                scan,
+                structs.replace(status, reference=reference),
+                no_image or f"{reference} has no layers, so it is no image that could be looked into",
+                digest=scan.spec.digest,
+                settings_hash=self._gathering.hash(targets),
+            )
             return
+        if isinstance(result, Failure):
+            await self._failed(scan, status, result, targets)
+            return
+        status = structs.replace(status, reference=reference, image_id=result.findings.image_id)
         digest = scan.spec.digest or first_digest(result.findings.repo_digests) or ""
         image = ImageKey(digest, scan.spec.platform or None)
         with self._asking.serving(name):
@@ -322,6 +358,24 @@ class ImageScans:
             problem=result.problem or self._matcher.other_trivy(result.findings.scanner_version),
         )
         self._metrics.duration.observe(max(0.0, (self._clock.now() - job.created).total_seconds()))
+
+    async def _failed(
+        self, scan: ImageScan, status: ImageScanStatus, why: Failure, targets: list[Target]
+    ) -> None:
+        """Go on to the next place that may have the image, and fail when none has it."""
+        try:
+            places = references_of(targets, scan.spec.digest, known_good=status.reference)
+        except ImageRefError:
+            places = []
+        tried = status.consecutive_failures % len(places) if places else 0
+        elsewhere = why.failure_class in (FailureClass.NOT_FOUND, FailureClass.AUTH)
+        if elsewhere and tried + 1 < len(places):
+            await self._outcomes.passed_on(scan, status, why)
+            return
+        if elsewhere and len(places) > 1:
+            others = ", ".join(place.reference for place in places[:-1])
+            why = replace(why, message=f"{why.message}; nor can {others} be had")
+        await self._outcomes.failed(scan, status, why, places=max(len(places), 1))
 
     async def _reap(
         self,
@@ -413,8 +467,7 @@ class ImageScans:
         log.info("scan_forgotten", scan=name, image=scan.spec.image)
 
 
-def _in_turn(targets: list[Target], failures: int) -> list[Target]:
-    """Put those first whose turn it is: one image may be in several registries, of which one refuses."""
-    images = list(dict.fromkeys(target.container.image for target in targets))
-    turn = images[failures % len(images)]
-    return sorted(targets, key=lambda target: target.container.image != turn)
+def _is_another(findings: Findings, reference: str, status: ImageScanStatus, scan: ImageScan) -> bool:
+    """Whether a tag, scanned in place of a digest, is known to have moved on to another image."""
+    by_tag = bool(scan.spec.digest) and any_digest(reference) is None
+    return by_tag and bool(status.image_id) and findings.image_id != status.image_id

@@ -131,12 +131,33 @@ class Outcomes:
         await self._save_fresh(scan, saved, ResultSource.ADOPTED)
         log.info("scan_adopted", scan=scan.metadata.name, image=scan.spec.image)
 
-    async def failed(self, scan: ImageScan, status: ImageScanStatus, why: Failure) -> None:
-        """The attempt failed; a time for the next one is found, if its class has one."""
+    async def nothing_to_scan(
+        self, scan: ImageScan, status: ImageScanStatus, message: str, *, digest: str, settings_hash: str
+    ) -> None:
+        """What was asked for is no image."""
+        saved = state.nothing_to_scan(
+            status, message, digest=digest, settings_hash=settings_hash, now=self._clock.now()
+        )
+        await self._save_fresh(scan, saved, ResultSource.SCAN)
+        log.info("scan_found_no_image", scan=scan.metadata.name, image=scan.spec.image, message=message)
+
+    async def passed_on(self, scan: ImageScan, status: ImageScanStatus, why: Failure) -> None:
+        """One place does not have the image, or not for us; the next one is tried at once."""
+        now = self._clock.now()
+        await self._records.save(scan.metadata.name, state.failed(status, why, retry_at=now, now=now))
+        log.info("scan_reference_passed_over", scan=scan.metadata.name, message=str(why))
+
+    async def failed(
+        self, scan: ImageScan, status: ImageScanStatus, why: Failure, *, places: int = 1
+    ) -> None:
+        """The attempt failed; a time for the next one is found, if its class has one.
+
+        `places` is how many references there are to try; a wait grows once all of them were.
+        """
         now = self._clock.now()
         seconds = next_retry(
             why.failure_class,
-            status.consecutive_failures + 1,
+            status.consecutive_failures // places + 1,
             self._rng,
             at_least_seconds=self._retry_after_seconds,
         )

@@ -26,6 +26,7 @@ from trivyop.workload.images import ImageKey
 log = structlog.get_logger(__name__)
 
 _FIELD_MANAGER_OF_REQUESTS = "trivyop-rescan"
+_FIELD_MANAGER_OF_NAMES = "trivyop-names"  # our own spec does not hold them, and must not take them away
 
 
 class ScanRecords:
@@ -99,6 +100,12 @@ class ScanRecords:
         patch = {"spec": {"rescanAfter": format_precise(since)}}
         log.info("rescan_requested", scan=name)
         await self._api.patch(IMAGESCANS, self._key(name), patch, field_manager=_FIELD_MANAGER_OF_REQUESTS)
+
+    async def save_aliases(self, name: str, digests: tuple[str, ...]) -> None:
+        """Write all other digests of the image."""
+        patch = {"spec": {"alsoKnownAs": list(digests)}}
+        log.info("image_renamed", scan=name, digests=list(digests))
+        await self._api.patch(IMAGESCANS, self._key(name), patch, field_manager=_FIELD_MANAGER_OF_NAMES)
 
     async def delete(self, scan: ImageScan) -> None:
         """Delete the object; what belongs to it goes with it."""

@@ -42,6 +42,7 @@ from trivyop.scan.job import (
     ATTEMPT_ANNOTATION,
     CONTAINER_NAME,
     DATABASE_CONTAINER_NAME,
+    IMAGE_ANNOTATION,
     LOGIN_CONTAINER_NAME,
     scan_id,
 )
@@ -203,17 +204,12 @@ class Results:
             async with self._large if is_large else nullcontext():
                 return await asyncio.to_thread(
                     parse_result,
-                    self._expected(scan),
+                    _expected(scan, job, self._settings),
                     sinks,
                     filters_of(self._settings, variant),
                     needs_bom=self._settings.operator.sbom_generation_enabled,
                     budget_bytes=self._settings.reports.size_budget_bytes,
                 )
-
-    def _expected(self, scan: ImageScan) -> ExpectedImage:
-        digest = scan.spec.digest or None
-        reference = image_reference(ImageName.parse(scan.spec.image), digest, self._settings.trivy)
-        return ExpectedImage(reference, digest, scan.spec.platform or None)
 
     async def _transmission(self, pod: ObjectKey, reader: FrameReader) -> Transmission:
         async with self._api.logs(pod, CONTAINER_NAME) as chunks:
@@ -222,6 +218,21 @@ class Results:
                     reader.feed(chunk[start : start + _FED_AT_ONCE])
                     await asyncio.sleep(0)
         return reader.finish()
+
+
+def reference_of(scan: ImageScan, job: ScanJob) -> str:
+    """What the Job was to scan: "repository@sha256:...", or the image as a workload names it."""
+    said = (job.metadata.annotations or {}).get(IMAGE_ANNOTATION, "")
+    if said:
+        return said
+    name = ImageName.parse(scan.spec.image)
+    return name.pinned(scan.spec.digest) if scan.spec.digest else str(name)
+
+
+def _expected(scan: ImageScan, job: ScanJob, settings: Settings) -> ExpectedImage:
+    name = ImageName.parse(reference_of(scan, job))
+    reference = image_reference(name, name.digest, settings.trivy)
+    return ExpectedImage(reference, name.digest, scan.spec.platform or None)
 
 
 def parse_result(

@@ -44,13 +44,14 @@ class ScanJobs:
                 return there.key
         return ObjectKey(self._namespaces.get(job, self._settings.operator.namespace), job)
 
-    async def create(self, scan: ImageScan, attempt: int, targets: list[Target]) -> str:
+    async def create(self, scan: ImageScan, attempt: int, reference: str, targets: list[Target]) -> str:
         """Create the Job of an attempt, and its Secrets; returns its name.
 
-        `targets` (at least one) are the containers that run the image. Raises ``ImageRefError`` for an image
+        `reference` is what to scan; `targets` (at least one) are the containers that run it. Raises
+        ``ImageRefError`` for an image
         that cannot be read, ``TerminalError`` for what the server refuses.
         """
-        image = ImageName.parse(scan.spec.image)
+        image = ImageName.parse(reference)
         first = targets[0].workload
         credentials, logins = await self._credentials(image, targets)
         request = ScanRequest(
@@ -58,7 +59,7 @@ class ScanJobs:
             scan_uid=scan.metadata.uid,
             attempt=attempt,
             image=image,
-            digest=scan.spec.digest or None,
+            digest=image.digest,
             platform=scan.spec.platform or None,
             namespace=first.key.namespace,
             credentials=credentials,

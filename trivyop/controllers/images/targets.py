@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import NamedTuple
 
 from trivyop.controllers.usage import Usage
 from trivyop.scan.imagescan import (
@@ -19,6 +20,7 @@ from trivyop.scan.imagescan import (
     image_scan_name_by_reference,
 )
 from trivyop.scan.podconfig import ScanVariant, scan_variant
+from trivyop.scan.references import in_order, references
 from trivyop.settings.values import Settings
 from trivyop.workload.images import ContainerImage, ImageName, ImageRefError
 from trivyop.workload.owners import WorkloadKind, WorkloadRef
@@ -130,6 +132,36 @@ class Targets:
             ),
             requesters=self._usage.count(scan),
         )
+
+
+class Place(NamedTuple):
+    """One way to get at an image."""
+
+    reference: str  # "repository@sha256:...", or the image as a workload names it
+    target: Target  # whose image, and whose credentials
+
+
+def references_of(targets: list[Target], digest: str, *, known_good: str = "") -> list[Place]:
+    """What to scan, the most likely first; `targets` (at least one) need the image of that digest, if any.
+
+    Raises ``ImageRefError`` for an image that cannot be read.
+    """
+    if not digest:
+        images = dict.fromkeys(target.container.image for target in targets)
+        return [Place(image, _first(targets, image)) for image in images]
+    whose: dict[str, Target] = {}
+    choices: list[list[str]] = []
+    for target in targets:
+        image, told = target.container.image, target.container.told
+        found = references(image, told or (ImageName.parse(image).pinned(digest),))
+        choices.append(found)
+        for reference in found:
+            whose.setdefault(reference, target)
+    return [Place(one, whose.get(one, targets[0])) for one in in_order(choices, known_good)]
+
+
+def _first(targets: list[Target], image: str) -> Target:
+    return next(target for target in targets if target.container.image == image)
 
 
 def digest_may_come(workload: Workload, container: ContainerImage) -> bool:

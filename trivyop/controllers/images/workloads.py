@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -32,6 +32,8 @@ from trivyop.kube.client import Api
 from trivyop.kube.objects import Object
 from trivyop.kube.resources import NAMESPACES, ObjectKey, Resource
 from trivyop.report.stored import StoredReport
+from trivyop.scan.imagescan import ImageScan
+from trivyop.workload.images import ContainerImage
 from trivyop.workload.objects import Job, Node, Pod
 from trivyop.workload.owners import (
     WorkloadKind,
@@ -80,6 +82,7 @@ class Workloads:
         self._queue = queue
         self._clock = clock
         self._waits_since: dict[WorkloadRef, dict[tuple[str, str], float]] = {}  # by container and image
+        self._awaiting: dict[str, set[WorkloadRef]] = {}  # who waits for which scan by reference
         self._lost: dict[WorkloadRef, dict[str, _Lost]] = {}  # by container
 
     # events
@@ -94,6 +97,7 @@ class Workloads:
             mirror.add_recovery_handler(self._look_at_all)
         self._reports.add_permission_handler(self._look_at_all)
         self._reports.add_lost_handler(self._report_lost)
+        self._view.scans.add_handler(self._scan_changed, replay=False)
 
     def _handler_of(self, kind: WorkloadKind) -> Callable[[ObjectKey, Any, Any], None]:
         match kind:
@@ -154,6 +158,10 @@ class Workloads:
                 self._look_at(workload_of_pod(pod, self._view.listers.jobs))
 
     def _pod_changed(self, _key: ObjectKey, old: Pod | None, new: Pod | None) -> None:
+        if old is not None and new is not None:
+            node = self._view.listers.nodes.get(ObjectKey("", new.spec.node_name))
+            for scan in self._view.sameness.observe(old, new, node.platform if node else None):
+                self._scans.look_at(scan, urgent=False)
         for pod in (old, new):
             if pod is not None:
                 self._look_at(workload_of_pod(pod, self._view.listers.jobs))
@@ -257,12 +265,37 @@ class Workloads:
                     elif self._scans.knows(by_reference):
                         needs[container.container] = by_reference
                     continue
-            needs[container.container] = self._targets.scan_name(workload, container)
+            needs[container.container] = self._need(ref, workload, container)
         return needs, min(waits, default=None)
+
+    def _need(self, ref: WorkloadRef, workload: Workload, container: ContainerImage) -> str:
+        """The scan of a container; that by reference goes on if it is at work when the digest is told.
+
+        Its result says of which digest it is, and where that is the one that runs no other scan is needed.
+        """
+        name = self._targets.scan_name(workload, container)
+        before = self._usage.scans_of(ref).get(container.container)
+        if before == name or container.digest is None or self._scans.knows(name):
+            return name
+        by_reference = self._targets.scan_name(workload, replace(container, digest=None))
+        if before not in (None, by_reference) or not self._scans.is_at_work(by_reference):
+            return name
+        self._awaiting.setdefault(by_reference, set()).add(ref)
+        return by_reference
+
+    def _scan_changed(self, key: ObjectKey, _old: ImageScan | None, new: ImageScan | None) -> None:
+        if key.name in self._awaiting and (new is None or not self._scans.is_at_work(key.name)):
+            for ref in self._awaiting.pop(key.name):
+                self._look_at(ref)
 
     def _superfluous(self, ref: WorkloadRef, workload: Workload) -> list[tuple[Resource, StoredReport]]:
         """The reports of containers that are gone, and those beside the one a container has."""
-        containers = {container.container for container in workload.containers}
+        needs = self._usage.scans_of(ref)
+        containers = {
+            container.container
+            for container in workload.containers
+            if not self._scans.is_empty(needs.get(container.container, ""))
+        }
         found: list[tuple[Resource, StoredReport]] = []
         for resource, report in self._reports.of_owner(ref):
             if report.container in containers:

@@ -41,7 +41,10 @@ class ImageNameError(ImagePullError):
 
 
 class ImageResolver(Protocol):
-    """Knows the digest of a reference; raises an ``ImagePullError`` if there is none for us."""
+    """Knows the digest of a reference; raises an ``ImagePullError`` if there is none for us.
+
+    It may answer with ``repository@digest``, for a node that has the image under several names.
+    """
 
     async def resolve(self, reference: str, platform: str) -> str: ...
 
@@ -74,8 +77,8 @@ class FamiliarName:
         return f"{self.repository}{tag}{digest}"
 
     def image_id(self, digest: str) -> str:
-        """A container status's ``imageID``."""
-        return f"{self.repository}@{digest}"
+        """A container status's ``imageID``; `digest` may come with the repository that the node names."""
+        return digest if "@" in digest else f"{self.repository}@{digest}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ def separate(
     """The policies, none in the package of another one, and libraries made of what they share."""
     separated: list[CustomPolicy] = []
     shared: list[Module] = []
+    needed: dict[str, frozenset[str]] = {}  # by package
     texts = [one.text for one in libraries] + [policy.module.text for policy in policies]
     for policy in policies:
         package = package_of(policy.module.text)
@@ -55,12 +56,12 @@ def separate(
             separated.append(policy)
             continue
         others = [one.module for one in mates if one is not policy]
-        own = set(rules_of(policy.module.text))
-        own |= {one.name for one in imports_of(policy.module.text)}
         neighbours = [one for one in libraries if one.package == package.path]
-        missing = _missing(policy.module.text, own, [*others, *neighbours])
+        missing = _missing(policy.module.text, _own(policy.module), [*others, *neighbours])
         separated.append(_alone(policy, package, missing))
-        if _is_shared(package, mates, neighbours, texts):
+        if package.path not in needed:
+            needed[package.path] = _needed(package, mates, neighbours, texts)
+        if policy.name in needed[package.path]:
             shared.append(_common(policy))
     return tuple(separated), tuple(shared)
 
@@ -71,17 +72,23 @@ def _missing(text: str, own: set[str], others: Iterable[Module]) -> list[str]:
     return sorted((words_of(text) & theirs) - own)
 
 
-def _is_shared(
+def _needed(
     package: Package, mates: Sequence[CustomPolicy], neighbours: Sequence[Module], texts: Iterable[str]
-) -> bool:
-    """Whether anything needs what the policies of a package define."""
-    modules = [one.module for one in mates] + list(neighbours)
-    for module in modules:
-        own = set(rules_of(module.text)) | {one.name for one in imports_of(module.text)}
-        policies = [mate.module for mate in mates if mate.module is not module]
-        if _missing(module.text, own, policies):
-            return True
-    return any(speaks_of(text, package.path) for text in texts)
+) -> frozenset[str]:
+    """Names of the policies of a package that others need something of."""
+    if any(speaks_of(text, package.path) for text in texts):
+        return frozenset(mate.name for mate in mates)
+    needed: set[str] = set()
+    for module in (*(mate.module for mate in mates), *neighbours):
+        others = [mate for mate in mates if mate.module is not module]
+        missing = set(_missing(module.text, _own(module), [mate.module for mate in others]))
+        needed |= {mate.name for mate in others if missing & set(rules_of(mate.module.text))}
+    return frozenset(needed)
+
+
+def _own(module: Module) -> set[str]:
+    """The names that a file gives a meaning."""
+    return {*rules_of(module.text), *(one.name for one in imports_of(module.text))}
 
 
 def speaks_of(text: str, package: str) -> bool:

@@ -87,6 +87,17 @@ SAME_HELPER = config(  # in one package one would find what the other one is for
         'default bad := false\nbad if not input.metadata.annotations.owner\ndeny contains "no owner" if bad',
     ),
 )
+SAME_AND_SHARED = config(  # what one needs of the other comes without what both have
+    team=annotated(
+        "team",
+        'default bad := false\nbad if not input.metadata.labels.team\ndeny contains words("team") if bad',
+    ),
+    owner=annotated(
+        "owner",
+        "default bad := false\nbad if not input.metadata.annotations.owner\n"
+        'words(what) := sprintf("no %s", [what])\ndeny contains words("owner") if bad',
+    ),
+)
 SHARED_HELPERS = config(  # each way: a function, a rule, a set to which both add
     team=annotated(
         "team",
@@ -140,12 +151,24 @@ DOCUMENTED = config(  # the library that the documentation of the Go operator us
 
 @pytest.mark.parametrize(
     "data",
-    [ANNOTATED, LEGACY, MIXED, SAME_HELPER, SHARED_HELPERS, BY_PATH, WITH_LIBRARY, IN_QUOTES, DOCUMENTED],
+    [
+        ANNOTATED,
+        LEGACY,
+        MIXED,
+        SAME_HELPER,
+        SAME_AND_SHARED,
+        SHARED_HELPERS,
+        BY_PATH,
+        WITH_LIBRARY,
+        IN_QUOTES,
+        DOCUMENTED,
+    ],
     ids=[
         "annotated",
         "legacy",
         "mixed",
         "same-helper",
+        "same-and-shared",
         "shared-helpers",
         "by-path",
         "library",

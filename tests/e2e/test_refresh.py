@@ -266,3 +266,69 @@ async def test_bill_of_materials_that_lost_only_what_matching_does_not_need_is_m
 
     assert bom["metadata"]["annotations"]["trivyop.dev/omitted"] == "licenses"
     assert jobs == 1
+
+
+async def test_result_that_no_match_can_refresh_is_scanned_again_and_says_why(tmp_path: Path) -> None:
+    """Packages of Alpine's edge are matched by its advisories, and a bill of materials does not say so."""
+    clock = LeapingClock()
+    edge = Image.build(alpine("3.18.3", Package("busybox", "1.36.1-r6"), repositories=("v3.18", "edge")))
+    plain = Image.build(alpine("3.18.3", Package("busybox", "1.36.1-r6"), repositories=("v3.18",)))
+    images = {**sample_images(), "shop/edge:1": edge, "shop/plain:1": plain}
+    async with running_cluster(tmp_path, clock=clock, images=images) as cluster:
+        mixed, pure = cluster.image("shop/edge:1"), cluster.image("shop/plain:1")
+        await cluster.create(pod("mixed", "shop", app=mixed), pod("pure", "shop", app=pure))
+        async with running_operator(cluster, clock=clock) as operator:
+            before = {image: await scanned(cluster, image) for image in (mixed, pure)}
+            reports = await versions(cluster)
+            clock.leap(DAY)
+            after = {
+                image: await until_status(
+                    cluster,
+                    image,
+                    lambda status: status.get("lastSuccess", "") > before[mixed]["lastSuccess"],
+                )
+                for image in (mixed, pure)
+            }
+            still = await versions(cluster)
+            counted = sample(operator, "trivyop_scans_not_matchable_total", reason="PackageRepositories")
+
+    assert [after[image]["source"] for image in (mixed, pure)] == ["Scan", "Rematch"]
+    assert cluster.scan_jobs_created() == 3
+    assert still == reports
+    assert counted == 2
+    assert matchable(before[pure])["status"] == "True"
+    condition = matchable(after[mixed])
+    assert (condition["status"], condition["reason"]) == ("False", "PackageRepositories")
+    assert "edge" in condition["message"]
+
+
+def matchable(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    return next(one for one in status["conditions"] if one["type"] == "Matchable")
+
+
+async def test_bill_of_materials_without_a_proof_is_not_matched(tmp_path: Path) -> None:
+    """One that an earlier version kept; the scan that refreshes its result brings the proof."""
+    clock = LeapingClock()
+    async with running_cluster(tmp_path, clock=clock) as cluster:
+        image = cluster.image("library/single:1")
+        await cluster.create(pod("app", "shop", app=image))
+        async with running_operator(cluster, clock=clock):
+            await scanned(cluster, image)
+        (bom,) = await cluster.list(CLUSTERSBOMREPORTS)
+        key = ObjectKey("", bom["metadata"]["name"])
+        patch = {
+            "metadata": {"annotations": {"trivyop.dev/matchable": None, "trivyop.dev/content-hash": "of-old"}}
+        }
+        await cluster.api.patch(CLUSTERSBOMREPORTS, key, patch)
+        async with running_operator(cluster, clock=clock):
+            before = await scanned(cluster, image)
+            clock.leap(DAY)
+            scan = await until_status(
+                cluster, image, lambda status: status.get("lastSuccess", "") > before["lastSuccess"]
+            )
+            await cluster.until_settled()
+            clock.leap(DAY)
+            match = await until_status(cluster, image, lambda status: status.get("source") == "Rematch")
+
+    assert scan["source"] == "Scan"
+    assert match["attempts"] == 2

@@ -27,6 +27,7 @@ from trivyop.kube.resources import (
     NAMESPACES,
     NODES,
     ObjectKey,
+    Resource,
 )
 from trivyop.sandbox.kubelet.faults import Fault, Kind
 
@@ -310,6 +311,23 @@ async def test_job_that_gets_no_pod_fails_long_before_its_deadline(tmp_path: Pat
 
     assert failed["reason"] == "admission"
     assert NAMESPACE in failed["message"]
+
+
+async def test_collector_whose_pod_is_refused_says_why_at_once_and_runs_when_it_may(tmp_path: Path) -> None:
+    clock = LeapingClock()
+    quota = Resource("", "v1", "resourcequotas", "ResourceQuota")
+    meta = {"name": "none", "namespace": NAMESPACE}
+    body = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta, "spec": {"hard": {"pods": "0"}}}
+    async with running_cluster(tmp_path, clock=clock) as cluster:
+        await cluster.api.create(quota, body)
+        async with reading_nodes(cluster, clock=clock):
+            failed = await until_phase(cluster, "Failed")
+            await cluster.api.delete(quota, ObjectKey(NAMESPACE, "none"))
+            clock.leap_to(failed["nextRetry"])
+            await until_phase(cluster, "Succeeded")
+
+    assert failed["reason"] == "admission"
+    assert "exceeded quota: none, requested: pods=1, used: pods=0, limited: pods=0" in failed["message"]
 
 
 async def test_other_policies_are_evaluated_on_what_was_read_before(tmp_path: Path) -> None:

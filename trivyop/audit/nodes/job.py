@@ -82,7 +82,7 @@ def build_collector_job(
     place, scan_job = CollectorPlace.of(settings), settings.scan_job
     name = node.metadata.name
     ours = {keys.MANAGED_BY: keys.MANAGED_BY_VALUE, COLLECTOR_LABEL: "Trivy"}
-    labels = {**ours, **resource_labels("Node", "", name)}
+    labels = {**scan_job.labels, **ours, **resource_labels("Node", "", name)}
     labels.pop(keys.RESOURCE_NAMESPACE)
     metadata: dict[str, Any] = {
         "name": collector_job_name(name),
@@ -93,7 +93,7 @@ def build_collector_job(
     if scan_uid:
         metadata["ownerReferences"] = [_owner(name, scan_uid)]
     template = {
-        "labels": {"app": "node-collector", **ours},
+        "labels": {"app": "node-collector", **scan_job.labels, **ours},
         **({"annotations": dict(scan_job.annotations)} if scan_job.annotations else {}),
     }
     spec: dict[str, Any] = {

@@ -23,6 +23,7 @@ class JobView:
     finished: bool
     age: timedelta = timedelta()  # how long it runs, as far as we know
     lonely: timedelta = timedelta()  # how long it runs without ever having had a pod
+    stuck: timedelta | None = None  # how long its pod is known not to start; None: nothing says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class Policy:
 
     report_ttl: timedelta | None  # None: what was read does not age
     job_patience: timedelta | None  # how long a Job may be unfinished; None: for ever
-    pod_patience: timedelta  # how long a Job may be without a pod
+    pod_patience: timedelta  # how long a Job may be without a pod, where nothing says why
+    start_patience: timedelta = timedelta(seconds=5)  # for a pod that is known not to start
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Collect:
 
 @dataclass(frozen=True, slots=True)
 class Reap:
-    """Delete the Job: handled, unwanted, ``overdue``, or ``refused`` (nobody may make its pod)."""
+    """Delete the Job: handled, unwanted, ``overdue``, or ``refused``: its pod is not made or started."""
 
     overdue: bool = False
     refused: bool = False
@@ -131,9 +133,11 @@ def _about_the_job(status: NodeScanStatus, skip: Skip | None, job: JobView, poli
         return Reap()
     if job.finished:
         return Collect()
-    if job.lonely >= policy.pod_patience:
+    if job.lonely >= policy.pod_patience or (job.stuck is not None and job.stuck >= policy.start_patience):
         return Reap(refused=True)
     waits = [policy.pod_patience - job.lonely] if job.lonely else []
+    if job.stuck is not None:
+        waits.append(policy.start_patience - job.stuck)
     if policy.job_patience is not None:
         waits.append(policy.job_patience - job.age)
     left = min(waits, default=None)

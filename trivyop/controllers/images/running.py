@@ -144,6 +144,9 @@ class RunningJobs:
                     self.slots.hold(job.scan)
             self._changed(job.scan)
         else:
+            ending = self._held.get(job.scan)
+            if new is not None and ending is not None and ending.key == key:
+                self._look_at_start(ending, new)  # its end may be observed before its pod's start
             self._starts.forget(job.metadata.uid)
             self._gone(job.scan, key)
 

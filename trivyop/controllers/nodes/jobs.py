@@ -28,6 +28,7 @@ from trivyop.control.clock import Clock
 from trivyop.control.queue import Priority
 from trivyop.controllers.ahead import Ahead
 from trivyop.controllers.jobpods import pod_of, told, why_it_waits
+from trivyop.controllers.starting import Starts, Stuck
 from trivyop.controllers.view import View
 from trivyop.errors import DeniedError, ForbiddenError, TerminalError, outlasts_a_start
 from trivyop.kube.client import Api
@@ -71,11 +72,13 @@ class NodeJobs:
         self._changed = changed
         self._held: dict[str, _Held] = {}
         self._ignored: set[str] = set()  # uids of those that we deleted
+        self._starts = Starts(view.node_pods, view.start_notices, clock, self._start_changed)
         self._made = Ahead[str, CollectorJob](view.node_jobs, lost=lambda _, node: self._lost(node))
 
     def listen(self) -> None:
         """Begin to look at what changes; call it once all stores are filled."""
         self._view.node_jobs.add_handler(self._job_changed)
+        self._starts.listen()
 
     def __contains__(self, node: str) -> bool:
         return node in self._held
@@ -85,11 +88,23 @@ class NodeJobs:
         held = self._held.get(node)
         if held is not None:
             age = timedelta(seconds=self._clock.monotonic() - held.since)
-            return JobView(held.uid, finished=False, age=age, lonely=timedelta() if held.had_pod else age)
+            stuck = self.stuck(node)
+            return JobView(
+                held.uid,
+                finished=False,
+                age=age,
+                lonely=timedelta() if held.had_pod else age,
+                stuck=None if stuck is None else stuck.age,
+            )
         job = self.told(node)
         if job is None or job.going or job.metadata.uid in self._ignored:
             return None
         return JobView(job.metadata.uid, finished=job.finished)
+
+    def stuck(self, node: str) -> Stuck | None:
+        """What keeps the pod of the Job that runs from starting, if something is known to."""
+        held = self._held.get(node)
+        return None if held is None else self._starts.stuck(held.uid)
 
     def told(self, node: str) -> CollectorJob | None:
         """The Job as the informer tells of it."""
@@ -189,8 +204,16 @@ class NodeJobs:
         if held is None or held.uid != uid:
             held = self._held[node] = _Held(uid, self._clock.monotonic())
             self.slots.hold(node)
-        held.had_pod = held.had_pod or new.status.active > 0
+        held.had_pod = held.had_pod or new.suspended or new.status.active > 0
         self._changed(node, Priority.BACKLOG)
+
+    def _start_changed(self, key: ObjectKey, uid: str) -> None:
+        """A pod of some Job changed, or an Event says why it has none."""
+        job = self._view.node_jobs.get(key)
+        held = None if job is None else self._held.get(job.node)
+        if job is not None and held is not None and held.uid == uid:
+            held.had_pod = held.had_pod or self._starts.has_pod(uid)
+            self._changed(job.node, Priority.RETRY)
 
     def _lost(self, node: str) -> None:
         """A Job that we made was gone before the informer told of it."""
@@ -201,6 +224,7 @@ class NodeJobs:
 
     def _ended(self, node: str, uid: str) -> None:
         held = self._held.get(node)
+        self._starts.forget(uid)
         if held is not None and held.uid == uid:
             del self._held[node]
             self.slots.release(node)

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from trivyop.audit.nodes import nodescan
 from trivyop.audit.nodes.commands import detect_platform
 from trivyop.audit.nodes.eligibility import Skip, why_not
-from trivyop.audit.nodes.failures import explained
+from trivyop.audit.nodes.failures import explain_reason, explained
 from trivyop.audit.nodes.info import NodeInfo
 from trivyop.audit.nodes.job import CollectorJob
 from trivyop.audit.nodes.lifecycle import (
@@ -272,7 +272,7 @@ class Nodes:
 
     async def _reap(self, node: ClusterNode, status: NodeScanStatus, *, overdue: bool, refused: bool) -> None:
         name = node.metadata.name
-        job = self._jobs.of(name)
+        job, stuck = self._jobs.of(name), self._jobs.stuck(name)
         if job is None:
             return
         try:
@@ -284,7 +284,10 @@ class Nodes:
             return
         if status.job != job.uid:
             status = nodescan.started(status, job.uid, now=self._clock.now())
-        if refused:
+        if refused and stuck is not None:
+            why = explain_reason(stuck.obstacle.reason, stuck.obstacle.message)
+            await self._outcomes.failed(node, status, why)
+        elif refused:
             words = f"no pod could be made in the namespace {self._jobs.namespace} within a minute"
             await self._outcomes.failed(node, status, explained(FailureClass.ADMISSION, words))
         else:

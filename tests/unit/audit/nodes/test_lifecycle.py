@@ -129,6 +129,9 @@ def test_scan_without_its_job_is_begun_again() -> None:
         (STARTED, JobView("j-1", finished=False, age=MINUTE), Wait(300)),
         (STARTED, JobView("j-1", finished=False, age=6 * MINUTE), Reap(overdue=True)),
         (STARTED, JobView("j-1", False, age=MINUTE / 2, lonely=MINUTE / 2), Wait(30)),
+        (STARTED, JobView("j-1", False, stuck=MINUTE * 0), Wait(5)),
+        (STARTED, JobView("j-1", False, lonely=MINUTE / 60, stuck=MINUTE / 60), Wait(4)),
+        (STARTED, JobView("j-1", False, stuck=MINUTE / 12), Reap(refused=True)),
         (STARTED, JobView("j-1", False, age=MINUTE, lonely=MINUTE), Reap(refused=True)),
     ],
 )

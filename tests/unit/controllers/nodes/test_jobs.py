@@ -15,7 +15,7 @@ from trivyop.errors import ForbiddenError, TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.informer import Informer
 from trivyop.kube.objects import ObjectMeta
-from trivyop.kube.resources import JOBS, ObjectKey, Resource
+from trivyop.kube.resources import JOBS, PODS, ObjectKey, Resource
 from trivyop.report import keys
 from trivyop.settings import load_settings
 from trivyop.workload.jobs import JobCondition, JobStatus
@@ -45,6 +45,7 @@ class World:
         informer = Informer(cast("Api", self.server), JOBS, CollectorJob, clock=clock)
         view = View.__new__(View)
         view.node_jobs = Mirror(JOBS, {"": cast("Informer[Any]", informer)})
+        view.node_pods, view.start_notices = Mirror(PODS, {}), ()
         self.jobs = NodeJobs(cast("Api", self.server), view, settings, clock, lambda _node, _priority: None)
         key = ObjectKey(self.jobs.namespace, collector_job_name(NODE))
         meta = ObjectMeta(name=key.name, namespace=key.namespace, uid=UID, labels={keys.RESOURCE_NAME: NODE})

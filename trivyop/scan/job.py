@@ -59,6 +59,7 @@ def build_scan_job(request: ScanRequest, settings: Settings) -> tuple[dict[str, 
     job_settings = settings.scan_job
     config = PodConfig(settings, secret_name=name)
     labels = {
+        **job_settings.labels,
         MANAGED_BY_LABEL: "trivy-operator",
         SCANNER_LABEL: "Trivy",
         IMAGE_SCAN_LABEL: request.scan_name,

@@ -306,7 +306,7 @@ def check_label_key(key: str) -> str:
     return key
 
 
-def _check_label_value(value: str) -> str:
+def check_label_value(value: str) -> str:
     if not _LABEL_VALUE.fullmatch(value):
         raise ValueError(f"{value!r} is not a label value")
     return value
@@ -321,14 +321,18 @@ LABEL_KEYS: Kind[tuple[str, ...]] = Kind(
 )
 
 
-def _pairs(name: str, check_value: Callable[[str], str]) -> Kind[dict[str, str]]:
+def pairs(
+    name: str, check_value: Callable[[str], str], check_key: Callable[[str], str] = check_label_key
+) -> Kind[dict[str, str]]:
+    """Names and values, as labels and annotations are written."""
+
     def parse(text: str) -> dict[str, str]:
         found: dict[str, str] = {}
         for item in split_commas(text):
             key, equals, value = item.partition("=")
             if not equals:
                 raise ValueError(f"{item!r} has no '='")
-            found[check_label_key(key.strip())] = check_value(value.strip())
+            found[check_key(key.strip())] = check_value(value.strip())
         return found
 
     def show(value: dict[str, str]) -> str:
@@ -337,13 +341,12 @@ def _pairs(name: str, check_value: Callable[[str], str]) -> Kind[dict[str, str]]
     return Kind(name, "key=value,key2=value2", parse, show, dict)
 
 
-def _any_value(value: str) -> str:
+def any_value(value: str) -> str:
     return value
 
 
-LABELS = _pairs("labels", _check_label_value)
-ANNOTATIONS = _pairs("annotations", _any_value)
-
+LABELS = pairs("labels", check_label_value)
+ANNOTATIONS = pairs("annotations", any_value)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 

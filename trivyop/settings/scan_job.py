@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trivyop.settings import kinds, shapes
+from trivyop.settings.job_metadata import JOB_ANNOTATIONS, JOB_LABELS, POD_LABELS
 from trivyop.settings.setting import IN_CONFIG, setting
 from trivyop.settings.shapes import Json
 
@@ -90,16 +91,24 @@ class ScanJobSettings:
     )
     annotations: dict[str, str] = setting(
         "scanJob.annotations",
-        kinds.ANNOTATIONS,
+        JOB_ANNOTATIONS,
         {},
         "Annotations of scan Jobs and their pods.",
         sources=IN_CONFIG,
     )
+    labels: dict[str, str] = setting(
+        "scanJob.labels",
+        JOB_LABELS,
+        {},
+        "Labels of scan Jobs and their pods, and of node collectors'; admission policies may ask for them.",
+        sources=IN_CONFIG,
+        ours=True,
+    )
     pod_template_labels: dict[str, str] = setting(
         "scanJob.podTemplateLabels",
-        kinds.LABELS,
+        POD_LABELS,
         {},
-        "Labels of scan pods; they win over the operator's own.",
+        "Labels of scan pods; they win over `scanJob.labels` and over the operator's own.",
         sources=IN_CONFIG,
     )
     automount_service_account_token: bool = setting(

@@ -89,7 +89,7 @@ CAUSES: dict[FailureClass, tuple[Cause, ...]] = {
             "a webhook or a policy",
             r"denied the request|ValidatingAdmissionPolicy|denied by",
             "Let the policy that the message names allow scan Jobs, or give them what it asks for "
-            "(scanJob.annotations, scanJob.podTemplateLabels, security contexts, resources).",
+            "(scanJob.labels, scanJob.annotations, security contexts, resources).",
         ),
         _cause(
             "no priority class of that name",

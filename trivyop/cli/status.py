@@ -20,6 +20,7 @@ from trivyop.cli.status_audits import read_audits, show_audits
 from trivyop.cli.status_nodes import ClusterState, read_cluster, show_cluster
 from trivyop.cli.tables import show_count, show_duration, show_table
 from trivyop.controllers.configuration import ENVIRONMENT_CONFIG, read_settings, read_texts
+from trivyop.controllers.images.startgates import START_CLASSES
 from trivyop.controllers.images.targets import Targets
 from trivyop.controllers.sameness import aliases
 from trivyop.controllers.selecting import build_selection
@@ -179,7 +180,8 @@ def show_lines(lines: Iterable[Line], *, now: datetime, wide: bool = False) -> s
     )
     states = Counter(line.state for line in lines)
     counts = ", ".join(f"{states[state]} {state}" for state in _STATES if states[state])
-    parts = [table, show_failures(lines, now=now), f"{show_count(len(lines), 'container')}: {counts}"]
+    failures, waits = show_failures(lines, now=now), show_held_back(lines)
+    parts = [table, failures, waits, f"{show_count(len(lines), 'container')}: {counts}"]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -192,6 +194,19 @@ def show_failures(lines: Iterable[Line], *, now: datetime) -> str:
     failures = {line.image_scan: line for line in lines if line.message and line.state not in over}
     return "\n".join(
         f"{line.image}: {line.reason}: {line.message}{_next_try(line, now)}" for line in failures.values()
+    )
+
+
+def show_held_back(lines: Iterable[Line]) -> str:
+    """One line for each thing that keeps scan pods from starting, and how many images wait for it to go."""
+    waiting = {
+        line.image_scan: (line.reason, line.message)
+        for line in lines
+        if line.reason in START_CLASSES and line.state in (Phase.QUEUED.value, Phase.RUNNING.value)
+    }
+    return "\n".join(
+        f"{show_count(count, 'image')} cannot be scanned yet: {reason}: {message}"
+        for (reason, message), count in Counter(waiting.values()).most_common()
     )
 
 

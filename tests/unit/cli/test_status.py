@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from trivyop.cli.status import Line, show_failures, show_lines
+from trivyop.cli.status import Line, show_failures, show_held_back, show_lines
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 FINE = Line(
@@ -100,3 +100,15 @@ def test_wide_adds_attempts_next_try_and_the_name_of_the_scan() -> None:
 
 def test_nothing_to_show_is_said() -> None:
     assert show_lines([], now=NOON) == "No workloads found."
+
+
+def test_images_that_wait_for_pods_to_start_are_counted_by_what_keeps_them() -> None:
+    held = replace(FAILED, state="Queued", reason="admission", message="exceeded quota")
+    lines = [replace(held, image_scan=f"scan-{number}") for number in range(3)]
+    trying = replace(held, image_scan="scan-4", state="Running")
+    queued = replace(held, image_scan="scan-5", reason="", message="")
+    retried = replace(held, image_scan="scan-6", state="Running", reason="network", message="no route")
+
+    shown = show_held_back([*lines, *lines, trying, queued, retried])
+
+    assert shown == "4 images cannot be scanned yet: admission: exceeded quota"

@@ -28,10 +28,10 @@ from trivyop.controllers.denials import Denials
 from trivyop.controllers.metrics import ReportMetrics
 from trivyop.controllers.mirror import Mirror
 from trivyop.controllers.view import BY_DIGEST, BY_OWNER, View
+from trivyop.controllers.writing import write_report
 from trivyop.errors import DeniedError, ForbiddenError, NotFoundError, TerminalError, TooLargeError
-from trivyop.kube.client import FIELD_MANAGER, Api
+from trivyop.kube.client import Api
 from trivyop.kube.objects import Object, ObjectMeta
-from trivyop.kube.ownership import take_over
 from trivyop.kube.resources import ObjectKey, Resource
 from trivyop.report import keys
 from trivyop.report.budget import size_of
@@ -288,7 +288,7 @@ class Reports:
         budget = min(self._budget_bytes, size)
         for _ in range(_SMALLER):
             try:
-                await self._put(resource, key, report, before)
+                await self._put(resource, key, report, before, size)
             except TooLargeError as error:
                 budget //= 2
                 log.warning(
@@ -302,31 +302,25 @@ class Reports:
                 size = size_of(report)
             else:
                 return size
-        await self._put(resource, key, report, before)
+        await self._put(resource, key, report, before, size)
         return size
 
     async def _put(
-        self, resource: Resource, key: ObjectKey, report: dict[str, Any], before: StoredReport | None
+        self,
+        resource: Resource,
+        key: ObjectKey,
+        report: dict[str, Any],
+        before: StoredReport | None,
+        size: int,
     ) -> None:
-        if before is not None and not before.content_hash:
-            await self._take_over(resource, key)
-        answer = await self._api.apply(resource, report, metadata_only=True)
+        foreign = before is not None and not before.content_hash
+        answer = await write_report(
+            self._api, resource, report, size=size, there=before is not None, foreign=foreign
+        )
         stored = msgspec.convert(answer["metadata"], ObjectMeta)
         written = self._view.stored(Object(metadata=stored))
         if self._mirror(resource).get(key) != written:  # the informer may have been faster than the answer
             self._ahead[resource].put(key, written)
-
-    async def _take_over(self, resource: Resource, key: ObjectKey) -> None:
-        """Own the fields of a report that another program wrote, so that applying ours leaves none behind."""
-        there = await self._api.get(resource, key, dict[str, Any], metadata_only=True)
-        if there is None:
-            return
-        log.info("report_adopted", kind=resource.kind, report=str(key))
-        meta = there["metadata"]
-        entries = take_over(meta.get("managedFields") or (), FIELD_MANAGER, "report")
-        version = meta["resourceVersion"]
-        patch = {"metadata": {"managedFields": entries, "resourceVersion": version}}
-        await self._api.patch(resource, key, patch)
 
     async def delete(self, resource: Resource, report: StoredReport) -> None:
         """Delete a report that has no place any more; `deleted_by_us` then knows of it."""

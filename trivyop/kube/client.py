@@ -313,21 +313,53 @@ class Api:
         namespace: str = "",
         name: str = "",
         subresource: str = "",
+        field_manager: str | None = None,
+        metadata_only: bool = False,
     ) -> dict[str, Any]:
         """Create an object, in ``namespace`` or that of its metadata; ``AlreadyExistsError`` if its name is
         taken.
 
+        ``metadata_only`` is about the answer, as with ``apply``.
         With ``name`` and ``subresource``, create that: a ``token`` of a service account, a pod's ``binding``.
         """
         path = resource.path(namespace or key_of(body).namespace, name, subresource)
-        return _document(await self._write("create", resource, "POST", path, body, subresource=subresource))
+        return _document(
+            await self._write(
+                "create",
+                resource,
+                "POST",
+                path,
+                body,
+                subresource=subresource,
+                params={"fieldManager": field_manager} if field_manager else None,
+                accept=_PARTIAL.format("") if metadata_only else JSON,
+            )
+        )
 
     async def replace(
-        self, resource: Resource, key: ObjectKey, body: Mapping[str, Any], *, subresource: str = ""
+        self,
+        resource: Resource,
+        key: ObjectKey,
+        body: Mapping[str, Any],
+        *,
+        subresource: str = "",
+        field_manager: str | None = None,
+        metadata_only: bool = False,
     ) -> dict[str, Any]:
         """Put ``body`` in the place of the object; ``ConflictError`` if it changed since it was read."""
         path = resource.path(*key, subresource)
-        return _document(await self._write("update", resource, "PUT", path, body, subresource=subresource))
+        return _document(
+            await self._write(
+                "update",
+                resource,
+                "PUT",
+                path,
+                body,
+                subresource=subresource,
+                params={"fieldManager": field_manager} if field_manager else None,
+                accept=_PARTIAL.format("") if metadata_only else JSON,
+            )
+        )
 
     async def apply(
         self,

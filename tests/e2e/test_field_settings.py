@@ -155,3 +155,21 @@ async def test_scanner_that_cannot_be_used_ends_the_start(
     text = log.read_text()
     assert all(word in text for word in words), text
     assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    ("value", "for_people"), [("1", True), ("T", True), ("true", True), ("0", False), ("", False)]
+)
+async def test_log_for_people_is_asked_for_as_go_reads_truth(
+    value: str, for_people: bool, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    async with running_cluster(tmp_path) as cluster:
+        environ = {"OPERATOR_LOG_DEV_MODE": value, "OPERATOR_SCAN_JOB_TIMEOUT": "never"}
+        async with operator_process(cluster, log=log, environ=environ) as process:
+            assert await process.wait() == 1
+
+    text = log.read_text()
+    assert "OPERATOR_SCAN_JOB_TIMEOUT" in text
+    assert ("OPERATOR_LOG_DEV_MODE" in text) is False
+    assert text.startswith("{") is not for_people, text[:300]

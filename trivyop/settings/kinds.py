@@ -74,8 +74,8 @@ MULTILINE: Kind[str] = Kind("text, several lines", "any text", lambda text: text
 
 
 def _parse_secret(text: str) -> SecretText:
-    """Without the line ends that ``echo`` and editors put behind a secret; blanks may be part of it."""
-    return SecretText(text.strip("\r\n"))
+    """Without the line end that ``echo`` puts behind a secret; Trivy passes over blanks around it."""
+    return SecretText(text.strip())
 
 
 SECRET: Kind[SecretText] = Kind("text", "any text", _parse_secret, repr, lambda: SecretText(""))

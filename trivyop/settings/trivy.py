@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from trivyop.settings import images, kinds
+from trivyop.settings import images, kinds, yamltexts
 from trivyop.settings.kinds import SecretText
 from trivyop.settings.setting import IN_TRIVY_CONFIG, Affects, family, setting
 
@@ -143,16 +143,16 @@ class TrivySettings:
     )
     timeout_seconds: float = setting(
         "trivy.timeout",
-        kinds.DURATION,
+        kinds.duration(1),
         300.0,
         "Trivy's own limit for one scan.",
         sources=IN_TRIVY_CONFIG,
     )
     ignore_file: str = setting(
         "trivy.ignoreFile",
-        kinds.MULTILINE,
+        yamltexts.IGNORE_FILE,
         "",
-        "Content of an ignore file: ids of findings to leave out, one a line.",
+        "Content of an ignore file: ids of findings to leave out, one a line, or Trivy's form in YAML.",
         sources=IN_TRIVY_CONFIG,
         affects=Affects.SCAN,
     )
@@ -176,7 +176,7 @@ class TrivySettings:
     )
     config_file: str = setting(
         "trivy.configFile",
-        kinds.MULTILINE,
+        yamltexts.CONFIG_FILE,
         "",
         "Content of a configuration file of Trivy.",
         sources=IN_TRIVY_CONFIG,

@@ -13,14 +13,12 @@ import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import yaml
-
 from trivyop.settings.trivy import TrivySettings
+from trivyop.settings.yamltexts import is_yaml_ignore_file
 
 _POLICY = "policy.rego"
 _CONFIG = "trivy-config.yaml"
 _YAML_ENDINGS = (".yaml", ".yml")
-_SECTIONS = ("vulnerabilities", "misconfigurations", "secrets", "licenses")
 
 
 class FileUse(enum.Enum):
@@ -54,16 +52,6 @@ def ignore_file_name(name: str, content: str) -> str:
     if name in (_POLICY, _CONFIG):
         name = f"ignore-{name}"
     ending = next((ending for ending in _YAML_ENDINGS if name.endswith(ending)), "")
-    if _is_yaml(content):
+    if is_yaml_ignore_file(content):
         return name if ending else f"{name}.yaml"
     return name.removesuffix(ending) or ".trivyignore" if ending else name
-
-
-def _is_yaml(content: str) -> bool:
-    """Whether it is what Trivy takes for an ignore file in YAML; lines of ids never are a mapping."""
-    try:
-        found = yaml.safe_load(content)
-    except yaml.YAMLError:
-        # Trivy says where it is malformed; a line that opens one of its sections shows what is meant.
-        return any(line.startswith(tuple(f"{one}:" for one in _SECTIONS)) for line in content.splitlines())
-    return isinstance(found, dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trivyop.settings import load_settings
+from trivyop.settings import SettingsError, load_settings
 from trivyop.trivy.givenfiles import FileUse, given_files, ignore_file_name
 
 YAML = "vulnerabilities:\n  - id: CVE-2020-8203\n    paths: [usr/lib]\n"
@@ -21,7 +21,6 @@ IDS = "# accepted\nCVE-2020-8203\nCVE-2021-1 exp:2030-01-01\n"
         (f"---\n# accepted\n{YAML}", True),
         ('{"vulnerabilities": [{"id": "CVE-1"}]}', True),
         ("secrets:\n  - id: aws\n", True),
-        ("vulnerabilities:\n  - id: [", True),  # malformed, and meant as YAML
         ("misconfigurations: []\n", True),
         (IDS, False),
         ("CVE-2020-8203", False),
@@ -55,3 +54,31 @@ def test_files_have_names_of_their_own(name: str, content: str) -> None:
 
     assert [file.use for file in files] == [FileUse.IGNORE_FILE, FileUse.IGNORE_POLICY, FileUse.CONFIG]
     assert len({file.name for file in files}) == 3
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("trivy.ignoreFile", "vulnerabilities:\n  - id: ["),
+        ("trivy.configFile", "severity: [HIGH"),
+        ("trivy.configFile", "- severity"),
+        ("trivy.configFile", "severity"),
+    ],
+)
+def test_file_that_would_fail_each_scan_is_refused_by_its_key(key: str, text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings({"OPERATOR_NAMESPACE": "x"}, trivy_configmap={key: text})
+
+    assert [problem.key for problem in caught.value.problems] == [key]
+
+
+@pytest.mark.parametrize(
+    "text", ["severity: [HIGH]", "# nothing", "{}", "db:\n  repository: =\n", "---\na: b\n"]
+)
+def test_configuration_files_are_taken_as_they_are(text: str) -> None:
+    assert (
+        load_settings(
+            {"OPERATOR_NAMESPACE": "x"}, trivy_configmap={"trivy.configFile": text}
+        ).trivy.config_file
+        == text
+    )

@@ -167,13 +167,24 @@ async def test_log_for_people_is_asked_for_as_go_reads_truth(
     value: str, for_people: bool, tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
-    async with running_cluster(tmp_path) as cluster:
-        async with operator_process(cluster, log=log, environ={"OPERATOR_LOG_DEV_MODE": value}) as process:
-            async with patience(60):
-                while "operator_starting" not in log.read_text():
-                    await asyncio.sleep(0.05)
-            process.send_signal(signal.SIGTERM)
-            await process.wait()
+    environ = {"OPERATOR_LOG_DEV_MODE": value}
+    async with (
+        running_cluster(tmp_path) as cluster,
+        operator_process(cluster, log=log, environ=environ) as process,
+    ):
+        line = await until_logged(log, "operator_starting")
+        process.send_signal(signal.SIGTERM)
+        await process.wait()
 
-    (line,) = [line for line in log.read_text().splitlines() if "operator_starting" in line]
     assert line.startswith("{") is not for_people
+
+
+async def until_logged(log: Path, word: str) -> str:
+    """Wait for a line with a word; returns it."""
+    async with patience(60):
+        while True:
+            text = await asyncio.to_thread(log.read_text)
+            for line in text.splitlines(keepends=True):
+                if word in line and line.endswith("\n"):
+                    return line
+            await asyncio.sleep(0.05)

@@ -5,9 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.e2e.harness import Cluster, pod, running_cluster, running_operator
+from tests.e2e.harness import NAMESPACE, Cluster, pod, running_cluster, running_operator
 from tests.e2e.looking import image_of_its_own, is_about, sample, until_phase
-from trivyop.kube.resources import EVENTS, IMAGESCANS, PODS, VULNERABILITYREPORTS, ObjectKey
+from tests.e2e.test_rollout import cron_job, job_of
+from trivyop.kube.resources import (
+    CRONJOBS,
+    EVENTS,
+    IMAGESCANS,
+    JOBS,
+    PODS,
+    VULNERABILITYREPORTS,
+    ObjectKey,
+)
 from trivyop.sandbox.registry.auth import Account, Auth
 from trivyop.sandbox.registry.oci import MANIFEST, Blob, Image, to_json
 from trivyop.sandbox.registry.samples import sample_images
@@ -110,3 +119,28 @@ async def test_image_is_had_from_the_next_place_where_one_refuses(tmp_path: Path
     assert status["reference"] == image
     assert failures == 0
     assert not [one for one in events if is_about(one, "shop", "web")]
+
+
+async def test_cron_job_that_runs_while_it_is_scanned_is_scanned_once(tmp_path: Path) -> None:
+    """The scan by reference goes on, because it will say of which digest it is."""
+    async with running_cluster(tmp_path) as cluster:
+        await cluster.create(cron_job("nightly", "shop", cluster.image("shop/gateway:3")))
+        (nightly,) = await cluster.list(CRONJOBS)
+        async with running_operator(cluster):
+            await cluster.until(bool, JOBS, NAMESPACE, what="scanning")
+            await cluster.create(job_of(nightly))
+
+            await cluster.until(
+                lambda scans: any(
+                    scan["spec"].get("digest") and scan.get("status", {}).get("phase") == "Succeeded"
+                    for scan in scans
+                ),
+                IMAGESCANS,
+                what="by digest",
+            )
+            await cluster.until_settled()
+            await cluster.until_reported("shop/CronJob/nightly/run")
+            scans = await cluster.list(IMAGESCANS)
+
+    assert cluster.scan_jobs_created() == 1
+    assert {one["status"]["source"] for one in scans if one["spec"].get("digest")} == {"Adopted"}

@@ -33,6 +33,7 @@ from trivyop.kube.objects import Object
 from trivyop.kube.resources import NAMESPACES, ObjectKey, Resource
 from trivyop.report.stored import StoredReport
 from trivyop.scan.imagescan import ImageScan
+from trivyop.scan.state import has_nothing
 from trivyop.workload.images import ContainerImage
 from trivyop.workload.objects import Job, Node, Pod
 from trivyop.workload.owners import (
@@ -283,7 +284,11 @@ class Workloads:
         self._awaiting.setdefault(by_reference, set()).add(ref)
         return by_reference
 
-    def _scan_changed(self, key: ObjectKey, _old: ImageScan | None, new: ImageScan | None) -> None:
+    def _scan_changed(self, key: ObjectKey, old: ImageScan | None, new: ImageScan | None) -> None:
+        had_nothing = old is not None and has_nothing(old.status)
+        if new is not None and has_nothing(new.status) and not had_nothing:
+            for use in self._usage.of(key.name):  # reports of an image that was there before have to go
+                self._look_at(use.workload)
         if key.name in self._awaiting and (new is None or not self._scans.is_at_work(key.name)):
             for ref in self._awaiting.pop(key.name):
                 self._look_at(ref)

@@ -46,6 +46,7 @@ _MEANINGS: dict[FailureClass, str] = {
     FailureClass.DATABASE: "The vulnerability database, or the one of Java archives, could not be fetched.",
     FailureClass.TOO_LARGE: "The image is larger than what may be scanned.",
     FailureClass.ADMISSION: "The API server refused the scan Job or its pod.",
+    FailureClass.PERMISSION: "The operator may not create the scan Job, or not read its log.",
     FailureClass.UNSCHEDULABLE: "No node takes the scan pod.",
     FailureClass.SCANNER_IMAGE: "The node could not start the image that holds Trivy.",
     FailureClass.POD_START: "The node could not give the scan pod a volume, Secret, ConfigMap or network.",

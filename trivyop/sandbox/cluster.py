@@ -21,6 +21,7 @@ from trivyop.control.clock import Clock, SystemClock
 from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig
 from trivyop.sandbox.apiserver.server import ApiServer
+from trivyop.sandbox.apiserver.starting import Starting
 from trivyop.sandbox.controllers.run import run_controllers
 from trivyop.sandbox.kubelet.images import (
     FamiliarName,
@@ -72,6 +73,7 @@ class SandboxOptions:
     programs_first: Path | None = None  # a folder whose programs pods find before the installed ones
     max_log_bytes: int = MAX_BYTES  # of a container, before the node begins a new file
     clock: Clock = field(default_factory=SystemClock)
+    starting: Starting | None = None  # None: the API server answers well from its first moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +138,12 @@ async def running_sandbox(options: SandboxOptions) -> AsyncGenerator[Sandbox]:
             images = sample_images() if options.images is None else options.images
             registry = await stack.enter_async_context(Registry(images, auth=options.auth))
         if Component.APISERVER in wanted:
-            server = await stack.enter_async_context(ApiServer(options.host, options.port, pki))
+            server = await stack.enter_async_context(
+                ApiServer(options.host, options.port, pki, starting=options.starting)
+            )
             config = await ClusterConfig.from_kubeconfig_dict(server.kubeconfig())
+            if options.starting is not None:  # the other parts ask once, and from then on
+                await asyncio.sleep(options.starting.unready_left)
         elif wanted & {Component.CONTROLLERS, Component.KUBELET}:
             config = await ClusterConfig.load(options.kubeconfig)
             if ca_file := (await config.access()).ca_file:

@@ -21,6 +21,7 @@ class FailureClass(StrEnum):
     DATABASE = "database"
     TOO_LARGE = "too-large"
     ADMISSION = "admission"  # the API server does not take the Job, or its pod
+    PERMISSION = "permission"  # the operator may not do what a scan needs
     UNSCHEDULABLE = "unschedulable"  # no node takes the pod
     SCANNER_IMAGE = "scanner-image"  # the nodes cannot start Trivy itself
     POD_START = "pod-start"  # a volume, Secret or ConfigMap, or the pod's network

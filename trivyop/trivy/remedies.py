@@ -44,6 +44,8 @@ GENERAL: dict[FailureClass, str] = {
     FailureClass.ADMISSION: "See what refused the scan Job: quota, pod security, or an admission webhook.",
     FailureClass.UNSCHEDULABLE: "See why no node takes the scan pod: scanJob.nodeSelector, scanJob.affinity, "
     "scanJob.tolerations, trivy.resources.requests.",
+    FailureClass.PERMISSION: "Give the operator the permission that the message names: apply "
+    "the roles of deploy/kustomize/base.",
     FailureClass.SCANNER_IMAGE: "Check trivy.repository, trivy.tag and trivy.imagePullSecret.",
     FailureClass.POD_START: "See what the node says about the scan pod, its volumes and its network.",
     FailureClass.INTERRUPTED: "None needed: the scan is tried again.",

@@ -39,6 +39,7 @@ _POLICIES: dict[FailureClass, RetryPolicy] = {
     FailureClass.DATABASE: RetryPolicy(_MINUTE, 30 * _MINUTE),
     FailureClass.TOO_LARGE: RetryPolicy(_HOUR, 24 * _HOUR),
     FailureClass.ADMISSION: RetryPolicy(_MINUTE, _HOUR),
+    FailureClass.PERMISSION: RetryPolicy(30, _MINUTE),
     FailureClass.UNSCHEDULABLE: RetryPolicy(_MINUTE, 30 * _MINUTE),
     FailureClass.SCANNER_IMAGE: RetryPolicy(2 * _MINUTE, _HOUR),
     FailureClass.POD_START: RetryPolicy(_MINUTE, 30 * _MINUTE),

@@ -191,3 +191,73 @@ async def test_clock_of_the_day_does_not_matter(pair: tuple[Candidate, Candidate
         clock.advance(TIMING.retry)
     assert clock.monotonic() <= TIMING.lease + 2 * TIMING.retry
     assert second.election.leads
+
+
+async def keeping_through(
+    pair: tuple[Candidate, Candidate], server: ApiServer, clock: FakeClock, *rules: Rule, seconds: float
+) -> bool:
+    """Whether the leader still leads after it was answered like that for so many seconds, and well again."""
+    leader, _ = pair
+    await leader.election.acquire()
+    keeping = asyncio.create_task(leader.election.keep())
+    await clock.until_sleeping()
+    server.faults.rules.extend(rules)
+    end = clock.monotonic() + seconds
+    while not keeping.done():
+        if clock.monotonic() >= end:
+            server.faults.clear()
+        if clock.monotonic() >= end + 5:
+            break
+        clock.advance(0.4)
+        if await _done_or_asleep(keeping, clock):
+            break
+    led = leader.election.leads and not keeping.done()
+    keeping.cancel()
+    await asyncio.wait([keeping])
+    return led
+
+
+DENIED = 'leases is forbidden: User "u" cannot update resource "leases" in API group "coordination.k8s.io"'
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Rule(code=403, message=DENIED, resource="leases"),
+        Rule(code=503, resource="leases"),
+        Rule(code=429, resource="leases"),
+        Rule(code=403, message="admission webhook x denied the request", resource="leases"),
+    ],
+    ids=["403", "503", "429", "admission"],
+)
+async def test_lease_outlasts_a_server_that_says_no_for_some_seconds(
+    rule: Rule, pair: tuple[Candidate, Candidate], server: ApiServer, clock: FakeClock
+) -> None:
+    """None of them says that somebody else leads."""
+    assert await keeping_through(pair, server, clock, rule, seconds=4)
+
+
+async def test_lease_is_lost_when_a_denial_outlasts_it(
+    pair: tuple[Candidate, Candidate], server: ApiServer, clock: FakeClock
+) -> None:
+    rule = Rule(code=403, message=DENIED, resource="leases")
+    assert not await keeping_through(pair, server, clock, rule, seconds=8)
+
+
+async def test_lease_of_another_version_that_names_us_is_kept(
+    pair: tuple[Candidate, Candidate], server: ApiServer, clock: FakeClock
+) -> None:
+    """The answer to a renewal was lost, or the server's storage went back a little."""
+    leader, _ = pair
+    await leader.election.acquire()
+    keeping = asyncio.create_task(leader.election.keep())
+    await clock.until_sleeping()
+    assert await leader.api.patch(LEASES, KEY, {"metadata": {"annotations": {"a": "b"}}}) is not None
+
+    for _ in range(10):
+        clock.advance(2)
+        assert not await _done_or_asleep(keeping, clock)
+
+    assert leader.election.leads
+    keeping.cancel()
+    await asyncio.wait([keeping])

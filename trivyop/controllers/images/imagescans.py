@@ -64,6 +64,8 @@ from trivyop.workload.resolve import Workload
 
 log = structlog.get_logger(__name__)
 
+_REAP_AGAIN_SECONDS = 60.0
+
 
 class ImageScans:
     """Reconciles ImageScans by name."""
@@ -280,6 +282,11 @@ class ImageScans:
             spec = self._targets.spec(name, targets)  # who asks for it may have changed
             scan = await self._records.write_spec(name, spec)
             job = await self._jobs.create(scan, status.attempts + 1, turn.reference, targets)
+        except ForbiddenError as error:  # nobody's fault but ours: no attempt, and no Event on workloads
+            self.slots.release(name)
+            why = failure(FailureClass.PERMISSION, str(error))
+            await self._records.save(name, state.held_back(status, why))
+            raise
         except TerminalError as error:
             self.slots.release(name)
             invalid = isinstance(error, ImageRefError)
@@ -318,10 +325,12 @@ class ImageScans:
             if not self._log_patience.is_over(job_name):
                 raise
             result = failure(FailureClass.INTERRUPTED, f"the scan pod's log cannot be read: {error}")
+        except ForbiddenError as error:  # the Job stays, and with it its result, until we may read it
+            why = failure(FailureClass.PERMISSION, f"the scan pod's log cannot be read: {error}")
+            await self._records.save(name, state.unstarted(status, why))
+            raise
         except TerminalError as error:
-            forbidden = isinstance(error, ForbiddenError)
-            why = FailureClass.ADMISSION if forbidden else FailureClass.INTERRUPTED
-            result = failure(why, f"the scan pod's log cannot be read: {error}")
+            result = failure(FailureClass.INTERRUPTED, f"the scan pod's log cannot be read: {error}")
         self._log_patience.forget(job_name)
         reference = reference_of(scan, job)
         if isinstance(result, ScanResult) and _is_another(result.findings, reference, status, scan):
@@ -399,6 +408,7 @@ class ImageScans:
         except TerminalError as error:
             log.warning("scan_job_not_deleted", scan=name, job=job_name, error=str(error))
             self._queue.add(name, Priority.REFRESH)  # nobody will tell of an end
+            self._clock.call_later(_REAP_AGAIN_SECONDS, lambda: self._reap_again(name, key))
         self._running.ended(name, key)
         self._running.ignore(key)
         if why is not None:
@@ -407,6 +417,11 @@ class ImageScans:
             await self._outcomes.failed(scan, status, why)
             if unstarted:
                 self._starting.failed(name, key.namespace, why)
+
+    def _reap_again(self, name: str, job: ObjectKey) -> None:
+        """A Job that could not be deleted counts again: we may be allowed to by now."""
+        self._running.mind(job)
+        self._queue.add(name, Priority.BACKLOG)
 
     async def _adopt(
         self, scan: ImageScan, status: ImageScanStatus, image: ImageKey, settings_hash: str

@@ -115,6 +115,10 @@ class RunningJobs:
         if self._view.scan_jobs.get(job) is not None:
             self._ignored.add(job)
 
+    def mind(self, job: ObjectKey) -> None:
+        """It counts again, if it is still there."""
+        self._ignored.discard(job)
+
     def made(self, scan: str, job: ObjectKey) -> None:
         """A Job was just created; its slot is held already."""
         self._held[scan] = _Held(job, self._clock.monotonic())

@@ -45,7 +45,7 @@ from trivyop.controllers.nodes.reports import NodeAuditor, NodeReports
 from trivyop.controllers.patience import LogPatience, job_patience, spread_ttl
 from trivyop.controllers.reports import Reports
 from trivyop.controllers.view import View
-from trivyop.errors import AlreadyExistsError, TerminalError, TransientError
+from trivyop.errors import AlreadyExistsError, ForbiddenError, TerminalError, TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery
 from trivyop.kube.events import EventRecorder
@@ -220,8 +220,8 @@ class Nodes:
             if why is None:
                 platform = await self._platform()
                 uid = await self._jobs.create(node, platform=platform, scan_uid=scan.metadata.uid)
-        except AlreadyExistsError:
-            raise  # the one before is still on its way out
+        except (AlreadyExistsError, ForbiddenError):
+            raise  # the one before is still on its way out; or we may not, which says nothing about the node
         except TerminalError as error:
             why = explained(FailureClass.ADMISSION, str(error))
         finally:
@@ -265,6 +265,8 @@ class Nodes:
             if not self._log_patience.is_over(uid):
                 raise
             result = explained(FailureClass.INTERRUPTED, f"the collector's log cannot be read: {error}")
+        except ForbiddenError:
+            raise  # the Job stays until somebody lets us read it
         except TerminalError as error:
             result = explained(FailureClass.INTERRUPTED, f"the collector's log cannot be read: {error}")
         self._log_patience.forget(uid)

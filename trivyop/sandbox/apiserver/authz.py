@@ -28,6 +28,7 @@ Obj = dict[str, Any]
 GROUP = "rbac.authorization.k8s.io"
 _PLURALS = ("roles", "rolebindings", "clusterroles", "clusterrolebindings")
 MASTERS = "system:masters"
+_NO_ROLES = ': RBAC: clusterrole.rbac.authorization.k8s.io "system:basic-user" not found'
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,16 @@ class Authorizer:
         """Raise the 403 if ``user`` may not."""
         if self.reason(user, access) is None:
             raise _forbidden(user, access)
+
+    @staticmethod
+    def is_master(user: User) -> bool:
+        """Whether ``user`` may do all, whatever roles say."""
+        return MASTERS in user.groups
+
+    @staticmethod
+    def denial(user: User, access: Access, *, loaded: bool = True) -> status.Refused:
+        """Build the 403; before roles are `loaded`, it says that they are not found."""
+        return _forbidden(user, access, "" if loaded else _NO_ROLES)
 
     def reason(self, user: User, access: Access) -> str | None:
         """Return why the access is allowed (may be empty), or None if it is not."""
@@ -192,13 +203,13 @@ def _path_covers(pattern: str, path: str) -> bool:
     return pattern in ("*", path) or (pattern.endswith("*") and path.startswith(pattern[:-1]))
 
 
-def _forbidden(user: User, access: Access) -> status.Refused:
+def _forbidden(user: User, access: Access, reason: str = "") -> status.Refused:
     if access.path:
-        message = f'forbidden: User "{user.name}" cannot {access.verb} path "{access.path}"'
+        message = f'forbidden: User "{user.name}" cannot {access.verb} path "{access.path}"{reason}'
         return status.Refused(403, "Forbidden", message, {})
     scope = f'in the namespace "{access.namespace}"' if access.namespace else "at the cluster scope"
     why = (
         f'User "{user.name}" cannot {access.verb} resource "{access.full_resource}"'
-        f' in API group "{access.group}" {scope}'
+        f' in API group "{access.group}" {scope}{reason}'
     )
     return status.forbidden(access.group, access.resource, access.name, why)

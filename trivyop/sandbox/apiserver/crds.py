@@ -1,7 +1,8 @@
 """Definitions: custom resources come and go with their CustomResourceDefinitions.
 
 A definition that was stored is established soon after, as the real server's controllers do it; from then on
-its kinds are served. Deleting it deletes its objects, and the definition goes when the last one went.
+its kinds are served. When it is changed, the watches of its kinds end. Deleting it deletes its objects, and
+the definition goes when the last one went.
 
 Promises: objects in storage are those of definitions in storage.
 Not here: whether a definition is sound (``objects.crd``).
@@ -10,6 +11,7 @@ Not here: whether a definition is sound (``objects.crd``).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from trivyop.sandbox.apiserver import deletes, status
@@ -29,8 +31,10 @@ GROUP = "apiextensions.k8s.io"
 class Definitions:
     """Reacts to changes of CustomResourceDefinitions."""
 
-    def __init__(self, kinds: Kinds) -> None:
+    def __init__(self, kinds: Kinds, redefined: Callable[[str, str], None] | None = None) -> None:
+        """`redefined` is called with the group and plural of a kind whose definition changed."""
         self._kinds = kinds
+        self._redefined = redefined
         self._served = kinds.get(GROUP, "v1", "customresourcedefinitions")
         self._terminating: set[str] = set()
 
@@ -57,8 +61,21 @@ class Definitions:
 
     def _changed(self, change: Change) -> None:
         state = change.new or change.gone
+        if change.old is not None and change.new is not None:
+            self._end_watches(self._served.obj(change.old), self._served.obj(change.new))
         if state is not None:  # a write within a write would reach watchers before the one it follows from
             asyncio.get_running_loop().call_soon(self.settle, state.name)
+
+    def _end_watches(self, old: Obj, new: Obj) -> None:
+        """End the watches of a kind that is served anew, if its definition was changed."""
+        if old["spec"] == new["spec"] or not _is_established(old):
+            return
+        group, plural = new["spec"]["group"], new["spec"]["names"]["plural"]
+        for served in self._kinds:
+            if (served.kind.group, served.kind.plural) == (group, plural):
+                served.bucket.close_watches()
+        if self._redefined is not None:
+            self._redefined(group, plural)
 
     def settle(self, name: str) -> None:
         """Bring one definition's status, and what is served for it, up to date."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from trivyop.sandbox.apiserver.faults import Faults
     from trivyop.sandbox.apiserver.request import Request, Streamed
     from trivyop.sandbox.apiserver.routing import RequestInfo
+    from trivyop.sandbox.apiserver.starting import Starting
     from trivyop.sandbox.apiserver.storage import Snapshot
     from trivyop.sandbox.pki import Pki
 
@@ -38,13 +39,14 @@ if TYPE_CHECKING:
 class Dispatch:
     """Storage, kinds and handlers, wired together."""
 
-    def __init__(self, pki: Pki, faults: Faults) -> None:
+    def __init__(self, pki: Pki, faults: Faults, starting: Starting | None = None) -> None:
         self.storage = Storage()
         self.kinds = Kinds(self.storage)
         self.authenticator = Authenticator(pki.signing_key, self.kinds)
         self.authorizer = Authorizer(self.kinds)
         self._namespaces = Namespaces(self.kinds, pki.ca_pem.decode())
-        self._definitions = Definitions(self.kinds)
+        self._starting = starting
+        self._definitions = Definitions(self.kinds, None if starting is None else starting.redefine)
         self._writes = Writes(Admission(self.kinds, self._namespaces, self._definitions))
         self._pages = Pages(self.kinds, faults)
         self._kubelets = Kubelets(pki)
@@ -74,6 +76,8 @@ class Dispatch:
 
     def authorize(self, user: User, headers: CIMultiDictProxy[str], info: RequestInfo) -> User:
         """Return whom a request is done as; raises the 403 if they may not."""
+        if self._starting is not None:
+            self._starting.meet(user, Access.of(info), self.authorizer)
         user = impersonated(user, headers, info, self.authorizer)
         self.authorizer.check(user, Access.of(info))
         return user

@@ -27,6 +27,7 @@ from trivyop.sandbox.apiserver.faults import FAULTS_PATH, Faults
 from trivyop.sandbox.apiserver.negotiation import JSON
 from trivyop.sandbox.apiserver.rendering import as_json, rendered
 from trivyop.sandbox.apiserver.request import Reply, Request, Streamed, refused
+from trivyop.sandbox.apiserver.starting import Starting
 from trivyop.sandbox.apiserver.storage import Snapshot
 from trivyop.sandbox.apiserver.wire import HttpServer, to_response
 from trivyop.sandbox.pki import Pki
@@ -57,13 +58,15 @@ class ApiServer:
         port: int = 0,
         pki: Pki | None = None,
         faults: Faults | None = None,
+        starting: Starting | None = None,
     ) -> None:
         self.host = host
         self.port = port
         self.pki = pki or Pki.create()
         self.faults = faults or Faults()
         self.requests: deque[LoggedRequest] = deque(maxlen=_LOG_LENGTH)
-        self.dispatch = Dispatch(self.pki, self.faults)
+        self.starting = starting
+        self.dispatch = Dispatch(self.pki, self.faults, starting)
         self.admin_token = self.dispatch.authenticator.admin_token
         self._open: dict[Streamed, str] = {}  # with the user agent that reads it
         self._runner: web.ServerRunner | None = None
@@ -104,6 +107,8 @@ class ApiServer:
         await self._listen()
 
     async def _listen(self) -> None:
+        if self.starting is not None:
+            self.starting.begin()
         server = HttpServer(self._serve, handler_cancellation=True, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await self._runner.setup()

@@ -135,6 +135,29 @@ def too_many_requests(retry_after: int) -> Refused:
     )
 
 
+def initializing(retry_after: int) -> Refused:
+    """429 of a kind whose cache is not filled."""
+    return RefusedWithHeaders(
+        429,
+        "TooManyRequests",
+        "storage is (re)initializing",
+        {"retryAfterSeconds": retry_after},
+        headers={"Retry-After": str(retry_after)},
+    )
+
+
+def too_early(retry_after: int) -> Refused:
+    """503 of a server that has not installed all its paths."""
+    message = "the request has been made before all known HTTP paths have been installed, please try again"
+    return RefusedWithHeaders(
+        503,
+        "ServiceUnavailable",
+        message,
+        {"retryAfterSeconds": retry_after},
+        headers={"Retry-After": str(retry_after)},
+    )
+
+
 def internal(message: str) -> Refused:
     """500."""
     return Refused(

@@ -134,7 +134,8 @@ class _MalformedError(Exception):
 
 
 def _read(declared: Setting, texts: Mapping[Source, Texts], warnings: list[str]) -> _Found | None:
-    source = next((source for source in reversed(declared.sources) if declared.key in texts[source]), None)
+    there = [source for source in reversed(declared.sources) if declared.key in texts[source]]
+    source = next((one for one in there if texts[one][declared.key].strip()), there[0] if there else None)
     if source is None:
         if declared.required:
             raise _MalformedError([_problem(declared, declared.key, declared.sources[0], "", "is not set")])

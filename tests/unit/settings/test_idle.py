@@ -132,6 +132,7 @@ def test_key_counts_the_same_in_the_secret(key: str, text: str) -> None:
     assert there.warnings == ()
     assert there == load_settings(NAMESPACE, {}, {}, {key: text})
     assert there == load_settings(NAMESPACE, {}, {}, {key: text + "x"}, {key: text})
+    assert there == load_settings(NAMESPACE, {}, {}, {key: text}, {key: " "}), "empty is not there"
 
 
 @pytest.mark.parametrize("text", ["a,b", "a b", "a\tb", ","])

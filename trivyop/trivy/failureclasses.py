@@ -11,6 +11,7 @@ class FailureClass(StrEnum):
     AUTH = "auth"
     NOT_FOUND = "not-found"
     INVALID_IMAGE = "invalid-image"
+    UNSUPPORTED = "unsupported"  # there, and nothing that Trivy can read
     RATE_LIMIT = "rate-limit"
     TLS = "tls"
     NETWORK = "network"
@@ -19,6 +20,8 @@ class FailureClass(StrEnum):
     TIMEOUT = "timeout"
     DISK = "disk"
     DATABASE = "database"
+    TRIVY_SERVER = "trivy-server"  # of the mode ClientServer
+    CONFIGURATION = "configuration"  # Trivy does not take its settings
     TOO_LARGE = "too-large"
     ADMISSION = "admission"  # the API server does not take the Job, or its pod
     PERMISSION = "permission"  # the operator may not do what a scan needs

@@ -71,6 +71,21 @@ class CutShortError(FramingError):
 _RULES: tuple[tuple[FailureClass, re.Pattern[str]], ...] = tuple(
     (failure_class, re.compile("|".join(patterns), re.IGNORECASE))
     for failure_class, patterns in (
+        (FailureClass.TRIVY_SERVER, (r"twirp error", r"/twirp/")),
+        (
+            FailureClass.CONFIGURATION,
+            (
+                r"flag error",
+                r"unknown flag",
+                r"config file .* loading error",
+                r"failed to load root CA",
+                r"ignore file not found",
+                r"failed to apply the policy",
+                r"unable to load VEX",
+                r"parse error: yaml",
+                r"number of usernames and passwords",
+            ),
+        ),
         (FailureClass.RATE_LIMIT, (r"too ?many ?requests", r"rate.?limit", r"\b429\b")),
         (FailureClass.DISK, (r"no space left on device", r"disk quota exceeded", r"read-only file system")),
         (
@@ -80,6 +95,21 @@ _RULES: tuple[tuple[FailureClass, re.Pattern[str]], ...] = tuple(
                 r"no matching manifest for",
                 r"does not match the specified platform",
             ),
+        ),
+        (
+            FailureClass.UNSUPPORTED,
+            (
+                r"unsupported artifact type",
+                r"unsupported MediaType",
+                r"failed to extract the archive",
+                r"(?:gzip|zlib|flate|zstd): (?:invalid|corrupt)",
+                r"invalid tar header",
+                r"unable to get the image's config file: invalid character",
+            ),
+        ),
+        (
+            FailureClass.NETWORK,  # before a login is read into it: it is the proxy's
+            (r"proxy ?authentication ?required", r"\b407\b", r"proxyconnect", r"^Get : Forbidden$"),
         ),
         (
             FailureClass.TLS,
@@ -149,13 +179,21 @@ _RULES: tuple[tuple[FailureClass, re.Pattern[str]], ...] = tuple(
         ),
     )
 )
-# What says that the trouble is with a database, whatever the trouble is; a full disk stays a full disk.
+# What says that the trouble is with a database, whatever the trouble is. A full disk stays a full disk, and a
+# setting that Trivy does not take is not taken in the step that fetches the database either.
 _DATABASE = re.compile(
-    r"(?:vulnerability|java) db\b|\bDB schema|skip-(?:java-)?db-update|trivy-(?:java-)?db|"
+    r"(?:vulnerability|java) db\b|\bDB schema|skip-(?:java-)?db-update|"
     r"failed to download artifact|first run cannot skip|failed to open db",
     re.IGNORECASE,
 )
-_NOT_DATABASE = frozenset({FailureClass.DISK, FailureClass.OUT_OF_MEMORY})
+_NOT_DATABASE = frozenset(
+    {
+        FailureClass.DISK,
+        FailureClass.OUT_OF_MEMORY,
+        FailureClass.TRIVY_SERVER,
+        FailureClass.CONFIGURATION,
+    }
+)
 
 # Reasons of Kubernetes: of a terminated or waiting container, a pod, a Job.
 _REASONS: dict[str, FailureClass] = {

@@ -29,6 +29,7 @@ _POLICIES: dict[FailureClass, RetryPolicy] = {
     FailureClass.AUTH: RetryPolicy(5 * _MINUTE, 2 * _HOUR),  # pull secrets change without a word to us
     FailureClass.NOT_FOUND: RetryPolicy(5 * _MINUTE, 6 * _HOUR),
     FailureClass.INVALID_IMAGE: RetryPolicy(0, 0, retries=False),
+    FailureClass.UNSUPPORTED: RetryPolicy(_HOUR, 24 * _HOUR),
     FailureClass.RATE_LIMIT: RetryPolicy(5 * _MINUTE, _HOUR),
     FailureClass.TLS: _RARELY,
     FailureClass.NETWORK: _SOON,
@@ -37,6 +38,8 @@ _POLICIES: dict[FailureClass, RetryPolicy] = {
     FailureClass.TIMEOUT: _LATER,
     FailureClass.DISK: _LATER,
     FailureClass.DATABASE: RetryPolicy(_MINUTE, 30 * _MINUTE),
+    FailureClass.TRIVY_SERVER: _SOON,
+    FailureClass.CONFIGURATION: _RARELY,
     FailureClass.TOO_LARGE: RetryPolicy(_HOUR, 24 * _HOUR),
     FailureClass.ADMISSION: RetryPolicy(_MINUTE, _HOUR),
     FailureClass.PERMISSION: RetryPolicy(30, _MINUTE),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from pathlib import Path
@@ -12,50 +13,13 @@ from hypothesis import strategies as st
 
 from trivyop.trivy.failures import FailureClass, classify, failure
 from trivyop.trivy.messages import MAX_MESSAGE, essence, shorten
+from trivyop.trivy.remedies import CAUSES, GENERAL
 from trivyop.trivy.retries import next_retry, retry_policy
 
 SAMPLES = Path(__file__).parents[2] / "data" / "trivy-errors"
 
-CLASSES = {
-    "cache-locked": "scanner",
-    "cache-read-only": "disk",
-    "convert-rubbish": "scanner",
-    "db-*": "database",
-    "db-hang": "out-of-memory",  # killed without a word, which mostly is for memory; a deadline has a reason
-    "digest-not-found": "not-found",
-    "image-not-found*": "not-found",
-    "invalid-flag-value": "scanner",
-    "invalid-reference": "invalid-image",
-    "java-db-*": "database",
-    "no-space-*": "disk",
-    "out-of-memory": "out-of-memory",
-    "registry-bad-gateway": "network",
-    "registry-denied": "auth",
-    "registry-hang*": "out-of-memory",  # see db-hang
-    "registry-refused": "network",
-    "registry-rubbish": "network",
-    "registry-server-error": "network",
-    "registry-too-many-requests": "rate-limit",
-    "registry-truncated-blob": "network",
-    "registry-unknown-host": "network",
-    "repository-unknown": "not-found",
-    "sbom-missing": "scanner",
-    "sbom-rubbish": "parse",
-    "sbom-truncated": "parse",
-    "server-refused": "network",
-    "server-wrong-token": "auth",
-    "tls-*": "tls",
-    "unauthorized-*": "auth",
-    "unknown-flag": "scanner",
-    "wrong-platform": "platform",
-}
-
-
-def expected_class(name: str) -> str:
-    if name in CLASSES:
-        return CLASSES[name]
-    (found,) = {value for key, value in CLASSES.items() if key.endswith("*") and name.startswith(key[:-1])}
-    return found
+# By sample: its class, and the cause in ``remedies.py`` that it names ("" for none). All are of Trivy 0.76.0.
+EXPECTED: dict[str, dict[str, str]] = json.loads((SAMPLES / "expected.json").read_text())
 
 
 @pytest.mark.parametrize("sample", sorted(SAMPLES.glob("*.txt")), ids=lambda path: path.stem)
@@ -65,9 +29,11 @@ def test_every_recorded_error_has_its_class(sample: Path) -> None:
 
     explained = classify(exit_code=exit_code, stderr=output)
 
-    assert explained.failure_class == expected_class(sample.stem)
+    assert explained.failure_class == EXPECTED[sample.stem]["class"]
     assert explained.message
-    assert explained.remedy
+    causes = {cause.name: cause.remedy for cause in CAUSES.get(explained.failure_class, ())}
+    causes[""] = GENERAL[explained.failure_class]
+    assert explained.remedy == causes[EXPECTED[sample.stem]["cause"]]
     assert len(explained.message) <= MAX_MESSAGE
     assert "\n" not in explained.message
     assert not re.search(r"docker\.sock|containerd\.sock|podman", explained.message)
@@ -138,6 +104,13 @@ def test_names_of_images_are_not_read_as_errors(name: str) -> None:
     stderr = f"2026-01-01T00:00:00Z\tFATAL\tFatal error\t{said}"
 
     assert classify(exit_code=1, stderr=stderr).failure_class is FailureClass.SCANNER
+
+
+@pytest.mark.parametrize("name", ["config-no-ignorefile", "config-no-file", "flag-scanner", "no-space-db"])
+def test_what_is_wrong_with_settings_or_disks_is_so_in_the_databases_step(name: str) -> None:
+    stderr = (SAMPLES / f"{name}.txt").read_text()
+
+    assert classify(exit_code=1, stderr=stderr, database_step=True).failure_class == EXPECTED[name]["class"]
 
 
 def test_database_step_is_about_the_database() -> None:

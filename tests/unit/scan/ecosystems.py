@@ -56,7 +56,7 @@ _AFFECTED: tuple[Affected, ...] = (
         for bucket in (
             *("debian 12", "ubuntu 18.04", "ubuntu 18.04-ESM", "ubuntu 22.04", "Azure Linux 3.0"),
             *("Photon OS 5.0", "rocky 9", "wolfi", "chainguard"),
-            *("Oracle Linux 9", "alma 9", "amazon linux 2023", "openSUSE Leap 15.5"),
+            *("Oracle Linux 9", "alma 9", "amazon linux 2023", "openSUSE Leap 15.5", "CBL-Mariner 2.0"),
         )
         for package in ("openssl", "nginx", "dracut", "containerd.io")
     ),
@@ -183,6 +183,16 @@ DISTRIBUTIONS: Mapping[str, Files] = {
         Package("openssl", "3.0-1.ph5"),
         Package("dracut", "0.1-1.ph5", "(none)"),
         vendor="VMware, Inc.",
+    ),
+    "oracle": rpm_based("ol", "9.4", Package("openssl", "3.0-1.el9"), vendor="Oracle America"),
+    "alma": rpm_based("almalinux", "9.4", Package("openssl", "3.0-1.el9"), vendor="AlmaLinux"),
+    "leap": rpm_based("opensuse-leap", "15.5", Package("openssl", "3.0-1.1"), vendor="openSUSE"),
+    "mariner": rpm_based(
+        "mariner",
+        "2.0",
+        Package("openssl", "3.0-1.cm2"),
+        Package("dracut", "0.1-1.cm2", "(none)"),
+        vendor="Microsoft Corporation",
     ),
     "rapidfort": ubuntu("22.04", OPENSSL) | {"usr/share/rapidfort/curated.json": b"{}"},
     "none": {},

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.foreign import foreign_kubeconfig, only_with_own_server
 from tests.e2e.harness import NAMESPACE, Cluster, deployment, pod, running_cluster, running_operator
 from tests.e2e.leaping import LeapingClock
 from tests.e2e.looking import (
@@ -141,8 +142,14 @@ OF_IMAGES = {
 }
 
 
+def _needs_a_leaping_clock() -> None:
+    if foreign_kubeconfig() is not None:
+        only_with_own_server("a clock that leaps")
+
+
 @pytest.fixture(scope="module")
 def of_images(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    _needs_a_leaping_clock()
     return asyncio.run(_of_images(tmp_path_factory.mktemp("images")))
 
 
@@ -245,6 +252,7 @@ OF_SCANNERS = {
 
 @pytest.fixture(scope="module")
 def of_scanners(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    _needs_a_leaping_clock()
     return asyncio.run(_of_scanners(tmp_path_factory.mktemp("scanners")))
 
 

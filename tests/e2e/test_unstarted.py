@@ -19,6 +19,7 @@ from tests.e2e.looking import image_of_its_own, sample, until_event, until_phase
 from trivyop.controllers.configuration import TRIVY_CONFIG
 from trivyop.kube.resources import (
     CONFIGMAPS,
+    IMAGESCANS,
     JOBS,
     NAMESPACES,
     NODES,
@@ -27,6 +28,7 @@ from trivyop.kube.resources import (
     Resource,
 )
 from trivyop.sandbox.controllers.scheduler import PERSISTENTVOLUMECLAIMS
+from trivyop.sandbox.registry.samples import sample_images
 
 Json = dict[str, Any]
 RESOURCEQUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota")
@@ -212,3 +214,42 @@ async def test_pod_that_does_not_start_says_why_and_is_scanned_once_it_can(name:
     assert case.remedy in event["message"]
     assert slots == 0
     assert not {"reason", "message", "consecutiveFailures"} & set(done)
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["one-life", "two-lives"])
+async def test_others_wait_without_jobs_of_their_own_and_follow_the_first(
+    restarted: bool, tmp_path: Path
+) -> None:
+    names = [f"app{number}" for number in range(7)]
+    clock = LeapingClock()
+    images = {f"{name}/app:1": image_of_its_own(name) for name in names}
+    case = CASES["quota"]
+    assert case.begin is not None
+    assert case.end is not None
+    async with running_cluster(tmp_path, clock=clock, images={**sample_images(), **images}) as cluster:
+        await case.begin(cluster)
+        await cluster.create(*(pod(name, "shop", app=cluster.image(f"{name}/app:1")) for name in names))
+        async with running_operator(cluster, clock=clock):
+            stuck = await cluster.until(
+                lambda scans: len(scans) == len(names) and all(has_reason(scan) for scan in scans),
+                IMAGESCANS,
+                NAMESPACE,
+            )
+            made = cluster.scan_jobs_created()
+            if not restarted:
+                await case.end(cluster)
+                clock.leap(16)
+                await cluster.until_settled()
+        if restarted:
+            await case.end(cluster)
+            async with running_operator(cluster, clock=clock):
+                await cluster.until_settled()
+
+    phases = sorted(scan["status"]["phase"] for scan in stuck)
+    assert made == 4, "as many as may run at once"
+    assert phases == ["Failed"] * 4 + ["Queued"] * 3
+    assert all("exceeded quota" in scan["status"]["message"] for scan in stuck)
+
+
+def has_reason(scan: Json) -> bool:
+    return scan.get("status", {}).get("reason") == "admission"

@@ -400,6 +400,7 @@ class ImageScans:
         why: Failure | None = None
         if unstarted:
             why = self._starting.why_not(name, key.namespace)
+            self._starting.failed(name, key.namespace, why)  # before its slot is free for another
         elif overdue:
             minutes = round(self._settings.scan_job.timeout_seconds / 60, 1)
             why = failure(FailureClass.TIMEOUT, f"Job {job_name} did not end within {minutes} minutes")
@@ -415,8 +416,6 @@ class ImageScans:
             if status.job != job_name:
                 status = state.started(status, job_name, now=self._clock.now())
             await self._outcomes.failed(scan, status, why)
-            if unstarted:
-                self._starting.failed(name, key.namespace, why)
 
     def _reap_again(self, name: str, job: ObjectKey) -> None:
         """A Job that could not be deleted counts again: we may be allowed to by now."""

@@ -93,11 +93,17 @@ class StartGates:
     def failed(self, scan: str, namespace: str, why: Failure) -> None:
         """The pod of the scan did not start."""
         self._let_through.discard(scan)
+        is_first = namespace not in self._gates
         gate = self._closed(namespace, why)
+        tried = (
+            is_first or scan in gate.starting
+        )  # those that were on their way when it closed say nothing new
         gate.failure, gate.at_once = why, 1
         gate.starting.discard(scan)
         gate.waiting.pop(scan, None)
         gate.waiting[scan] = Priority.RETRY  # behind the others
+        if not tried:
+            return
         wait = min(_FIRST_SECONDS * 2.0**gate.failures, _LONGEST_SECONDS)
         gate.failures = min(gate.failures + 1, 16)
         gate.due = self._clock.monotonic() + self._rng.uniform(0.8 * wait, wait)

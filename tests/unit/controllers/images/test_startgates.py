@@ -128,6 +128,16 @@ def test_first_try_after_a_failure_comes_within_fifteen_seconds_later_ones_withi
     assert max(waits) <= 301
 
 
+def test_scans_that_fail_together_are_one_try(clock: FakeClock) -> None:
+    world = World(clock)
+    for scan in "abcdefgh":
+        world.gates.failed(scan, HERE, QUOTA)
+
+    clock.advance(15)
+
+    assert world.called == ["a"]
+
+
 def test_job_that_ends_makes_room_for_a_try_at_once(clock: FakeClock) -> None:
     world = World(clock)
     world.want("a", "b")

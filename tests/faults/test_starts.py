@@ -82,6 +82,7 @@ async def test_twenty_starts_of_the_api_server_under_load_leave_no_trace(
 
         scans = await cluster.list(IMAGESCANS, NAMESPACE)
         jobs = (await cluster.api.list(JOBS, type=Object, namespace=NAMESPACE)).items
+        created = cluster.scan_jobs_created()
         events = await events_on_workloads(cluster)
         written = Counter(
             one.path
@@ -95,7 +96,8 @@ async def test_twenty_starts_of_the_api_server_under_load_leave_no_trace(
     again = [scan for scan in scans if scan["status"]["attempts"] != 1]
     assert again == [], [one for one in server.requests if again[0]["metadata"]["name"][7:30] in one.path]
     assert {scan["status"].get("consecutiveFailures", 0) for scan in scans} == {0}
-    assert set(scanner.scanned().values()) == {1}
+    # A Job may have had two pods: the answer to the Job controller's own request was lost. That is not ours.
+    assert created == count
     assert len(scans) == len(scanner.scanned()) == count
     assert jobs == []
     assert events == []

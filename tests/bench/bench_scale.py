@@ -155,7 +155,7 @@ def _streams(cluster: MadeUpCluster) -> list[tuple[str, str, bool]]:
     return [
         (request.path, request.query, request.path.startswith(_REPORTS_GROUP))
         for request in cluster.server.requests
-        if "sendInitialEvents=true" in request.query
+        if "sendInitialEvents=true" in request.query or "limit=" in request.query
     ]
 
 

@@ -18,7 +18,12 @@ from trivyop.kube.config import ClusterConfig
 from trivyop.kube.transport import Call, Transport
 
 _LAST = b'"k8s.io/initial-events-end"'
-_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
+
+
+def _accept(query: str) -> str:
+    """What asks for metadata alone, of a watch or of a page."""
+    return _METADATA.format("" if "watch=" in query else "List")
 
 
 async def main(kubeconfig: str, requests: list[tuple[str, str, bool]]) -> dict[str, float]:
@@ -35,7 +40,7 @@ async def main(kubeconfig: str, requests: list[tuple[str, str, bool]]) -> dict[s
                 "GET",
                 path,
                 params=dict(parse_qsl(query)),
-                accept=_METADATA if metadata else "application/json",
+                accept=_accept(query) if metadata else "application/json",
             )
             size, tail = 0, b""
             async with transport.stream(call) as stream:

@@ -251,6 +251,7 @@ class View:
                 indexes=indexes or {},
                 clock=self._clock,
                 metrics=self._metrics,
+                streaming=None,
             )
         return Mirror(resource, informers)
 

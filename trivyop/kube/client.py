@@ -28,6 +28,7 @@ from trivyop.kube.objects import Object, key_of
 from trivyop.kube.pages import Listing, OnMalformed, decode_one, decode_page, warn_malformed
 from trivyop.kube.permissions import Permissions
 from trivyop.kube.resources import PODS, ObjectKey, Resource
+from trivyop.kube.servers import is_at_least
 from trivyop.kube.transport import Call, RequestObserver, Transport
 from trivyop.kube.watch import WatchEvent, batches, decoder
 
@@ -37,6 +38,8 @@ JSON = "application/json"
 FIELD_MANAGER = "trivyop"
 _PARTIAL = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,application/json"
 
+_PAGES_FROM_CACHE = (1, 34)  # the first with the gate ListFromCacheSnapshot on by default
+_VERSION_SECONDS = 60.0
 _LIST_SECONDS = 60.0  # one page; API servers themselves give up after a minute
 _MAX_BODY_BYTES = 3 * 1024 * 1024  # API servers hang up on more, which then looks like a broken network
 _WATCH_SLACK_SECONDS = 30.0  # how much later than asked a server may end a watch
@@ -71,6 +74,7 @@ class Api:
         self.clock = clock or SystemClock()
         self.permissions = permissions or Permissions(self.clock)
         self._write_gate = write_gate
+        self._pages_from_cache = (False, float("-inf"))  # and until when that counts
         self._transport = Transport(
             config,
             user_agent=user_agent,
@@ -129,6 +133,19 @@ class Api:
     async def version(self) -> dict[str, Any]:
         """What the server says of itself: ``gitVersion``, ``major``, ``minor``, ``platform``."""
         return _document(await self.get_raw("/version"))
+
+    async def pages_come_from_cache(self) -> bool:
+        """Whether the server serves all pages of a list from its watch cache: since Kubernetes 1.34.
+
+        Asked once a minute at most: a server may be upgraded.
+        """
+        now = self.clock.monotonic()
+        known, until = self._pages_from_cache
+        if now >= until:
+            version = await self.version()
+            known = is_at_least(str(version.get("gitVersion", "")), _PAGES_FROM_CACHE)
+            self._pages_from_cache = (known, now + _VERSION_SECONDS)
+        return known
 
     async def list(
         self,

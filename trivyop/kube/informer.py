@@ -112,7 +112,7 @@ class Informer(Generic[V]):
         rng: random.Random | None = None,
         metrics: InformerMetrics | None = None,
         page_size: int = 500,
-        streaming: bool = True,
+        streaming: bool | None = True,
     ) -> None: ...
 
     @overload
@@ -132,7 +132,7 @@ class Informer(Generic[V]):
         rng: random.Random | None = None,
         metrics: InformerMetrics | None = None,
         page_size: int = 500,
-        streaming: bool = True,
+        streaming: bool | None = True,
     ) -> None: ...
 
     def __init__(
@@ -151,13 +151,13 @@ class Informer(Generic[V]):
         rng: random.Random | None = None,
         metrics: InformerMetrics | None = None,
         page_size: int = 500,
-        streaming: bool = True,
+        streaming: bool | None = True,
     ) -> None:
         """Mirror what the selectors select of ``resource``, decoded as ``type``.
 
         ``transform`` makes of each object what the store holds; None for objects of no interest. Where that
         is equal to what the store held before, nobody is told. ``streaming`` is whether to try streamed
-        lists.
+        lists; None: where they cost the server less.
         """
         self.resource = resource
         self.store: Store[V] = Store(indexes)

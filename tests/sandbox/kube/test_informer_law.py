@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from trivyop.kube.informer import Informer
 from trivyop.kube.objects import Object
 from trivyop.kube.resources import CONFIGMAPS, NAMESPACES, ObjectKey
 from trivyop.sandbox.apiserver.faults import Rule
+from trivyop.sandbox.apiserver.pages import VERSION
 from trivyop.sandbox.apiserver.server import ApiServer
 from trivyop.sandbox.pki import Pki
 
@@ -105,3 +107,21 @@ async def live_through(steps: list[tuple[str, str, int]], *, streaming: bool) ->
 @given(steps=st.lists(STEP, max_size=25))
 def test_store_ends_up_as_the_servers_list(streaming: bool, steps: list[tuple[str, str, int]]) -> None:
     asyncio.run(live_through(steps, streaming=streaming))
+
+
+@pytest.mark.parametrize(
+    ("version", "streamed"), [("v1.36.0", False), ("v1.34.1-eks-1", False), ("v1.33.5", True), ("odd", True)]
+)
+async def test_list_is_read_in_the_way_that_costs_the_server_less(
+    server: ApiServer, api: Api, monkeypatch: pytest.MonkeyPatch, *, version: str, streamed: bool
+) -> None:
+    """In pages from 1.34 on, which serves all of them from its watch cache; older ones would ask etcd."""
+    monkeypatch.setitem(VERSION, "gitVersion", version)
+    informer = Informer(api, CONFIGMAPS, Object, streaming=None)
+    running = asyncio.create_task(informer.run())
+    await informer.wait_synced()
+
+    asked = [dict(parse_qsl(one.query)) for one in server.requests if one.path == "/api/v1/configmaps"]
+    assert "sendInitialEvents" in asked[0] if streamed else asked[0]["limit"] == "500"
+    running.cancel()
+    await asyncio.wait((running,))

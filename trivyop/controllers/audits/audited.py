@@ -221,6 +221,7 @@ class AuditedObjects:
                 transform=lambda document: hold(document, resource, self._selection),
                 clock=self._clock,
                 metrics=self._metrics,
+                streaming=None,
             )
             for namespace in watched
         }

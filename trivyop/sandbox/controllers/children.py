@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from trivyop.control.queue import WorkQueue
-from trivyop.errors import AlreadyExistsError, TerminalError, TransientError
+from trivyop.errors import AlreadyExistsError, DeniedError, TerminalError, TransientError
 from trivyop.kube.events import ObjectReference
 from trivyop.kube.resources import PODS, ObjectKey, Resource
 from trivyop.sandbox.controllers.changes import Json
@@ -48,7 +48,7 @@ class PodChildren:
                 created = await self._cluster.api.create(PODS, body, namespace=owner.namespace)
             except AlreadyExistsError:
                 raise
-            except TerminalError as error:
+            except (TerminalError, DeniedError) as error:  # admission's words are not told from RBAC's
                 said = str(error).partition(": ")[2].partition(" ")[2]  # without the request and the code
                 about = ObjectReference(self._owners.api_version, self._owners.kind, owner.key, owner.uid)
                 self._events.event(about, "Warning", "FailedCreate", f"Error creating: {said}")

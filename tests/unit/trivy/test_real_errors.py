@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,14 @@ async def failure_of(directory: Path, words: list[str], registry: Registry) -> F
         words = [word.replace(name, value) for word in words]
     image = [f"{registry.address}/shop/web:1.0"] if words[0].startswith("-") else []
     command = [
-        *("trivy", "image", "--cache-dir", str(directory / "cache"), "--scanners", "secret"),
+        *(
+            str(Path(sys.executable).with_name("trivy")),
+            "image",
+            "--cache-dir",
+            str(directory / "cache"),
+            "--scanners",
+            "secret",
+        ),
         *("--image-src", "remote", "--format", "json", "--skip-version-check", *words, *image),
     ]
     process = await asyncio.create_subprocess_exec(

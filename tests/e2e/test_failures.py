@@ -210,7 +210,8 @@ if [ "$1" = convert ]; then
   echo '{"bomFormat":"CycloneDX","specVersion":"1.6"}' >"$output"
   exit 0
 fi
-report() { printf '{"SchemaVersion":2,"ArtifactName":"%s","Padding":"%s"}' "$1" "$2"; }
+layers='{"OS":{"Family":"none"},"DiffIDs":["sha256:0"]}'
+report() { printf '{"SchemaVersion":2,"ArtifactName":"%s","Metadata":%s,"Padding":"%s"}' "$1" "$layers" "$2"; }
 case "$name" in
 exit-*) echo "it ends with ${name#exit-}" >&2; exit "${name#exit-}" ;;
 silent) exit 7 ;;
@@ -244,7 +245,7 @@ OF_SCANNERS = {
     "next-schema": ("parse", "schema version 3"),
     "other-image": ("parse", "the result is of 'example.org/another@sha256:0'"),
     "no-file": ("scanner", "wrote no result.json"),
-    "large": ("transport", "the log begins inside part 'result.json'"),
+    "large": ("transport", "the log begins inside part '"),
     "oom": ("out-of-memory", "OOMKilled"),
     "evicted": ("out-of-memory", "low on resource: memory"),
 }

@@ -210,8 +210,8 @@ if [ "$1" = convert ]; then
   echo '{"bomFormat":"CycloneDX","specVersion":"1.6"}' >"$output"
   exit 0
 fi
-layers='{"OS":{"Family":"none"},"DiffIDs":["sha256:0"]}'
-report() { printf '{"SchemaVersion":2,"ArtifactName":"%s","Metadata":%s,"Padding":"%s"}' "$1" "$layers" "$2"; }
+layers='{"DiffIDs":["sha256:0"]}'
+report() { printf '{"SchemaVersion":2,"ArtifactName":"%s","Metadata":%s,"Pad":"%s"}' "$1" "$layers" "$2"; }
 case "$name" in
 exit-*) echo "it ends with ${name#exit-}" >&2; exit "${name#exit-}" ;;
 silent) exit 7 ;;

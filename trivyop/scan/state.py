@@ -74,9 +74,7 @@ def held_back(status: ImageScanStatus, failure: Failure) -> ImageScanStatus:
 
 def unstarted(status: ImageScanStatus, failure: Failure) -> ImageScanStatus:
     """It has a Job, whose pod `failure` keeps from starting; that is waited for."""
-    return replace(
-        status, reason=failure.failure_class.value, message=f"{failure.message} {failure.remedy}".strip()
-    )
+    return replace(status, reason=failure.failure_class.value, message=failure.advice)
 
 
 def settled(status: ImageScanStatus) -> ImageScanStatus:
@@ -223,7 +221,7 @@ def failed(
             type=SUCCEEDED,
             status="False",
             reason=failure.failure_class.value,
-            message=f"{failure.message} {failure.remedy}".strip(),
+            message=failure.advice,
         ),
         now,
     )

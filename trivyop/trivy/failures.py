@@ -31,6 +31,14 @@ class Failure:
     def __str__(self) -> str:
         return f"{self.failure_class}: {self.message}"
 
+    @property
+    def advice(self) -> str:
+        """What went wrong, and then what may help, as sentences."""
+        if not self.remedy:
+            return self.message
+        stop = "" if self.message.endswith((".", "!", "?", ":")) else "."
+        return f"{self.message}{stop} {self.remedy}"
+
 
 def failure(failure_class: FailureClass, message: str) -> Failure:
     """A failure whose class is known already."""

@@ -160,7 +160,7 @@ def failed(
     status: NodeScanStatus, failure: Failure, *, retry_at: datetime | None, now: datetime
 ) -> NodeScanStatus:
     """The node could not be read; what was read before stays."""
-    message = f"{failure.message.removesuffix('.')}. {failure.remedy}".strip()
+    message = failure.advice
     return _failed(status, failure.failure_class.value, message, retry_at, now)
 
 

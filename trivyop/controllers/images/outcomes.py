@@ -172,7 +172,7 @@ class Outcomes:
             message=why.message,
             retry_at=None if retry_at is None else retry_at.isoformat(timespec="seconds"),
         )
-        await self._tell(scan, "ImageScanFailed", f"{why} {why.remedy}".strip())
+        await self._tell(scan, "ImageScanFailed", f"{why.failure_class}: {why.advice}")
 
     async def _save_fresh(self, scan: ImageScan, status: ImageScanStatus, source: ResultSource) -> None:
         name = scan.metadata.name

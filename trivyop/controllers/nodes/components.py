@@ -289,7 +289,7 @@ class ClusterComponents:
         self._metrics.matches.labels("failed").inc()
         log.warning("cluster_components_not_matched", failure=why.failure_class.value, message=why.message)
         about = ObjectReference(CLUSTERSBOMREPORTS.api_version, CLUSTERSBOMREPORTS.kind, owner.key, owner.uid)
-        self._events.event(about, "Warning", "MatchFailed", f"{why} {why.remedy}".strip())
+        self._events.event(about, "Warning", "MatchFailed", f"{why.failure_class}: {why.advice}")
         return seconds
 
 

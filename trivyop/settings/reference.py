@@ -19,9 +19,8 @@ is written by `make docs`: change the declarations in `trivyop/settings`, not it
 - The operator reads all settings when it starts. It refuses to start with a malformed value, and says of each
   one where it is and what is allowed. A key that is not known is a warning, with the nearest key that is.
 - A key counts the same in a Secret and in the ConfigMap of that name; in both, the Secret's does. A key that
-is
-  there and empty counts as not there. What belongs into a Secret and is in the ConfigMap is a warning, as is
-  what was set for a part that is off.
+  is there and empty counts as not there. What belongs into a Secret and is in the ConfigMap is a warning, as
+  is what was set for a part that is off.
 - An environment variable that is set and empty means zero, none or off, not the default.
 - Durations are written as `90s`, `5m` or `1h30m`, truth values as `true` or `false`; lists are separated by
   commas or line breaks, and blanks around them do not matter.

@@ -160,8 +160,7 @@ def failed(
     status: NodeScanStatus, failure: Failure, *, retry_at: datetime | None, now: datetime
 ) -> NodeScanStatus:
     """The node could not be read; what was read before stays."""
-    message = failure.advice
-    return _failed(status, failure.failure_class.value, message, retry_at, now)
+    return _failed(status, failure.failure_class.value, failure.advice, retry_at, now)
 
 
 def unaudited(

@@ -244,5 +244,5 @@ async def test_without_pods_the_operator_is_not_ready_and_deletes_nothing(tmp_pa
 
     assert waiting[0] == 503
     assert "forbidden" in waiting[1]
-    assert len(complaints(logs, "pods")) == 2, "all pods, and those of scan Jobs"
+    assert 1 <= len(complaints(logs, "pods")) <= 2, "all pods, and those of scan Jobs; once each at most"
     assert jobs == 1

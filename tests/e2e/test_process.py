@@ -138,7 +138,7 @@ async def test_operator_is_ready_once_its_stores_are_filled(tmp_path: Path) -> N
         server = cluster.server
         busy = server.faults.add(Rule(code=503, resource=PODS.plural, user_agent="trivyop"))
         async with running_operator(cluster) as operator:
-            waiting = await until_readiness(operator, lambda answer: "list of pods\n" in answer[1])
+            waiting = await until_readiness(operator, lambda answer: "list of pods, scan-pods/" in answer[1])
             server.faults.rules.remove(busy)
             ready = await until_readiness(operator, lambda answer: answer[0] == 200)
 

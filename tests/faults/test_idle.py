@@ -46,4 +46,5 @@ async def test_idle_operator_reads_and_writes_nothing(tmp_path: Path) -> None:
             await cluster.until(lambda scans: len(scans) == 4, IMAGESCANS, NAMESPACE)
 
     assert requests, "else it has seen no watch come to its end"
-    assert [one for one in requests if "watch=true" not in one.query] == []
+    # When the clock leaps, a watch may look cut short, after which the server's version is looked at once.
+    assert [one for one in requests if "watch=true" not in one.query and one.query != "limit=1"] == []

@@ -342,4 +342,4 @@ async def test_server_scans_and_matches(registry: Registry, settings: Settings, 
     assert found(findings) == EXPECTED_FINDINGS["shop/web:1.0", "linux/amd64"].vulnerabilities
     assert found(again) == found(findings)
     explained = classify(exit_code=1, stderr=refused.part(FAILURE_PART).decode())
-    assert explained.failure_class is FailureClass.AUTH
+    assert explained.failure_class is FailureClass.TRIVY_SERVER

@@ -152,7 +152,9 @@ async def test_kind_that_may_not_be_read_is_named_and_costs_only_itself(tmp_path
         await set_policies(
             cluster,
             {
-                "policy.maps.rego": "package trivyoperator.maps\n\nimport rego.v1\n\n"
+                "policy.maps.rego": "# METADATA\n# title: Never\n# custom:\n#   id: USR-NEVER\n"
+                "#   severity: LOW\n"
+                "package trivyoperator.maps\n\nimport rego.v1\n\n"
                 'deny contains msg if {\n  input.kind == "Nothing"\n  msg := "never"\n}\n',
                 "policy.maps.kinds": "ServiceAccount,Gadget",
             },

@@ -40,7 +40,11 @@ NODES_ONLY = {
 }
 NODE = "sandbox-node"
 KEY = ObjectKey("", NODE)
-POLICY = """
+POLICY = """# METADATA
+# title: Never
+# custom:
+#   id: USR-NEVER
+#   severity: LOW
 package user.nodes
 
 import rego.v1

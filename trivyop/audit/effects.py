@@ -106,7 +106,10 @@ def _reasons(policy: CustomPolicy) -> Iterator[str]:
     if not any(is_enforced(rule) for rule in rules):
         there = [rule for rule in rules if not rule.startswith("__")]
         instead = f" (its rules: {', '.join(there)})" if there else ""
-        yield f"Trivy asks rules named deny or deny_... only, and it has none{instead}"
+        yield (
+            f"Trivy asks rules named deny or deny_... only, and it has none{instead}; "
+            "if other policies use them, name its key library.<name>.rego"
+        )
     metadata = _metadata(policy) or {}
     if metadata.get("deprecated") is True:
         yield "its metadata say that it is deprecated"

@@ -75,7 +75,7 @@ async def test_older_copy_of_the_storage_is_listed_anew(restart: bool) -> None:
 
 
 async def test_definition_that_changes_is_worth_no_warning() -> None:
-    starting = Starting(unready_seconds=0, denied_seconds=0, filling_seconds=0, redefined_seconds=1)
+    starting = Starting(unready_seconds=0, denied_seconds=0, filling_seconds=0, redefined_seconds=3)
     async with (
         ApiServer(starting=starting) as server,
         Api(await ClusterConfig.from_kubeconfig_dict(server.kubeconfig())) as api,

@@ -103,7 +103,8 @@ async def test_policy_without_effect_is_named_where_users_look(tmp_path: Path) -
     assert "policy silent: it has no effect: Trivy asks rules named deny" in readiness
     words = "policy silent: it has no effect: Trivy asks rules named deny or deny_... only, and it has none"
     (message,) = (one["message"] for one in events if one["reason"] == "PolicyProblem")
-    assert message == f"{words} (its rules: warn)"
+    advice = "if other policies use them, name its key library.<name>.rego"
+    assert message == f"{words} (its rules: warn); {advice}"
 
 
 async def test_finding_that_is_plainly_false_is_not_reported(tmp_path: Path) -> None:

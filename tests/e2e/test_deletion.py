@@ -260,6 +260,8 @@ async def test_deleted_image_scan_comes_back_without_a_scan(tmp_path: Path) -> N
             )
 
         assert after["status"]["source"] == "Adopted"
+        (matchable,) = (one for one in after["status"]["conditions"] if one["type"] == "Matchable")
+        assert (matchable["status"], matchable["reason"]) == ("False", "Adopted")
         assert after["status"]["summary"] == before["status"]["summary"]
         assert after["status"]["lastSuccess"] <= before["status"]["lastSuccess"]
         assert cluster.scan_jobs_created() == 1

@@ -34,6 +34,7 @@ MATCH_FACTS_BYTES = 64 * 1024
 class NotMatchable(StrEnum):
     """Why a result is refreshed by a scan; texts are reasons of a condition."""
 
+    ADOPTED = "Adopted"
     NO_PROOF = "NoProof"
     MATCH_FAILED = "MatchFailed"
     DIFFERS = "Differs"

@@ -23,7 +23,7 @@ from trivyop.kube.events import EventRecorder
 from trivyop.scan import state
 from trivyop.scan.database import DatabaseVersion
 from trivyop.scan.imagescan import Database, ImageScan, ImageScanStatus, Phase, ResultSource
-from trivyop.scan.matchable import Problem
+from trivyop.scan.matchable import NotMatchable, Problem
 from trivyop.scan.times import format_time
 from trivyop.trivy.failures import Failure
 from trivyop.trivy.retries import next_retry
@@ -126,6 +126,9 @@ class Outcomes:
             scanned_at=found.scanned_at,
             now=self._clock.now(),
         )
+        problem = Problem(NotMatchable.ADOPTED, "its result is that of reports that were there before")
+        saved = state.matchable(saved, problem, now=self._clock.now())
+        self._metrics.not_matchable.labels(problem.reason.value).inc()
         if refused:
             saved = state.delivered(saved, _problem(refused), now=self._clock.now())
         await self._save_fresh(scan, saved, ResultSource.ADOPTED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import secrets
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -50,6 +51,12 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument(
         "--node-name", default="sandbox-node", metavar="NAME", help="of the kubelet; default: sandbox-node"
     )
+    parser.add_argument(
+        "--slow-start",
+        action="store_true",
+        help="let the API server answer 503, then 403 and 429 for up to two seconds, as real ones do after "
+        "a start; whoever is in the group system:masters is not denied anything",
+    )
     parser.add_argument("--log-level", choices=LEVELS, default="warning", help="default: warning")
     parser.set_defaults(command=sandbox)
 
@@ -57,6 +64,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 async def sandbox(arguments: argparse.Namespace) -> int:
     """Run until a signal; returns 0."""
     with needs_extra("sandbox"):
+        from trivyop.sandbox.apiserver.starting import Starting  # noqa: PLC0415 - as the line above says
         from trivyop.sandbox.cluster import (  # noqa: PLC0415 - as the line above says
             Component,
             SandboxOptions,
@@ -77,6 +85,7 @@ async def sandbox(arguments: argparse.Namespace) -> int:
             components=components,
             kubeconfig=str(kubeconfig),
             node_name=arguments.node_name,
+            starting=Starting(seed=secrets.randbits(32)) if arguments.slow_start else None,
         )
         async with running_sandbox(options) as cluster:
             if cluster.server is not None:

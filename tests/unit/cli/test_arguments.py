@@ -19,6 +19,11 @@ def parse(*arguments: str) -> Namespace:
     return build_parser().parse_args(arguments)
 
 
+def test_sandbox_starts_slowly_only_when_asked() -> None:
+    assert not parse("sandbox").slow_start
+    assert parse("sandbox", "--slow-start").slow_start
+
+
 @pytest.mark.parametrize(
     ("text", "address"),
     [("127.0.0.1:0", ("127.0.0.1", 0)), ("localhost:65535", ("localhost", 65535)), ("[::1]:80", ("::1", 80))],

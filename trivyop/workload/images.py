@@ -61,7 +61,8 @@ class ImageName:
         if not _REGISTRY.fullmatch(registry):
             raise ImageRefError(f"image {text!r}: {registry!r} is not a registry")
         if not _REPOSITORY.fullmatch(repository):
-            raise ImageRefError(f"image {text!r}: {repository!r} is not a repository")
+            why = ": its letters must be lower case" if _REPOSITORY.fullmatch(repository.lower()) else ""
+            raise ImageRefError(f"image {text!r}: {repository!r} is not a repository{why}")
         if registry == DOCKER_HUB and "/" not in repository:
             repository = f"library/{repository}"
         return cls(registry, repository, tag or (None if at else DEFAULT_TAG), digest if at else None)

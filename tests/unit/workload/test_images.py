@@ -48,7 +48,7 @@ def test_image_name_is_read(
 
 @pytest.mark.parametrize(
     "text",
-    ["", ":", "/", "UPPER/case", "a", "a b", "x@sha256:broken", f"@{DIGEST}", "nginx:a/b:c!"],
+    ["", ":", "/", "UPPER/case", "docker.io/Team/App", "a", "a b", "x@sha256:broken", f"@{DIGEST}", "nginx:a/b:c!"],
 )
 def test_text_that_names_no_image_is_refused(text: str) -> None:
     """Only a change of the pod spec helps, so the error is terminal."""
@@ -93,3 +93,8 @@ def test_container_without_a_digest_has_no_key() -> None:
 
     assert unknown.key is None
     assert known.key == ImageKey(DIGEST, "linux/amd64")
+
+
+def test_capitals_in_a_repository_are_named_as_what_is_wrong() -> None:
+    with pytest.raises(ImageRefError, match="'Team/App' is not a repository: its letters must be lower case"):
+        ImageName.parse("registry.example.com/Team/App:1")

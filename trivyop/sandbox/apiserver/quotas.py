@@ -28,8 +28,9 @@ def check(group: str, plural: str, obj: Obj, there: Iterable[Obj], quotas: Itera
         return
     name = obj["metadata"]["name"]
     wanted = _usage(group, plural, obj)
+    limits = {resource for one in held for resource in fields_at(fields_at(one, "spec"), "hard")}
     used: Amounts = {}
-    for one in there:
+    for one in there if limits.intersection(wanted) else ():  # most objects are of no quota's concern
         if not _is_over(group, plural, one):
             for resource, amount in _usage(group, plural, one).items():
                 used[resource] = used.get(resource, Fraction()) + amount

@@ -48,7 +48,18 @@ def test_image_name_is_read(
 
 @pytest.mark.parametrize(
     "text",
-    ["", ":", "/", "UPPER/case", "docker.io/Team/App", "a", "a b", "x@sha256:broken", f"@{DIGEST}", "nginx:a/b:c!"],
+    [
+        "",
+        ":",
+        "/",
+        "UPPER/case",
+        "docker.io/Team/App",
+        "a",
+        "a b",
+        "x@sha256:broken",
+        f"@{DIGEST}",
+        "nginx:a/b:c!",
+    ],
 )
 def test_text_that_names_no_image_is_refused(text: str) -> None:
     """Only a change of the pod spec helps, so the error is terminal."""

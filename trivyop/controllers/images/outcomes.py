@@ -90,9 +90,7 @@ class Outcomes:
         )
         saved = state.delivered(saved, _problem(refused), now=self._clock.now())
         if source is ResultSource.SCAN:
-            saved = state.matchable(saved, problem, now=self._clock.now())
-            if problem is not None:
-                self._metrics.not_matchable.labels(problem.reason.value).inc()
+            saved = self._matchable(saved, problem)
         await self._save_fresh(scan, saved, source)
         log.info("scan_succeeded", scan=scan.metadata.name, image=scan.spec.image, source=source.value)
         if refused:
@@ -127,12 +125,17 @@ class Outcomes:
             now=self._clock.now(),
         )
         problem = Problem(NotMatchable.ADOPTED, "its result is that of reports that were there before")
-        saved = state.matchable(saved, problem, now=self._clock.now())
-        self._metrics.not_matchable.labels(problem.reason.value).inc()
+        saved = self._matchable(saved, problem)
         if refused:
             saved = state.delivered(saved, _problem(refused), now=self._clock.now())
         await self._save_fresh(scan, saved, ResultSource.ADOPTED)
         log.info("scan_adopted", scan=scan.metadata.name, image=scan.spec.image)
+
+    def _matchable(self, status: ImageScanStatus, problem: Problem | None) -> ImageScanStatus:
+        """The status with what stands against matching, if anything; counts it."""
+        if problem is not None:
+            self._metrics.not_matchable.labels(problem.reason.value).inc()
+        return state.matchable(status, problem, now=self._clock.now())
 
     async def nothing_to_scan(
         self, scan: ImageScan, status: ImageScanStatus, message: str, *, digest: str, settings_hash: str

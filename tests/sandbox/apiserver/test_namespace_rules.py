@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -165,3 +166,22 @@ def test_limit_range_gives_defaults_and_a_request_above_them_is_invalid() -> Non
     }
     assert refused.value.code == 422
     assert "must be less than or equal to memory limit of 1Gi" in refused.value.message
+
+
+def test_objects_that_no_quota_limits_are_admitted_without_reading_the_others() -> None:
+    """Reading all of a kind at each create makes many of them quadratic."""
+    read: list[Json] = []
+
+    def others() -> Iterator[Json]:
+        read.append({})
+        yield {"metadata": {"name": "other"}}
+
+    held = [quota(pods="1", services="1")]
+    quotas.check(
+        "aquasecurity.github.io", "rbacassessmentreports", {"metadata": {"name": "one"}}, others(), held
+    )
+    assert read == []
+
+    with pytest.raises(Refused, match="exceeded quota"):
+        quotas.check("", "services", {"metadata": {"name": "one"}}, others(), held)
+    assert read == [{}]

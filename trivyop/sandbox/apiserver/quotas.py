@@ -30,10 +30,10 @@ def check(group: str, plural: str, obj: Obj, there: Iterable[Obj], quotas: Itera
     wanted = _usage(group, plural, obj)
     limits = {resource for one in held for resource in fields_at(fields_at(one, "spec"), "hard")}
     used: Amounts = {}
-    for one in there if limits.intersection(wanted) else ():  # most objects are of no quota's concern
-        if not _is_over(group, plural, one):
-            for resource, amount in _usage(group, plural, one).items():
-                used[resource] = used.get(resource, Fraction()) + amount
+    if limits.intersection(
+        wanted
+    ):  # most objects are of no quota's concern, and reading all of a kind is dear
+        used = _total_usage(group, plural, there)
     for quota in sorted(held, key=lambda one: one["metadata"]["name"]):
         hard: Mapping[str, str] = fields_at(fields_at(quota, "spec"), "hard")
         if (group, plural) == ("", "pods"):
@@ -51,6 +51,15 @@ def check(group: str, plural: str, obj: Obj, there: Iterable[Obj], quotas: Itera
             )
             limited = ",".join(f"{resource}={hard[resource]}" for resource in exceeded)
             raise status.forbidden(group, plural, name, words + limited)
+
+
+def _total_usage(group: str, plural: str, objects: Iterable[Obj]) -> Amounts:
+    total: Amounts = {}
+    for one in objects:
+        if not _is_over(group, plural, one):
+            for resource, amount in _usage(group, plural, one).items():
+                total[resource] = total.get(resource, Fraction()) + amount
+    return total
 
 
 def _listed(amounts: Amounts, resources: list[str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import secrets
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -85,7 +84,7 @@ async def sandbox(arguments: argparse.Namespace) -> int:
             components=components,
             kubeconfig=str(kubeconfig),
             node_name=arguments.node_name,
-            starting=Starting(seed=secrets.randbits(32)) if arguments.slow_start else None,
+            starting=Starting() if arguments.slow_start else None,
         )
         async with running_sandbox(options) as cluster:
             if cluster.server is not None:

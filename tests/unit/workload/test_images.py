@@ -106,6 +106,12 @@ def test_container_without_a_digest_has_no_key() -> None:
     assert known.key == ImageKey(DIGEST, "linux/amd64")
 
 
-def test_capitals_in_a_repository_are_named_as_what_is_wrong() -> None:
-    with pytest.raises(ImageRefError, match="'Team/App' is not a repository: its letters must be lower case"):
-        ImageName.parse("registry.example.com/Team/App:1")
+@pytest.mark.parametrize("text", ["registry.example.com/Team/App:1", "Nginx", f"team/App@{DIGEST}"])
+def test_capitals_in_a_repository_are_named_as_what_is_wrong(text: str) -> None:
+    with pytest.raises(ImageRefError, match=r"is not a repository: its letters must be lower case$"):
+        ImageName.parse(text)
+
+
+def test_capitals_are_not_blamed_where_something_else_is_wrong_too() -> None:
+    with pytest.raises(ImageRefError, match=r"'Team/A p' is not a repository$"):
+        ImageName.parse("registry.example.com/Team/A p")

@@ -30,9 +30,7 @@ def check(group: str, plural: str, obj: Obj, there: Iterable[Obj], quotas: Itera
     wanted = _usage(group, plural, obj)
     limits = {resource for one in held for resource in fields_at(fields_at(one, "spec"), "hard")}
     used: Amounts = {}
-    if limits.intersection(
-        wanted
-    ):  # most objects are of no quota's concern, and reading all of a kind is dear
+    if limits.intersection(wanted):  # else all of the kind would be read for nothing
         used = _total_usage(group, plural, there)
     for quota in sorted(held, key=lambda one: one["metadata"]["name"]):
         hard: Mapping[str, str] = fields_at(fields_at(quota, "spec"), "hard")

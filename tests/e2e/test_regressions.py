@@ -26,10 +26,10 @@ from tests.e2e.leaping import LeapingClock
 from tests.e2e.looking import image_of_its_own, sample, until_phase, until_status
 from tests.patience import patience
 from trivyop.app import Operator
-from trivyop.control.leader import LeadershipLostError
 from trivyop.controllers.configuration import ENVIRONMENT_CONFIG, read_settings, read_texts
 from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig
+from trivyop.kube.leader import LeadershipLostError
 from trivyop.kube.resources import (
     CONFIGMAPS,
     CRDS,

@@ -27,11 +27,11 @@ from trivyop import __version__
 from trivyop.app.building import Builder
 from trivyop.app.parts import Parts
 from trivyop.control.clock import Clock, SystemClock, WatchedClock
-from trivyop.control.leader import LeaderElection, LeadershipLostError
 from trivyop.controllers.surroundings import Surroundings
 from trivyop.errors import TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery, discover
+from trivyop.kube.leader import LeaderElection, LeadershipLostError
 from trivyop.kube.resources import IMAGESCANS, ObjectKey, Resource
 from trivyop.observe.familiar import FamiliarNames
 from trivyop.observe.health import Health

@@ -1,4 +1,4 @@
-"""Discovery on servers that do not tell all in one document; tests/sandbox/kube has those that do."""
+"""Discovery on servers that do not tell all in one document; tests/client has those that do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Informer: what servers do to it, one scene at a time. The law it keeps is tested in tests/sandbox/kube."""
+"""Informer: what servers do to it, one scene at a time. The law it keeps is tested in tests/client."""
 
 from __future__ import annotations
 

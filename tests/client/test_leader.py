@@ -9,9 +9,9 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from tests.clock import FakeClock
-from trivyop.control.leader import LeaderElection, LeadershipLostError, NotLeaderError, Timing
 from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig
+from trivyop.kube.leader import LeaderElection, LeadershipLostError, NotLeaderError, Timing
 from trivyop.kube.resources import CONFIGMAPS, LEASES, ObjectKey
 from trivyop.sandbox.apiserver.faults import Rule
 from trivyop.sandbox.apiserver.server import ApiServer

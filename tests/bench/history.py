@@ -28,6 +28,7 @@ from trivyop.kube.resources import (
     ObjectKey,
     Resource,
 )
+from trivyop.kube.times import format_time
 from trivyop.report import keys
 from trivyop.report.names import report_names
 from trivyop.report.sbom import build_sbom_report
@@ -42,7 +43,6 @@ from trivyop.scan.imagescan import (
     image_scan_name,
     to_document,
 )
-from trivyop.scan.times import format_time
 from trivyop.scan.trivy_json import parse_findings
 from trivyop.settings import load_settings, settings_hash
 from trivyop.workload.images import ContainerImage, ContainerKind

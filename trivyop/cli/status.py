@@ -29,10 +29,10 @@ from trivyop.controllers.usage import Usage
 from trivyop.errors import NotFoundError
 from trivyop.kube.client import Api
 from trivyop.kube.resources import CONFIGMAPS, IMAGESCANS, ObjectKey
+from trivyop.kube.times import time_or_none
 from trivyop.observe.logging import configure_logging
 from trivyop.scan import state
 from trivyop.scan.imagescan import ImageScan, Phase
-from trivyop.scan.times import time_or_none
 from trivyop.workload.resolve import Workload
 from trivyop.workload.running import Same
 

@@ -27,6 +27,7 @@ from trivyop.errors import AlreadyExistsError, DeniedError, TerminalError, Trans
 from trivyop.kube.client import Api
 from trivyop.kube.objects import ObjectMeta
 from trivyop.kube.resources import EVENTS, ObjectKey, Resource
+from trivyop.kube.times import format_time
 
 log = structlog.get_logger(__name__)
 
@@ -170,7 +171,7 @@ class EventRecorder:
             return
         namespace = told.regarding.key.namespace or "default"
         if series.sent:
-            news = {"count": series.count, "lastTimestamp": _text(series.last)}
+            news = {"count": series.count, "lastTimestamp": format_time(series.last)}
             if await self._api.patch(EVENTS, ObjectKey(namespace, series.name), news) is not None:
                 self._count("sent")
                 return
@@ -199,8 +200,8 @@ class EventRecorder:
             "reason": told.reason,
             "message": told.note,
             "count": series.count,
-            "firstTimestamp": _text(series.first),
-            "lastTimestamp": _text(series.last),
+            "firstTimestamp": format_time(series.first),
+            "lastTimestamp": format_time(series.last),
             "source": {"component": self._component},
             "reportingComponent": self._component,
             "reportingInstance": self._instance,
@@ -237,7 +238,3 @@ def _cut(note: str) -> str:
     if len(data) <= _MAX_NOTE_BYTES:
         return note
     return data[: _MAX_NOTE_BYTES - 3].decode(errors="ignore") + "..."
-
-
-def _text(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -26,6 +26,7 @@ from trivyop.control.clock import Clock, deadline
 from trivyop.errors import AlreadyExistsError, ConflictError, NotFoundError, TerminalError, TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.resources import LEASES, ObjectKey
+from trivyop.kube.times import format_precise
 
 log = structlog.get_logger(__name__)
 
@@ -211,4 +212,4 @@ class LeaderElection:
         }
 
     def _stamp(self) -> str:
-        return self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return format_precise(self._clock.now())

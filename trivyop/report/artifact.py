@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from trivyop.report import keys
 from trivyop.workload.images import ContainerImage, ImageName, ImageRefError, repo_digest
 
@@ -37,11 +35,6 @@ def first_digest(repo_digests: tuple[str, ...]) -> str | None:
 def scanner_fields(version: str) -> dict[str, str]:
     """Build ``scanner``: the program that really looked, whatever image it came in."""
     return {"name": SCANNER_NAME, "vendor": SCANNER_VENDOR, "version": version}
-
-
-def timestamp(now: datetime) -> str:
-    """Write an aware time as the API does: UTC, to the second."""
-    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def image_annotations(container: ContainerImage, image: dict[str, dict[str, str]]) -> dict[str, str]:

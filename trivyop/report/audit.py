@@ -34,8 +34,9 @@ from trivyop.kube.resources import (
     ObjectKey,
     Resource,
 )
+from trivyop.kube.times import format_time
 from trivyop.report import keys
-from trivyop.report.artifact import scanner_fields, timestamp
+from trivyop.report.artifact import scanner_fields
 from trivyop.report.checks import Check
 from trivyop.report.content import seal
 from trivyop.report.findings import Severity
@@ -178,7 +179,7 @@ def build_audit_report(
         },
     }
     if resource in _WITH_TIMESTAMP:
-        body["updateTimestamp"] = timestamp(now)
+        body["updateTimestamp"] = format_time(now)
     namespace = subject.key.namespace
     report = {
         "apiVersion": API_VERSION,
@@ -219,7 +220,7 @@ def _annotations(
         **({keys.REPORT_TTL: options.report_ttl} if with_ttl else {}),
         **({keys.OPERATOR: options.operator} if options.operator else {}),
         keys.SETTINGS_HASH: options.settings_hash,
-        keys.SCANNED_AT: timestamp(now),
+        keys.SCANNED_AT: format_time(now),
         keys.SUMMARY: str(counts),
     }
 

@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from trivyop.kube.resources import CLUSTERSBOMREPORTS, ObjectKey
+from trivyop.kube.times import format_time
 from trivyop.report import keys
-from trivyop.report.artifact import scanner_fields, timestamp
+from trivyop.report.artifact import scanner_fields
 from trivyop.report.content import seal
 from trivyop.report.findings import Findings, Sbom
 from trivyop.report.frame import API_VERSION, settings_annotation
@@ -62,7 +63,7 @@ def build_kbom_report(
             "annotations": {
                 **settings_annotation(options),
                 keys.IMAGE: f"{REGISTRY}/{REPOSITORY}:{tag}",
-                keys.SCANNED_AT: timestamp(now),
+                keys.SCANNED_AT: format_time(now),
                 keys.SUMMARY: sbom_summary(summary),
             },
         },
@@ -72,7 +73,7 @@ def build_kbom_report(
             "components": bom,
             "scanner": scanner_fields(scanner_version),
             "summary": summary,
-            "updateTimestamp": timestamp(now),
+            "updateTimestamp": format_time(now),
         },
     }
     return seal(report, options.budget_bytes)

@@ -11,8 +11,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from trivyop.kube.times import format_time
 from trivyop.report import keys
-from trivyop.report.artifact import image_annotations, image_fields, scanner_fields, timestamp
+from trivyop.report.artifact import image_annotations, image_fields, scanner_fields
 from trivyop.report.budget import Omitted
 from trivyop.report.content import seal
 from trivyop.report.findings import BomLeftOut, Sbom
@@ -98,12 +99,12 @@ def _body(
         "components": name_for(sbom, container),
         "scanner": scanner_fields(scanner_version),
         "summary": summary,
-        "updateTimestamp": timestamp(now),
+        "updateTimestamp": format_time(now),
     }
     annotations = {
         **image_annotations(container, image),
         **settings_annotation(options),
-        keys.SCANNED_AT: timestamp(now),
+        keys.SCANNED_AT: format_time(now),
         keys.SUMMARY: sbom_summary(summary),
         **Omitted(left_out.fields, left_out.components).annotation,
     }

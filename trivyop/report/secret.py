@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 from msgspec.structs import replace
 
+from trivyop.kube.times import format_time
 from trivyop.report import keys
 from trivyop.report.artifact import (
     first_digest,
@@ -20,7 +21,6 @@ from trivyop.report.artifact import (
     image_fields,
     os_annotation,
     scanner_fields,
-    timestamp,
 )
 from trivyop.report.budget import Omitted
 from trivyop.report.content import seal
@@ -57,13 +57,13 @@ def build_secret_report(
             "mediumCount": counts.medium,
             "lowCount": counts.low,
         },
-        "updateTimestamp": timestamp(now),
+        "updateTimestamp": format_time(now),
     }
     annotations = {
         **image_annotations(container, image),
         **os_annotation(findings.os_family, findings.os_name, eosl=findings.eosl),
         **settings_annotation(options),
-        keys.SCANNED_AT: timestamp(now),
+        keys.SCANNED_AT: format_time(now),
         keys.SUMMARY: str(counts),
         **Omitted(left_out.texts, left_out.count).annotation,
     }

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from trivyop.kube.times import parse_time
 from trivyop.scan.job import ATTEMPT_ANNOTATION, IMAGE_SCAN_LABEL
 from trivyop.scan.lifecycle import JobState
-from trivyop.scan.times import parse_time
 from trivyop.workload.jobs import OwnJob
 
 SCAN_JOB_SELECTOR = IMAGE_SCAN_LABEL

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
+from trivyop.kube.times import format_precise, format_time, time_or_none
 from trivyop.report.findings import Findings
 from trivyop.report.summary import SeverityCounts
 from trivyop.scan.imagescan import (
@@ -27,7 +28,6 @@ from trivyop.scan.imagescan import (
 )
 from trivyop.scan.lifecycle import History
 from trivyop.scan.matchable import Problem
-from trivyop.scan.times import format_precise, format_time, time_or_none
 from trivyop.trivy.failures import Failure
 from trivyop.workload.images import any_digest
 

@@ -13,11 +13,11 @@ Not here: the bill of materials (``cyclonedx.py``).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import IO, TypeVar
 
 import msgspec
 
+from trivyop.kube.times import format_time, time_or_none
 from trivyop.report.findings import (
     Findings,
     Secret,
@@ -361,12 +361,5 @@ def _secret(found: _Secret, result: _Result) -> Secret:
 
 def _date(text: str | None) -> str:
     """RFC 3339 in UTC with whole seconds; "" for no date, Go's zero date, or what is no date."""
-    if not text:
-        return ""
-    try:
-        parsed = datetime.fromisoformat(text)
-    except ValueError:
-        return ""
-    if parsed.year <= 1 or parsed.tzinfo is None:
-        return ""
-    return parsed.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    parsed = time_or_none(text or "")
+    return "" if parsed is None or parsed.year <= 1 else format_time(parsed)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from trivyop.audit.nodes.eligibility import Skip
-from trivyop.audit.nodes.nodescan import NodeScanStatus, Phase, time_of
+from trivyop.audit.nodes.nodescan import NodeScanStatus, Phase
 from trivyop.control.queue import Priority
+from trivyop.kube.times import time_or_none
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ def next_step(
 
 def refresh_due(status: NodeScanStatus, policy: Policy) -> datetime | None:
     """When what was read is too old; None: never, or there is nothing."""
-    read = time_of(status.last_success)
+    read = time_or_none(status.last_success)
     return None if read is None or policy.report_ttl is None else read + policy.report_ttl
 
 
@@ -153,10 +154,10 @@ def _skipped(status: NodeScanStatus, skip: Skip) -> Step:
 
 def _back_off(status: NodeScanStatus, now: datetime) -> Wait | None:
     """What is left to wait after a failure; None if it is over."""
-    retry = time_of(status.next_retry)
+    retry = time_or_none(status.next_retry)
     if retry is None:
         return Wait()
-    last = time_of(status.last_attempt)
+    last = time_or_none(status.last_attempt)
     if last is not None and last > now:
         return None  # the clock was set back since
     left = (retry - now).total_seconds()

@@ -20,7 +20,7 @@ from trivyop.audit.nodes.eligibility import Skip
 from trivyop.audit.nodes.info import NodeInfo, pack, unpack
 from trivyop.kube.objects import Object
 from trivyop.kube.resources import Resource
-from trivyop.report.artifact import timestamp
+from trivyop.kube.times import format_time
 from trivyop.report.hashing import compute_hash
 from trivyop.trivy.failures import Failure
 
@@ -89,15 +89,6 @@ def to_document(status: NodeScanStatus) -> dict[str, Any]:
     return {"phase": status.phase.value, **msgspec.json.decode(msgspec.json.encode(status))}
 
 
-def time_of(text: str) -> datetime | None:
-    """Read a time of a status; None for "" and for what is none."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else None
-
-
 def queued(status: NodeScanStatus) -> NodeScanStatus:
     """It waits for a slot."""
     return replace(status, phase=Phase.QUEUED)
@@ -126,7 +117,7 @@ def skipped(status: NodeScanStatus, skip: Skip) -> NodeScanStatus:
 
 def attempted(status: NodeScanStatus, *, now: datetime) -> NodeScanStatus:
     """It was tried, and did not get as far as to have a Job."""
-    return replace(status, attempts=status.attempts + 1, last_attempt=timestamp(now))
+    return replace(status, attempts=status.attempts + 1, last_attempt=format_time(now))
 
 
 def started(status: NodeScanStatus, job: str, *, now: datetime) -> NodeScanStatus:
@@ -138,7 +129,7 @@ def collected(status: NodeScanStatus, info: NodeInfo, *, now: datetime) -> NodeS
     """The node was read."""
     packed = pack(info)
     return replace(
-        settled(replace(status, consecutive_failures=0, last_success=timestamp(now))),
+        settled(replace(status, consecutive_failures=0, last_success=format_time(now))),
         next_retry="",
         node_type=info.type,
         node_info=packed,
@@ -148,7 +139,7 @@ def collected(status: NodeScanStatus, info: NodeInfo, *, now: datetime) -> NodeS
 
 def with_refresh(status: NodeScanStatus, due: datetime | None) -> NodeScanStatus:
     """What was read is good until then; None: for ever."""
-    return replace(status, next_refresh=_show(due))
+    return replace(status, next_refresh=format_time(due))
 
 
 def recovered(status: NodeScanStatus) -> NodeScanStatus:
@@ -179,10 +170,6 @@ def _failed(
         reason=reason,
         message=message,
         consecutive_failures=status.consecutive_failures + 1,
-        last_attempt=status.last_attempt or timestamp(now),
-        next_retry=_show(retry_at),
+        last_attempt=status.last_attempt or format_time(now),
+        next_retry=format_time(retry_at),
     )
-
-
-def _show(moment: datetime | None) -> str:
-    return "" if moment is None else timestamp(moment)

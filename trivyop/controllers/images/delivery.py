@@ -33,6 +33,7 @@ from trivyop.kube.resources import (
     ObjectKey,
     Resource,
 )
+from trivyop.kube.times import time_or_none
 from trivyop.report.budget import row_count
 from trivyop.report.findings import Sbom
 from trivyop.report.names import cluster_sbom_name
@@ -44,7 +45,6 @@ from trivyop.report.stored import StoredReport
 from trivyop.report.summary import SeverityCounts
 from trivyop.report.vulnerability import build_vulnerability_report
 from trivyop.scan.matching import with_facts
-from trivyop.scan.times import time_or_none
 from trivyop.settings.values import Settings
 from trivyop.workload.images import ImageKey
 from trivyop.workload.resolve import Workload

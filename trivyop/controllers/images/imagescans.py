@@ -36,6 +36,7 @@ from trivyop.errors import ConflictError, ForbiddenError, TerminalError, Transie
 from trivyop.kube.client import Api
 from trivyop.kube.events import EventRecorder
 from trivyop.kube.resources import ObjectKey
+from trivyop.kube.times import time_or_none
 from trivyop.report.artifact import first_digest
 from trivyop.report.findings import Findings
 from trivyop.scan import state
@@ -55,7 +56,6 @@ from trivyop.scan.lifecycle import (
     next_step,
 )
 from trivyop.scan.slots import Slots
-from trivyop.scan.times import time_or_none
 from trivyop.settings.values import Settings
 from trivyop.trivy.failures import Failure, FailureClass, ScanError, failure
 from trivyop.workload.images import ImageKey, ImageRefError, any_digest

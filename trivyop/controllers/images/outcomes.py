@@ -20,11 +20,11 @@ from trivyop.controllers.images.targets import Targets
 from trivyop.controllers.metrics import ScanMetrics
 from trivyop.controllers.reports import Refusal
 from trivyop.kube.events import EventRecorder
+from trivyop.kube.times import format_time
 from trivyop.scan import state
 from trivyop.scan.database import DatabaseVersion
 from trivyop.scan.imagescan import Database, ImageScan, ImageScanStatus, Phase, ResultSource
 from trivyop.scan.matchable import NotMatchable, Problem
-from trivyop.scan.times import format_time
 from trivyop.trivy.failures import Failure
 from trivyop.trivy.retries import next_retry
 

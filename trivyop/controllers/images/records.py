@@ -19,8 +19,8 @@ from trivyop.controllers.ahead import Ahead
 from trivyop.controllers.view import BY_DIGEST, View
 from trivyop.kube.client import Api
 from trivyop.kube.resources import IMAGESCANS, ObjectKey
+from trivyop.kube.times import format_precise, time_or_none
 from trivyop.scan.imagescan import ImageScan, ImageScanSpec, ImageScanStatus, to_document
-from trivyop.scan.times import format_precise, time_or_none
 from trivyop.workload.images import ImageKey
 
 log = structlog.get_logger(__name__)

@@ -24,13 +24,13 @@ from trivyop.controllers.view import View
 from trivyop.controllers.webhooks.departures import Departures
 from trivyop.kube.client import Api
 from trivyop.kube.resources import IMAGESCANS, ObjectKey, Resource
+from trivyop.kube.times import time_or_none
 from trivyop.notify.events import Change, Event, ScanFailed, Subject, Verb
 from trivyop.notify.source import Marker
 from trivyop.report import keys
 from trivyop.report.content import content_hash
 from trivyop.report.stored import StoredReport
 from trivyop.scan.imagescan import ImageScan, Phase
-from trivyop.scan.times import time_or_none
 
 _BATCH = 500
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)

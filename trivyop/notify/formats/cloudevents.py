@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 
+from trivyop.kube.times import format_time
 from trivyop.notify.endpoint import Endpoint
 from trivyop.notify.events import Change, Event, ScanFailed, Verb
 from trivyop.notify.filters import SCANS, EventType
@@ -65,7 +66,7 @@ class CloudEventsFormat:
 def _scan_failed(failed: ScanFailed, endpoint: Endpoint) -> Iterator[tuple[Attributes, Any]]:
     namespace, name = failed.scan
     subject = f"imagescans/{namespace}/{name}"
-    attributes = _attributes(failed, EventType.SCAN_FAILED, endpoint, subject, _time(failed.at))
+    attributes = _attributes(failed, EventType.SCAN_FAILED, endpoint, subject, format_time(failed.at))
     data = {
         "image": failed.image,
         "digest": failed.digest,
@@ -83,7 +84,7 @@ def _of_change(
 ) -> Iterator[tuple[Attributes, Any]]:
     deleted = change.verb is Verb.DELETE
     made = told_at(change)
-    time = made if _TIMESTAMP.fullmatch(made) and not deleted else _time(now)
+    time = made if _TIMESTAMP.fullmatch(made) and not deleted else format_time(now)
     subject = "/".join(filter(None, (change.resource.plural, *change.key)))
     about = {"kind": change.resource.kind, "namespace": change.key.namespace}
 
@@ -200,10 +201,6 @@ def _structured(attributes: Attributes, data: Any) -> Message:
 def _binary(attributes: Attributes, data: Any) -> Message:
     headers = {f"ce-{name}": quote(text, safe=_HEADER_SAFE) for name, text in attributes.items()}
     return Message(orjson.dumps(data), "application/json", attributes["id"], headers)
-
-
-def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _without_empty(texts: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from trivyop.kube.times import format_time
 from trivyop.sandbox.apiserver import encoding, status
 from trivyop.sandbox.apiserver.objects import crd
 from trivyop.sandbox.apiserver.reads import Selection
@@ -235,4 +236,4 @@ def _mark(served: Served, obj: Obj, grace: int) -> None:
 
 
 def _time(in_seconds: int = 0) -> str:
-    return (datetime.now(UTC) + timedelta(seconds=in_seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return format_time(datetime.now(UTC) + timedelta(seconds=in_seconds))

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from trivyop.kube.times import format_time
+
 _MAGIC = b"k8s\0"
 
 # Each message: number, name and type of its fields. Without a type it is a string. [T] is a list, {T} a map
@@ -179,7 +181,7 @@ def _value(type_: str, raw: Any) -> Any:
             return parts.get("strVal", "") if parts.get("type") else parts.get("intVal", 0)
         case "Time":
             seconds = _message(type_, raw).get("seconds")
-            return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if seconds else None
+            return format_time(datetime.fromtimestamp(seconds, UTC)) if seconds else None
         case _:
             return _message(type_, raw)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from trivyop.kube.times import format_time
+
 
 def now() -> str:
     """Return the time of now: "2006-01-02T15:04:05Z"."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return format_time(datetime.now(UTC))

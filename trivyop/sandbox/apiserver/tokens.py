@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from trivyop.kube.times import format_time
 from trivyop.sandbox.apiserver import status
 from trivyop.sandbox.apiserver.authn import AUDIENCE
 from trivyop.sandbox.apiserver.request import Reply
@@ -54,7 +55,7 @@ def create_token(request: Request, served: Served, kinds: Kinds, authenticator: 
         "spec": {"audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": bound},
         "status": {
             "token": token,
-            "expirationTimestamp": datetime.fromtimestamp(expiry, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "expirationTimestamp": format_time(datetime.fromtimestamp(expiry, UTC)),
         },
     }
     return Reply.json(result, 201)

@@ -9,7 +9,8 @@ import math
 from collections.abc import Sequence
 
 from trivyop.kube.resources import ObjectKey, Resource
-from trivyop.sandbox.controllers.changes import Json, rfc3339, set_condition
+from trivyop.kube.times import format_time
+from trivyop.sandbox.controllers.changes import Json, set_condition
 from trivyop.sandbox.controllers.cluster import Cluster, enqueue
 from trivyop.sandbox.controllers.objects import Pod, Workload
 from trivyop.sandbox.controllers.templates import matches
@@ -40,7 +41,7 @@ class DisruptionBudgets:
             and not pod.finished
             and matches(selector, pod.metadata.labels)
         ]
-        now = rfc3339(self._cluster.clock.now())
+        now = format_time(self._cluster.clock.now())
         await self._cluster.write_status(BUDGETS, budget, build_status(budget, pods, now))
         return None
 

@@ -7,7 +7,6 @@ if nothing differs, which is how controllers keep from writing what is already t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any, cast
 
 Json = dict[str, Any]
@@ -43,16 +42,6 @@ def without_empty(fields: Mapping[str, Any], *, keep: Iterable[str] = ()) -> Jso
     """Leave out what Go's ``omitempty`` leaves out: zero, empty and null, except the names to ``keep``."""
     kept = frozenset(keep)
     return {name: value for name, value in fields.items() if value or name in kept}
-
-
-def rfc3339(moment: datetime) -> str:
-    """``moment`` as the API writes times: UTC, to the second."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def parse_time(text: str) -> datetime:
-    """Read an API time, with or without fractions of a second."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
 def set_condition(

@@ -12,7 +12,8 @@ import structlog
 
 from trivyop.errors import AlreadyExistsError
 from trivyop.kube.resources import CRONJOBS, JOBS, ObjectKey
-from trivyop.sandbox.controllers.changes import Json, has_condition, parse_time, part, parts, rfc3339
+from trivyop.kube.times import format_time, parse_time
+from trivyop.sandbox.controllers.changes import Json, has_condition, part, parts
 from trivyop.sandbox.controllers.cluster import BY_CONTROLLER, Cluster, enqueue, enqueue_controller
 from trivyop.sandbox.controllers.cron import Schedule, ScheduleError
 from trivyop.sandbox.controllers.jobs import finish_time, is_finished
@@ -63,7 +64,7 @@ class CronJobs:
         known: dict[str, Json] = {entry["uid"]: entry for entry in parts(status, "active")}
         active = [known.get(job.metadata.uid) or _reference(job) for job in step.active]
         if step.start is not None:
-            status["lastScheduleTime"] = rfc3339(step.start)
+            status["lastScheduleTime"] = format_time(step.start)
             try:
                 created = await self._cluster.api.create(
                     JOBS, build_job(cron_job, step.start), namespace=key.namespace
@@ -73,7 +74,7 @@ class CronJobs:
                 pass  # its name is that of the due time, so it has been started for it
         ends = [finish_time(job) for job in jobs if has_condition(job.conditions, "Complete")]
         if ends:
-            status["lastSuccessfulTime"] = rfc3339(max(end for end in ends if end is not None))
+            status["lastSuccessfulTime"] = format_time(max(end for end in ends if end is not None))
         status["active"] = active
         if not active:
             del status["active"]
@@ -126,7 +127,7 @@ def build_job(cron_job: Workload, due: datetime) -> Json:
         "metadata": {
             "name": f"{cron_job.metadata.name}-{int(due.timestamp()) // 60}",
             "labels": part(meta, "labels"),
-            "annotations": part(meta, "annotations") | {SCHEDULED_AT: rfc3339(due)},
+            "annotations": part(meta, "annotations") | {SCHEDULED_AT: format_time(due)},
             "ownerReferences": [owner_reference(CRONJOBS.api_version, CRONJOBS.kind, cron_job.metadata)],
         },
         "spec": part(template, "spec"),

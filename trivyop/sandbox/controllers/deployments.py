@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from trivyop.errors import AlreadyExistsError
 from trivyop.kube.resources import DEPLOYMENTS, REPLICASETS, ObjectKey
+from trivyop.kube.times import format_time
 from trivyop.sandbox.controllers import rollout
-from trivyop.sandbox.controllers.changes import Json, part, rfc3339
+from trivyop.sandbox.controllers.changes import Json, part
 from trivyop.sandbox.controllers.cluster import BY_CONTROLLER, Cluster, enqueue, enqueue_controller
 from trivyop.sandbox.controllers.expectations import Expectations
 from trivyop.sandbox.controllers.objects import Workload, controller_of
@@ -46,7 +47,7 @@ class Deployments:
             for replica_set in rollout.to_clean_up(deployment, old):
                 meta = replica_set.metadata
                 await self._cluster.api.delete(REPLICASETS, meta.key, uid=meta.uid)
-        status = rollout.build_status(deployment, new, sets, rfc3339(self._cluster.clock.now()))
+        status = rollout.build_status(deployment, new, sets, format_time(self._cluster.clock.now()))
         annotations = {rollout.REVISION: str(revision)}
         await self._cluster.write_status(DEPLOYMENTS, deployment, status, annotations)
         return None

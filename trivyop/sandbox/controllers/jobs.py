@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import cast
 
-from trivyop.sandbox.controllers.changes import Json, has_condition, parse_time, rfc3339, set_condition
+from trivyop.kube.times import format_time, parse_time
+from trivyop.sandbox.controllers.changes import Json, has_condition, set_condition
 from trivyop.sandbox.controllers.objects import Pod, Workload
 
 TRACKING = "batch.kubernetes.io/job-tracking"
@@ -59,7 +60,7 @@ def is_ours(job: Workload) -> bool:
 
 def plan(job: Workload, pods: Sequence[Pod], now: datetime) -> JobPlan:
     """The next step of ``job``, whose Pods are ``pods``; what is not due now is in ``look_again_seconds``."""
-    stamp = rfc3339(now)
+    stamp = format_time(now)
     suspended = bool(job.spec.get("suspend"))
     status: Json = dict(job.status)
     tracked = [pod for pod in pods if TRACKING in pod.metadata.finalizers]

@@ -10,8 +10,9 @@ from collections import Counter
 
 from trivyop.errors import NotFoundError
 from trivyop.kube.resources import NAMESPACES, PODS, ObjectKey, Resource
+from trivyop.kube.times import format_time
 from trivyop.sandbox.controllers.catalogue import read_catalogue
-from trivyop.sandbox.controllers.changes import part, rfc3339
+from trivyop.sandbox.controllers.changes import part
 from trivyop.sandbox.controllers.cluster import Cluster, each, enqueue
 from trivyop.sandbox.controllers.emptying import deletion_conditions
 from trivyop.sandbox.controllers.objects import Metadata, Workload
@@ -72,7 +73,7 @@ class Namespaces:
 
     async def _report(self, namespace: Workload, left: Counter[Resource], finalizers: Counter[str]) -> None:
         conditions = deletion_conditions(
-            namespace.conditions, left, finalizers, rfc3339(self._cluster.clock.now())
+            namespace.conditions, left, finalizers, format_time(self._cluster.clock.now())
         )
         status = {**namespace.status, "conditions": conditions}
         await self._cluster.write_status(NAMESPACES, namespace, status)

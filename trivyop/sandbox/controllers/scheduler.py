@@ -8,7 +8,8 @@ from collections import Counter
 
 from trivyop.errors import ConflictError
 from trivyop.kube.resources import PODS, ObjectKey, Resource
-from trivyop.sandbox.controllers.changes import Json, rfc3339
+from trivyop.kube.times import format_time
+from trivyop.sandbox.controllers.changes import Json
 from trivyop.sandbox.controllers.cluster import Cluster
 from trivyop.sandbox.controllers.objects import Node, Pod
 from trivyop.sandbox.controllers.scheduling import choose
@@ -75,7 +76,7 @@ class Scheduler:
             return  # bound by somebody, or gone: either way an event is on its way
 
     async def _refuse(self, pod: Pod, reason: str) -> None:
-        now = rfc3339(self._cluster.clock.now())
+        now = format_time(self._cluster.clock.now())
         others: list[Json] = [
             {"type": c.type, "status": c.status} for c in pod.status.conditions if c.type != "PodScheduled"
         ]

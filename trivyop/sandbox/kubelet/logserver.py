@@ -16,7 +16,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from trivyop.control.clock import Clock
-from trivyop.sandbox.controllers.changes import parse_time
+from trivyop.kube.times import parse_time
 from trivyop.sandbox.kubelet.configuration import CONFIGURATION
 from trivyop.sandbox.kubelet.logs import ContainerLog, LogQuery
 from trivyop.sandbox.pki import Pki

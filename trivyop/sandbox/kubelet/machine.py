@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,7 +13,8 @@ from trivyop.control.clock import Clock
 from trivyop.kube.client import Api
 from trivyop.kube.events import EventRecorder, ObjectReference
 from trivyop.kube.resources import SERVICEACCOUNTS, ObjectKey
-from trivyop.sandbox.controllers.changes import Json, rfc3339
+from trivyop.kube.times import format_time
+from trivyop.sandbox.controllers.changes import Json
 from trivyop.sandbox.kubelet.faults import Faults
 from trivyop.sandbox.kubelet.images import ImageResolver
 from trivyop.sandbox.kubelet.logs import MAX_BYTES
@@ -47,7 +47,7 @@ class Machine:
 
     def stamp(self) -> str:
         """Now, as the API writes times."""
-        return rfc3339(self.clock.now().astimezone(UTC))
+        return format_time(self.clock.now())
 
     def base_environment(self) -> dict[str, str]:
         """What every process here starts with."""

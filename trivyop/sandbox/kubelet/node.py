@@ -7,7 +7,6 @@ import platform as host
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -15,6 +14,7 @@ import structlog
 from trivyop.control.clock import deadline
 from trivyop.errors import AlreadyExistsError, TerminalError, TransientError
 from trivyop.kube.resources import LEASES, NODES, ObjectKey
+from trivyop.kube.times import format_precise
 from trivyop.sandbox.controllers.changes import Json
 from trivyop.sandbox.kubelet.machine import HOST_IP, Machine
 
@@ -147,14 +147,10 @@ class NodeRegistration:
 
     async def _renew(self) -> None:
         api = self._machine.api
-        lease: Json = {"spec": {"renewTime": _micro_time(self._machine.clock.now())}}
+        lease: Json = {"spec": {"renewTime": format_precise(self._machine.clock.now())}}
         if await api.patch(LEASES, ObjectKey(LEASE_NAMESPACE, self._name), lease) is None:
             lease["metadata"] = {"name": self._name}
             lease["spec"] |= {"holderIdentity": self._name, "leaseDurationSeconds": LEASE_SECONDS}
             body: Mapping[str, Any] = {"apiVersion": LEASES.api_version, "kind": LEASES.kind, **lease}
             with suppress(AlreadyExistsError):
                 await api.create(LEASES, body, namespace=LEASE_NAMESPACE)
-
-
-def _micro_time(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

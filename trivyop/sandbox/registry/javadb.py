@@ -16,6 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from trivyop.kube.times import format_time
 from trivyop.sandbox.registry.oci import Blob, Image, gzip_stored, tar, to_json
 
 SCHEMA = 1
@@ -51,7 +52,7 @@ def build_java_database(jars: Iterable[Jar] = (), *, updated_at: datetime = UPDA
     metadata = {
         "Version": SCHEMA,
         "DownloadedAt": "0001-01-01T00:00:00Z",
-        **{name: moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") for name, moment in times.items()},
+        **{name: format_time(moment) for name, moment in times.items()},
     }
     files = {"trivy-java.db": _index(jars), "metadata.json": to_json(metadata)}
     return Image.artifact(_ARTIFACT, Blob(_LAYER, gzip_stored(tar(files))), "javadb.tar.gz")

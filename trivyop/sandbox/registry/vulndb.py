@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from trivyop.kube.times import format_time
 from trivyop.sandbox.registry import bbolt
 from trivyop.sandbox.registry.facts import KNOWN, NEWS
 from trivyop.sandbox.registry.facts.model import Affected, Source, Vulnerability
@@ -59,18 +60,14 @@ def database_files(
     """
     metadata = {
         "Version": SCHEMA,
-        "UpdatedAt": _time(updated_at),
-        "NextUpdate": _time(updated_at + LIFETIME),
+        "UpdatedAt": format_time(updated_at),
+        "NextUpdate": format_time(updated_at + LIFETIME),
         "DownloadedAt": _NEVER,
     }
     return {
         "trivy.db": bbolt.write({**_buckets(vulnerabilities), **(more or {})}),
         "metadata.json": to_json(metadata),
     }
-
-
-def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _buckets(vulnerabilities: Iterable[Vulnerability]) -> dict[str, bbolt.Bucket]:

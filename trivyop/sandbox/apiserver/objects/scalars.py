@@ -12,6 +12,8 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Final
 
+from trivyop.kube.times import format_precise, format_time
+
 _QUANTITY: Final = re.compile(r"([+-]?)(\d+\.?\d*|\.\d+)([eE][+-]?\d+|Ki|Mi|Gi|Ti|Pi|Ei|n|u|m|k|M|G|T|P|E)?")
 _BINARY: Final = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 _DECIMAL: Final = {"n": -3, "u": -2, "m": -1, "": 0, "k": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
@@ -68,7 +70,7 @@ def canonical_time(text: str) -> str:
     if len(text) == 20 and text[-1] == "Z" and text[10] == "T":  # noqa: SIM102  # the usual case, cheaply
         if _TIME.fullmatch(text):
             return text
-    return _moment(text, "2006-01-02T15:04:05Z07:00").strftime("%Y-%m-%dT%H:%M:%SZ")
+    return format_time(_moment(text, "2006-01-02T15:04:05Z07:00"))
 
 
 @lru_cache(4096)
@@ -79,7 +81,7 @@ def canonical_micro_time(text: str) -> str:
     decimals = _TIME.fullmatch(text)
     if decimals is None or len(decimals[3 + 4] or "") != 7:
         raise ValueError(f'parsing time "{text}" as "{layout}": cannot parse "{text[19:]}" as ".000000"')
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return format_precise(moment)
 
 
 def _moment(text: str, layout: str) -> datetime:

@@ -20,7 +20,7 @@ def time_or_none(text: str) -> datetime | None:
     """Read a time that may be absent; what people wrote by hand and is no time counts as absent."""
     try:
         return parse_time(text) if text else None
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter: year 1 east of Greenwich
         return None
 
 

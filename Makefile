@@ -33,7 +33,7 @@ bench: $(STAMP)
 	$(BIN)/python -m tests.bench $(ARGS)
 
 docs: $(STAMP)  ## write the reference tables that are generated from the code
-	$(BIN)/python -m trivyop.cli.reference
+	$(BIN)/python -m tools.docs.reference
 
 lock:  ## resolve the newest versions that pyproject.toml allows, with hashes
 	$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv

@@ -24,7 +24,7 @@ from tests.alerts.definitions import (
 )
 from tests.e2e.programs import ROOT, run
 from tests.e2e.prometheus import needs_promtool, promtool
-from trivyop.cli.reference import build_metrics_table
+from tools.docs.reference import build_metrics_table
 from trivyop.controllers.series.families import FAMILIES
 from trivyop.sandbox.programs import kubectl
 

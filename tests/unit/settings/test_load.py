@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tools.docs.settings_page import build_page
 from trivyop.settings import (
     SETTINGS,
     Affects,
@@ -21,7 +22,6 @@ from trivyop.settings import (
     redacted,
     settings_hash,
 )
-from trivyop.settings.reference import build_page
 from trivyop.settings.values import GROUPS
 
 NAMESPACE = {"OPERATOR_NAMESPACE": "trivy-system"}

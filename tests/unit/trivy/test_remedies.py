@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trivyop.settings.reference import build_page
+from tools.docs.settings_page import build_page
 from trivyop.trivy.failureclasses import FailureClass
 from trivyop.trivy.failures import classify
 from trivyop.trivy.remedies import CAUSES, GENERAL, remedy_for

@@ -1,6 +1,6 @@
 """The tables of the documentation that say what the code says: settings, metrics, failures.
 
-Run ``python -m trivyop.cli.reference`` (``make docs``) after a change of any of them; a test compares. The
+Run ``python -m tools.docs.reference`` (``make docs``) after a change of any of them; a test compares. The
 page of settings is written as a whole; of other pages only what stands between the markers
 ``<!-- generated: NAME -->`` and ``<!-- end of NAME -->``.
 """
@@ -14,8 +14,9 @@ from pathlib import Path
 
 from prometheus_client.metrics_core import Metric
 
+from tools.docs.log_events import MEANINGS, find_events
+from tools.docs.settings_page import build_page as build_settings_page
 from trivyop.app import Operator
-from trivyop.cli.log_events import MEANINGS, find_events
 from trivyop.controllers.series.families import FAMILIES
 from trivyop.kube.access import Access
 from trivyop.kube.client import Api
@@ -23,7 +24,6 @@ from trivyop.kube.config import ClusterConfig
 from trivyop.kube.transport import ApiMetrics
 from trivyop.observe.registry import SteadyRegistry
 from trivyop.settings import load_settings
-from trivyop.settings.reference import build_page as build_settings_page
 from trivyop.trivy.failureclasses import FailureClass
 from trivyop.trivy.remedies import CAUSES, GENERAL
 from trivyop.trivy.retries import RetryPolicy, retry_policy

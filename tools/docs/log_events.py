@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-_PACKAGE = Path(__file__).resolve().parents[1]
+import trivyop
+
+_PACKAGE = Path(trivyop.__file__).parent
 _LEVELS: Mapping[str, str] = {
     "debug": "debug",
     "info": "info",

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from trivyop.cli.log_events import MEANINGS, find_events
-from trivyop.cli.reference import build_failures_table, build_metrics_table, build_pages
+from tools.docs.log_events import MEANINGS, find_events
+from tools.docs.reference import build_failures_table, build_metrics_table, build_pages
 from trivyop.report import keys
 from trivyop.trivy.failures import FailureClass
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 
@@ -41,7 +41,7 @@ def test_metrics_have_their_labels_and_a_meaning() -> None:
 
 
 def test_every_log_event_has_a_meaning_and_no_meaning_is_left_over() -> None:
-    """Meanings are in `trivyop/cli/log_events.py`."""
+    """Meanings are in `tools/docs/log_events.py`."""
     assert {event.name for event in find_events()} == MEANINGS.keys()
 
 

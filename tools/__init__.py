@@ -1,0 +1,1 @@
+"""What builds and checks trivyop; no part of it."""

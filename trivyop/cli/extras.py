@@ -16,7 +16,12 @@ def needs_extra(extra: str) -> Generator[None]:
     except ModuleNotFoundError as error:
         package = (error.name or "trivyop").partition(".")[0]
         if package == "trivyop":
-            raise
+            if error.name != "trivyop.sandbox":
+                raise
+            raise TerminalError(
+                "this command needs the sandbox, which the operator's image does not have; "
+                f"elsewhere: pip install 'trivyop[{extra}]'"
+            ) from error
         raise TerminalError(
             f"this command needs the extra '{extra}', and {package} is missing: "
             f"pip install 'trivyop[{extra}]'"

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trivyop.sandbox.controllers.changes import merge_patch, set_condition, without_empty
+from trivyop.sandbox.changes import merge_patch, set_condition, without_empty
 
 NAMES = st.sampled_from("abc")
 VALUES = st.recursive(

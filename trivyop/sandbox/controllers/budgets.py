@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from trivyop.kube.resources import ObjectKey, Resource
 from trivyop.kube.times import format_time
-from trivyop.sandbox.controllers.changes import Json, set_condition
+from trivyop.sandbox.changes import Json, set_condition
 from trivyop.sandbox.controllers.cluster import Cluster, enqueue
 from trivyop.sandbox.controllers.objects import Pod, Workload
 from trivyop.sandbox.controllers.templates import matches

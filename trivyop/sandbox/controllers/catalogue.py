@@ -9,7 +9,7 @@ import orjson
 
 from trivyop.kube.client import Api
 from trivyop.kube.resources import Resource
-from trivyop.sandbox.controllers.changes import Json, part, parts
+from trivyop.sandbox.changes import Json, part, parts
 
 _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
 

@@ -12,7 +12,7 @@ from trivyop.control.queue import WorkQueue
 from trivyop.errors import AlreadyExistsError, DeniedError, TerminalError, TransientError
 from trivyop.kube.events import ObjectReference
 from trivyop.kube.resources import PODS, ObjectKey, Resource
-from trivyop.sandbox.controllers.changes import Json
+from trivyop.sandbox.changes import Json
 from trivyop.sandbox.controllers.cluster import BY_CONTROLLER, Cluster, each, enqueue_controller
 from trivyop.sandbox.controllers.expectations import Expectations
 from trivyop.sandbox.controllers.objects import Meta, Pod, controller_of

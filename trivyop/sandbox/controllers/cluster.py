@@ -16,7 +16,7 @@ from trivyop.kube.client import Api
 from trivyop.kube.events import EventRecorder
 from trivyop.kube.informer import Informer
 from trivyop.kube.resources import NODES, PODS, ObjectKey, Resource
-from trivyop.sandbox.controllers.changes import Json, merge_patch
+from trivyop.sandbox.changes import Json, merge_patch
 from trivyop.sandbox.controllers.objects import Node, Pod, Workload, controller_of
 
 T = TypeVar("T")

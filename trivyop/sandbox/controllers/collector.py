@@ -15,8 +15,8 @@ import structlog
 from trivyop.errors import TerminalError, TransientError
 from trivyop.kube.informer import Informer
 from trivyop.kube.resources import CRDS, ObjectKey, Resource
+from trivyop.sandbox.changes import Json
 from trivyop.sandbox.controllers.catalogue import Catalogue, read_catalogue
-from trivyop.sandbox.controllers.changes import Json
 from trivyop.sandbox.controllers.cluster import Cluster, each
 from trivyop.sandbox.controllers.objects import Metadata, Owner
 from trivyop.sandbox.controllers.ownership import (

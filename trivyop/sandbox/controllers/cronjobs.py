@@ -13,7 +13,7 @@ import structlog
 from trivyop.errors import AlreadyExistsError
 from trivyop.kube.resources import CRONJOBS, JOBS, ObjectKey
 from trivyop.kube.times import format_time, parse_time
-from trivyop.sandbox.controllers.changes import Json, has_condition, part, parts
+from trivyop.sandbox.changes import Json, has_condition, part, parts
 from trivyop.sandbox.controllers.cluster import BY_CONTROLLER, Cluster, enqueue, enqueue_controller
 from trivyop.sandbox.controllers.cron import Schedule, ScheduleError
 from trivyop.sandbox.controllers.jobs import finish_time, is_finished

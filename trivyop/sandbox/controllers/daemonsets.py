@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trivyop.kube.resources import DAEMONSETS, ObjectKey
-from trivyop.sandbox.controllers.changes import Json, part
+from trivyop.sandbox.changes import Json, part
 from trivyop.sandbox.controllers.children import PodChildren
 from trivyop.sandbox.controllers.cluster import Cluster, enqueue
 from trivyop.sandbox.controllers.objects import Node, Pod, Workload

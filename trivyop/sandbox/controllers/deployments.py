@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from trivyop.errors import AlreadyExistsError
 from trivyop.kube.resources import DEPLOYMENTS, REPLICASETS, ObjectKey
 from trivyop.kube.times import format_time
+from trivyop.sandbox.changes import Json, part
 from trivyop.sandbox.controllers import rollout
-from trivyop.sandbox.controllers.changes import Json, part
 from trivyop.sandbox.controllers.cluster import BY_CONTROLLER, Cluster, enqueue, enqueue_controller
 from trivyop.sandbox.controllers.expectations import Expectations
 from trivyop.sandbox.controllers.objects import Workload, controller_of

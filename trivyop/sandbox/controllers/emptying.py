@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from trivyop.kube.resources import Resource
-from trivyop.sandbox.controllers.changes import Json, set_condition
+from trivyop.sandbox.changes import Json, set_condition
 
 
 def deletion_conditions(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from trivyop.kube.resources import JOBS, PODS, ObjectKey
-from trivyop.sandbox.controllers.changes import Json, part
+from trivyop.sandbox.changes import Json, part
 from trivyop.sandbox.controllers.children import PodChildren
 from trivyop.sandbox.controllers.cluster import BY_JOB, JOB_NAME_LABEL, Cluster, each, enqueue
 from trivyop.sandbox.controllers.jobs import TRACKING, JobPlan, is_ours, plan

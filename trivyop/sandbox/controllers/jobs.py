@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from trivyop.kube.times import format_time, parse_time
-from trivyop.sandbox.controllers.changes import Json, has_condition, set_condition
+from trivyop.sandbox.changes import Json, has_condition, set_condition
 from trivyop.sandbox.controllers.objects import Pod, Workload
 
 TRACKING = "batch.kubernetes.io/job-tracking"

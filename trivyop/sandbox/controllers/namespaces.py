@@ -11,8 +11,8 @@ from collections import Counter
 from trivyop.errors import NotFoundError
 from trivyop.kube.resources import NAMESPACES, PODS, ObjectKey, Resource
 from trivyop.kube.times import format_time
+from trivyop.sandbox.changes import part
 from trivyop.sandbox.controllers.catalogue import read_catalogue
-from trivyop.sandbox.controllers.changes import part
 from trivyop.sandbox.controllers.cluster import Cluster, each, enqueue
 from trivyop.sandbox.controllers.emptying import deletion_conditions
 from trivyop.sandbox.controllers.objects import Metadata, Workload

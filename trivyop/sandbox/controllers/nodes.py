@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from trivyop.kube.resources import NODES, ObjectKey
-from trivyop.sandbox.controllers.changes import Json
+from trivyop.sandbox.changes import Json
 from trivyop.sandbox.controllers.cluster import Cluster, enqueue
 from trivyop.sandbox.controllers.objects import Node, Taint
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trivyop.kube.resources import REPLICASETS, ObjectKey, Resource
-from trivyop.sandbox.controllers.changes import Json, part, without_empty
+from trivyop.sandbox.changes import Json, part, without_empty
 from trivyop.sandbox.controllers.children import PodChildren, surplus
 from trivyop.sandbox.controllers.cluster import Cluster, enqueue
 from trivyop.sandbox.controllers.objects import Pod, Workload

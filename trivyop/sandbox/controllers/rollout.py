@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trivyop.sandbox.controllers.changes import Json, find_condition, part, set_condition, without_empty
+from trivyop.sandbox.changes import Json, find_condition, part, set_condition, without_empty
 from trivyop.sandbox.controllers.objects import Workload
 
 HASH_LABEL = "pod-template-hash"

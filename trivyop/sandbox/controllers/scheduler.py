@@ -9,7 +9,7 @@ from collections import Counter
 from trivyop.errors import ConflictError
 from trivyop.kube.resources import PODS, ObjectKey, Resource
 from trivyop.kube.times import format_time
-from trivyop.sandbox.controllers.changes import Json
+from trivyop.sandbox.changes import Json
 from trivyop.sandbox.controllers.cluster import Cluster
 from trivyop.sandbox.controllers.objects import Node, Pod
 from trivyop.sandbox.controllers.scheduling import choose

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from trivyop.sandbox.controllers.changes import part, parts
+from trivyop.sandbox.changes import part, parts
 from trivyop.sandbox.controllers.objects import Node, Pod, Taint
 from trivyop.sandbox.controllers.templates import holds
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from trivyop.sandbox.controllers.changes import Json, part, parts
+from trivyop.sandbox.changes import Json, part, parts
 from trivyop.sandbox.controllers.objects import Meta
 
 # Letters and digits that cannot spell a word, as Kubernetes uses them in generated names.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from trivyop.control.backoff import exponential
 from trivyop.errors import TerminalError, TransientError
-from trivyop.sandbox.controllers.changes import Json
+from trivyop.sandbox.changes import Json
 from trivyop.sandbox.kubelet.faults import OUT_OF_MEMORY, Fault, Kind
 from trivyop.sandbox.kubelet.images import PULL_FAILED, FamiliarName, ImagePullError, back_off_message
 from trivyop.sandbox.kubelet.launch import Launch, prepare

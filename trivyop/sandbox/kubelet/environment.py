@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trivyop.sandbox.controllers.changes import Json, parts
+from trivyop.sandbox.changes import Json, parts
 from trivyop.sandbox.kubelet.fields import field_value, resource_value
 from trivyop.sandbox.kubelet.images import FamiliarName
 from trivyop.sandbox.kubelet.paths import PathMap, expand

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
-from trivyop.sandbox.controllers.changes import Json, part
+from trivyop.sandbox.changes import Json, part
 
 ANNOTATION = "sandbox.trivyop.dev/fail"
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, cast
 
-from trivyop.sandbox.controllers.changes import Json, part
+from trivyop.sandbox.changes import Json, part
 
 _MAP_FIELD = re.compile(r"metadata\.(labels|annotations)(?:\['(?P<key>.+)'\])?$")
 _SUFFIXES = {

@@ -26,7 +26,7 @@ from trivyop.kube.client import Api
 from trivyop.kube.events import EventRecorder
 from trivyop.kube.informer import Informer
 from trivyop.kube.resources import PODS, ObjectKey
-from trivyop.sandbox.controllers.changes import Json
+from trivyop.sandbox.changes import Json
 from trivyop.sandbox.kubelet.faults import Faults
 from trivyop.sandbox.kubelet.images import PULL_FAILED, ImagePullError, ImageResolver, back_off_message
 from trivyop.sandbox.kubelet.logs import MAX_BYTES, ContainerLog

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trivyop.kube.config import SERVICE_ACCOUNT_VARIABLE
-from trivyop.sandbox.controllers.changes import Json
+from trivyop.sandbox.changes import Json
 from trivyop.sandbox.kubelet.environment import build_command, build_environment
 from trivyop.sandbox.kubelet.faults import Fault, Kind
 from trivyop.sandbox.kubelet.machine import SERVICE_ACCOUNT_DIR, Machine

@@ -14,7 +14,7 @@ from trivyop.kube.client import Api
 from trivyop.kube.events import EventRecorder, ObjectReference
 from trivyop.kube.resources import SERVICEACCOUNTS, ObjectKey
 from trivyop.kube.times import format_time
-from trivyop.sandbox.controllers.changes import Json
+from trivyop.sandbox.changes import Json
 from trivyop.sandbox.kubelet.faults import Faults
 from trivyop.sandbox.kubelet.images import ImageResolver
 from trivyop.sandbox.kubelet.logs import MAX_BYTES

@@ -15,7 +15,7 @@ from trivyop.control.clock import deadline
 from trivyop.errors import AlreadyExistsError, TerminalError, TransientError
 from trivyop.kube.resources import LEASES, NODES, ObjectKey
 from trivyop.kube.times import format_precise
-from trivyop.sandbox.controllers.changes import Json
+from trivyop.sandbox.changes import Json
 from trivyop.sandbox.kubelet.machine import HOST_IP, Machine
 
 log = structlog.get_logger(__name__)

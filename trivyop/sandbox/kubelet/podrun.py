@@ -18,7 +18,7 @@ import structlog
 from trivyop.control.clock import deadline
 from trivyop.errors import ConflictError, TerminalError, TransientError
 from trivyop.kube.resources import PODS, ObjectKey
-from trivyop.sandbox.controllers.changes import Json, part, parts
+from trivyop.sandbox.changes import Json, part, parts
 from trivyop.sandbox.kubelet.container import ContainerRun
 from trivyop.sandbox.kubelet.faults import EVICTED, Kind
 from trivyop.sandbox.kubelet.launch import sources_of

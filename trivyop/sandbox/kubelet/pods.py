@@ -8,7 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from trivyop.kube.objects import ObjectMeta
-from trivyop.sandbox.controllers.changes import Json
+from trivyop.sandbox.changes import Json
 from trivyop.sandbox.controllers.objects import controller_of
 from trivyop.sandbox.kubelet.images import FamiliarName
 from trivyop.sandbox.kubelet.statuses import (

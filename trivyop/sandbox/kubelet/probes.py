@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 import aiohttp
 
 from trivyop.control.clock import Clock
-from trivyop.sandbox.controllers.changes import Json, part, parts
+from trivyop.sandbox.changes import Json, part, parts
 from trivyop.sandbox.kubelet.machine import HOST_IP
 
 _LEAST_SECONDS = 1.0

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from trivyop.kube.resources import CONFIGMAPS, SECRETS, ObjectKey, Resource
-from trivyop.sandbox.controllers.changes import part
+from trivyop.sandbox.changes import part
 
 
 class ConfigMissingError(Exception):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from trivyop.sandbox.controllers.changes import Json, set_condition
+from trivyop.sandbox.changes import Json, set_condition
 
 MANAGED_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady")
 

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from trivyop.kube.resources import Resource
-from trivyop.sandbox.controllers.changes import Json, part, parts
+from trivyop.sandbox.changes import Json, part, parts
 from trivyop.sandbox.kubelet.fields import field_value
 from trivyop.sandbox.kubelet.paths import PathMap, expand, nested
 from trivyop.sandbox.kubelet.sources import CONFIGMAPS, SECRETS, ConfigMissingError, Sources

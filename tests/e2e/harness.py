@@ -32,7 +32,6 @@ from tests.patience import patience
 from trivyop.app import Operator
 from trivyop.cli.demo import prepare_cluster
 from trivyop.control.clock import Clock, SystemClock
-from trivyop.controllers.configuration import OPERATOR_CONFIG, read_settings, read_texts
 from trivyop.controllers.view import REPORT_KINDS
 from trivyop.errors import TransientError
 from trivyop.kube.client import Api
@@ -57,6 +56,7 @@ from trivyop.kube.resources import (
 from trivyop.sandbox.apiserver.server import ApiServer, LoggedRequest
 from trivyop.sandbox.cluster import Component, NodeImages, Sandbox, SandboxOptions, running_sandbox
 from trivyop.sandbox.kubelet.kubelet import Kubelet
+from trivyop.settings.configmaps import OPERATOR_CONFIG, read_settings, read_texts
 
 NAMESPACE = "trivy-system"
 RESOURCES = {

@@ -26,7 +26,6 @@ from tests.e2e.leaping import LeapingClock
 from tests.e2e.looking import image_of_its_own, sample, until_phase, until_status
 from tests.patience import patience
 from trivyop.app import Operator
-from trivyop.controllers.configuration import ENVIRONMENT_CONFIG, read_settings, read_texts
 from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig
 from trivyop.kube.leader import LeadershipLostError
@@ -50,6 +49,7 @@ from trivyop.sandbox.registry.auth import Account, Auth
 from trivyop.sandbox.registry.faults import Fault
 from trivyop.sandbox.registry.samples import EXPECTED_FINDINGS, sample_images
 from trivyop.sandbox.registry.vulndb import build_newer_database
+from trivyop.settings.configmaps import ENVIRONMENT_CONFIG, read_settings, read_texts
 
 Json = dict[str, Any]
 FINE = "library/single:1"

@@ -11,7 +11,6 @@ from tests.e2e.harness import NAMESPACE, Cluster, pod, running_cluster, running_
 from tests.e2e.looking import until_phase
 from tests.e2e.programs import Done, Kubectl
 from trivyop.cli import demo_workloads
-from trivyop.controllers.configuration import TRIVY_CONFIG
 from trivyop.controllers.view import REPORT_KINDS
 from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig
@@ -24,6 +23,7 @@ from trivyop.kube.resources import (
     ObjectKey,
     Resource,
 )
+from trivyop.settings.configmaps import TRIVY_CONFIG
 
 Json = dict[str, Any]
 KINDS = (*REPORT_KINDS, CLUSTERSBOMREPORTS, IMAGESCANS)

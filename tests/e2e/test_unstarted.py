@@ -16,7 +16,6 @@ import pytest
 from tests.e2e.harness import NAMESPACE, Cluster, configure, pod, running_cluster, running_operator
 from tests.e2e.leaping import LeapingClock
 from tests.e2e.looking import image_of_its_own, sample, until_event, until_phase
-from trivyop.controllers.configuration import TRIVY_CONFIG
 from trivyop.kube.resources import (
     CONFIGMAPS,
     IMAGESCANS,
@@ -29,6 +28,7 @@ from trivyop.kube.resources import (
 )
 from trivyop.sandbox.controllers.scheduler import PERSISTENTVOLUMECLAIMS
 from trivyop.sandbox.registry.samples import sample_images
+from trivyop.settings.configmaps import TRIVY_CONFIG
 
 Json = dict[str, Any]
 RESOURCEQUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota")

@@ -16,8 +16,8 @@ from typing import Any
 from tests.e2e.harness import NAMESPACE, Cluster
 from tests.faults.scanner import WITHOUT_DATABASE
 from tests.patience import patience
-from trivyop.controllers.configuration import read_texts
 from trivyop.kube.resources import CONFIGMAPS, LEASES, ObjectKey
+from trivyop.settings.configmaps import read_texts
 
 ELECTED = {**WITHOUT_DATABASE, "OPERATOR_LEADER_ELECTION_ENABLED": "true"}
 LEASE = ObjectKey(NAMESPACE, "trivyoperator-lock")

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Self
 
 from tests.e2e.harness import NAMESPACE, Cluster, pod
-from trivyop.controllers.configuration import TRIVY_CONFIG
 from trivyop.kube.resources import CONFIGMAPS, ObjectKey
+from trivyop.settings.configmaps import TRIVY_CONFIG
 
 RECORDED = Path(__file__).parent / "recorded"
 

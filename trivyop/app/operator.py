@@ -33,7 +33,7 @@ from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery, discover
 from trivyop.kube.leader import LeaderElection, LeadershipLostError
 from trivyop.kube.resources import IMAGESCANS, ObjectKey, Resource
-from trivyop.observe.familiar import FamiliarNames
+from trivyop.observe.controllerruntime import ControllerRuntimeNames
 from trivyop.observe.health import Health
 from trivyop.observe.looplag import LoopLag
 from trivyop.observe.registry import SteadyRegistry
@@ -97,7 +97,7 @@ class Operator:
             "trivyop_leader", "1 while this replica leads, or leader election is off.", registry=self.registry
         ).set_function(lambda: float(self._leads()))
         operator = settings.operator
-        FamiliarNames(
+        ControllerRuntimeNames(
             self.registry,
             self.surroundings.controller_metrics,
             self.surroundings.queue_metrics,

@@ -27,7 +27,6 @@ from trivyop.cli.manifests import crds
 from trivyop.cli.run import stop_on_signals
 from trivyop.cli.status import Line, read_lines, show_failures
 from trivyop.cli.status_audits import read_audits, show_audits
-from trivyop.controllers.configuration import ENVIRONMENT_CONFIG, TRIVY_CONFIG, read_settings, read_texts
 from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig
 from trivyop.kube.resources import (
@@ -46,6 +45,7 @@ from trivyop.kube.resources import (
 )
 from trivyop.observe.logging import LEVELS, configure_logging
 from trivyop.scan.imagescan import Phase
+from trivyop.settings.configmaps import ENVIRONMENT_CONFIG, TRIVY_CONFIG, read_settings, read_texts
 
 if TYPE_CHECKING:
     from trivyop.sandbox.cluster import Sandbox

@@ -14,14 +14,14 @@ import structlog
 
 from trivyop.app import Operator
 from trivyop.cli.cluster import DEFAULT_NAMESPACE, add_cluster_arguments, cluster_config
-from trivyop.controllers.configuration import read_settings
 from trivyop.errors import TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.transport import ApiMetrics
-from trivyop.observe.familiar import FamiliarRequests
+from trivyop.observe.controllerruntime import FamiliarRequests
 from trivyop.observe.logging import LEVELS, configure_logging, set_level
 from trivyop.observe.registry import SteadyRegistry
 from trivyop.settings import Settings, kinds, redacted
+from trivyop.settings.configmaps import read_settings
 
 log = structlog.get_logger(__name__)
 

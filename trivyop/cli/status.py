@@ -19,7 +19,6 @@ from trivyop.cli.cluster import DEFAULT_NAMESPACE, add_cluster_arguments, lookin
 from trivyop.cli.status_audits import read_audits, show_audits
 from trivyop.cli.status_nodes import ClusterState, read_cluster, show_cluster
 from trivyop.cli.tables import show_count, show_duration, show_table
-from trivyop.controllers.configuration import ENVIRONMENT_CONFIG, read_settings, read_texts
 from trivyop.controllers.images.startgates import START_CLASSES
 from trivyop.controllers.images.targets import Targets
 from trivyop.controllers.sameness import aliases
@@ -33,6 +32,7 @@ from trivyop.kube.times import time_or_none
 from trivyop.observe.logging import configure_logging
 from trivyop.scan import state
 from trivyop.scan.imagescan import ImageScan, Phase
+from trivyop.settings.configmaps import ENVIRONMENT_CONFIG, read_settings, read_texts
 from trivyop.workload.resolve import Workload
 from trivyop.workload.running import Same
 

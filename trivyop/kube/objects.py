@@ -123,3 +123,14 @@ def intern_meta(meta: ObjectMeta) -> None:
     for owner in meta.owner_references:
         for field in ("api_version", "kind", "name", "uid"):
             _set_field(owner, field, sys.intern(getattr(owner, field)))
+
+
+def precedes(version: str, other: str) -> bool:
+    """Whether `version` is older than `other`, of the same kind; False where one of them is no number.
+
+    Everywhere else resource versions are passed back as they came. That those of one kind may be compared,
+    as the decimal numbers that they are, is part of the API since Kubernetes 1.35 (KEP-5504); older servers
+    with etcd have always had such numbers.
+    """
+    numbers = version.isascii() and version.isdigit() and other.isascii() and other.isdigit()
+    return numbers and int(version) < int(other)

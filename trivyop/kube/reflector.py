@@ -44,10 +44,9 @@ from trivyop.errors import (
     outlasts_a_start,
 )
 from trivyop.kube.client import Api
-from trivyop.kube.objects import key_of
+from trivyop.kube.objects import key_of, precedes
 from trivyop.kube.resources import ObjectKey, Resource
 from trivyop.kube.transport import SilentError
-from trivyop.kube.versions import precedes
 from trivyop.kube.watch import EventType, WatchEvent
 
 log = structlog.get_logger(__name__)

@@ -27,9 +27,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from trivyop.control.clock import Clock, deadline
 from trivyop.errors import DeniedError, ForbiddenError, TransientError
-from trivyop.kube.access import Access
+from trivyop.kube.access import Access, Pool
 from trivyop.kube.config import ClusterConfig
-from trivyop.kube.connections import Pool
 from trivyop.kube.permissions import Permissions
 from trivyop.kube.refusals import error_for
 

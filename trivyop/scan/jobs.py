@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from trivyop.kube.jobs import OwnJob
 from trivyop.kube.times import parse_time
 from trivyop.scan.job import ATTEMPT_ANNOTATION, IMAGE_SCAN_LABEL
 from trivyop.scan.lifecycle import JobState
-from trivyop.workload.jobs import OwnJob
 
 SCAN_JOB_SELECTOR = IMAGE_SCAN_LABEL
 

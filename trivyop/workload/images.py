@@ -130,7 +130,7 @@ class ContainerKind(StrEnum):
 class ContainerImage:
     """One image of a workload: of a container or a volume, as far as its pods tell."""
 
-    container: str  # the container's name, or another place (`places.py`)
+    container: str  # the container's name, or another place (`running.py`)
     kind: ContainerKind
     image: str  # as the pod spec has it
     digest: str | None = None  # None until a node has pulled it

@@ -5,26 +5,30 @@ template that changed says nothing about the pods that were made before. The tem
 are no pods to look at.
 
 A container may run several images at once, in different pods: both sides of a rollout, or a tag that moved.
-Each of them is listed; one has the container's name as its place, the others have places of their own
-(`places.py`). That one is, in this order: an image that has started somewhere, that of the template, that of
-the newest pod.
+Each of them is listed, under a place of its own: what a report is called by, within its workload. Mostly
+that is the container's name. It is given, in this order, to an image that has started somewhere, that of the
+template, that of the newest pod. Other places hold a dot, which no name of a container does:
 
-Promises: the order of the pods does not matter. A pod that does not tell its digest yet adds no image while
-another pod tells one for the same text.
+* ``<container>.<8 hex digits>`` for each further image, after the image's name and digest;
+* ``volume.<name of the volume>`` for the image of a volume.
+
+Promises: the order of the pods does not matter. A place is a valid label value; different things have
+different places. A pod that does not tell its digest yet adds no image while another pod tells one for the
+same text.
 Not here: which pods count as running (`resolve.py`).
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from trivyop.kube.resources import ObjectKey
 from trivyop.workload.images import ContainerImage, ContainerKind, any_digest, repo_digest, repo_reference
 from trivyop.workload.objects import Container, ContainerStatus, Node, Pod, PodSpec, PodStatus
 from trivyop.workload.owners import Lister
-from trivyop.workload.places import place_of_another, place_of_volume
 
 Same = Callable[[str, str | None], str | None]
 """Answers with the digest that an image is scanned by, if this is another digest of it for that platform."""
@@ -222,3 +226,26 @@ def _statuses(status: PodStatus) -> Iterator[ContainerStatus]:
     yield from status.container_statuses
     yield from status.init_container_statuses
     yield from status.ephemeral_container_statuses
+
+
+_VOLUME: Final = "volume"
+_MAX: Final = 63  # of a label value
+_DIGITS: Final = 8
+
+
+def place_of_volume(volume: str) -> str:
+    """The place of a volume's image."""
+    place = f"{_VOLUME}.{volume}"
+    return place if len(place) <= _MAX else f"{_VOLUME}.{_shortened(volume, volume, len(_VOLUME) + 1)}"
+
+
+def place_of_another(place: str, image: str, digest: str | None) -> str:
+    """The place of one more image of what has `place` already."""
+    return _shortened(place, "\0".join((place, image, digest or "")))
+
+
+def _shortened(text: str, hashed: str, taken: int = 0) -> str:
+    """As much of `text` as there is room for beside a hash of `hashed`."""
+    digits = hashlib.sha256(hashed.encode()).hexdigest()[:_DIGITS]
+    room = _MAX - _DIGITS - 1 - taken
+    return f"{text[:room].rstrip('-.')}.{digits}"

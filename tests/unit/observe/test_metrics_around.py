@@ -17,8 +17,8 @@ from trivyop.control.controller import ControllerMetrics
 from trivyop.control.queue import WorkQueue
 from trivyop.control.queuemetrics import QueueMetrics
 from trivyop.kube.transport import ApiMetrics
+from trivyop.observe.controllerruntime import ControllerRuntimeNames, FamiliarRequests
 from trivyop.observe.exposition import escape, show_head, show_labels, show_number
-from trivyop.observe.familiar import FamiliarNames, FamiliarRequests
 from trivyop.observe.looplag import LoopLag
 from trivyop.observe.registry import SteadyRegistry
 
@@ -59,7 +59,7 @@ def test_collector_that_left_is_not_asked() -> None:
 async def test_controllers_and_queues_have_the_names_of_controller_runtime() -> None:
     registry = CollectorRegistry()
     controllers, queues = ControllerMetrics(registry), QueueMetrics(registry)
-    FamiliarNames(registry, controllers, queues, lease="trivyop", leads=lambda: True)
+    ControllerRuntimeNames(registry, controllers, queues, lease="trivyop", leads=lambda: True)
     queue = WorkQueue[str](FakeClock(), metrics=queues.of("scans"))
     controllers.start("scans")
     for outcome in ("done", "done", "deferred", "gave_up", "crashed"):
@@ -86,7 +86,9 @@ async def test_controllers_and_queues_have_the_names_of_controller_runtime() -> 
 
 def test_without_an_election_nobody_is_said_to_win_it() -> None:
     registry = CollectorRegistry()
-    FamiliarNames(registry, ControllerMetrics(registry), QueueMetrics(registry), lease="trivyop", leads=None)
+    ControllerRuntimeNames(
+        registry, ControllerMetrics(registry), QueueMetrics(registry), lease="trivyop", leads=None
+    )
 
     assert "leader_election" not in generate_latest(registry).decode()
 

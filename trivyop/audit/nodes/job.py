@@ -14,13 +14,13 @@ from typing import Any, Final
 
 from trivyop.audit.nodes.commands import collector_arguments
 from trivyop.audit.nodes.nodescan import NODESCANS
+from trivyop.kube.jobs import OwnJob
 from trivyop.report import keys
 from trivyop.report.hashing import compute_hash
 from trivyop.report.labels import resource_labels
 from trivyop.settings import Settings
 from trivyop.settings.pods import pod_resources
 from trivyop.settings.scan_job import DEFAULT_POD_SECURITY_CONTEXT, DEFAULT_SECURITY_CONTEXT
-from trivyop.workload.jobs import OwnJob
 from trivyop.workload.nodes import HOSTNAME_LABEL, ClusterNode
 
 COLLECTOR_LABEL: Final = "node-info.collector"

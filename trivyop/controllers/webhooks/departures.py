@@ -27,8 +27,8 @@ from trivyop.control.backoff import full_jitter
 from trivyop.control.clock import Clock
 from trivyop.errors import ExpiredError, TerminalError, TransientError
 from trivyop.kube.client import Api
+from trivyop.kube.objects import precedes
 from trivyop.kube.resources import ObjectKey, Resource
-from trivyop.kube.versions import precedes
 from trivyop.kube.watch import EventType
 from trivyop.notify.events import Change, Subject
 from trivyop.notify.source import deletion

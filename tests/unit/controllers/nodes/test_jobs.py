@@ -14,11 +14,11 @@ from trivyop.controllers.view import View
 from trivyop.errors import ForbiddenError, TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.informer import Informer
+from trivyop.kube.jobs import JobCondition, JobStatus
 from trivyop.kube.objects import ObjectMeta
 from trivyop.kube.resources import JOBS, PODS, ObjectKey, Resource
 from trivyop.report import keys
 from trivyop.settings import load_settings
-from trivyop.workload.jobs import JobCondition, JobStatus
 
 NODE, UID = "n1", "uid-1"
 

@@ -1,4 +1,4 @@
-"""Familiar names: metrics of the operator's working, under the names that controller-runtime has.
+"""controller-runtime's metric names: how the operator's work goes, under the names that operators in Go have.
 
 Dashboards of operators in general know ``controller_runtime_reconcile_total`` or ``workqueue_depth``. Only
 what we can tell truthfully is here: the numbers of our own metrics, with the labels those dashboards use.
@@ -21,7 +21,7 @@ from trivyop.kube.transport import ApiMetrics
 _METHODS: Mapping[str, str] = {"create": "POST", "patch": "PATCH", "replace": "PUT", "delete": "DELETE"}
 
 
-class FamiliarNames(Collector):
+class ControllerRuntimeNames(Collector):
     """Queues, controllers and leader election; ``leads`` is None where there is no election."""
 
     def __init__(

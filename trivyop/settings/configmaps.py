@@ -1,7 +1,7 @@
-"""Configuration in the cluster: the ConfigMaps and Secrets that settings come from.
+"""Settings in the cluster: the ConfigMaps and Secrets that they are read from.
 
-Promises: what is absent, or may not be read, counts as empty; the latter is told.
-Not here: what keys mean (`trivyop.settings`).
+Promises: what is absent, or may not be read, counts as empty; the latter is logged.
+Not here: what keys mean (`load.py`).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trivyop.report.names import is_label_value, is_object_name, report_names
-from trivyop.workload.places import place_of_another, place_of_volume
+from trivyop.workload.running import place_of_another, place_of_volume
 
 NAMES = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", fullmatch=True)
 DIGESTS = st.none() | st.from_regex(r"sha256:[0-9a-f]{64}", fullmatch=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trivyop.kube.servers import is_at_least
+from trivyop.kube.reader import is_at_least
 
 
 @pytest.mark.parametrize(

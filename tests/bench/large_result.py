@@ -37,8 +37,7 @@ from trivyop.kube.pages import Listing
 from trivyop.kube.resources import ObjectKey
 from trivyop.observe.logging import configure_logging
 from trivyop.scan.imagescan import ImageScan
-from trivyop.scan.job import ATTEMPT_ANNOTATION, scan_id
-from trivyop.scan.jobs import ScanJob
+from trivyop.scan.job import ATTEMPT_ANNOTATION, ScanJob, scan_id
 from trivyop.scan.podconfig import ScanVariant
 from trivyop.settings import load_settings
 from trivyop.workload.images import ContainerImage, ContainerKind, ImageKey

@@ -46,7 +46,7 @@ from trivyop.kube.resources import (
 )
 from trivyop.report.stored import StoredReport
 from trivyop.scan.imagescan import ImageScan
-from trivyop.scan.jobs import SCAN_JOB_SELECTOR, ScanJob
+from trivyop.scan.job import SCAN_JOB_SELECTOR, ScanJob
 from trivyop.workload.nodes import ClusterNode
 from trivyop.workload.objects import (
     CronJob,

@@ -1,5 +1,6 @@
 """Scan Jobs: one image, one Job, one container, with scratch space of its own.
 
+``ScanJob`` is how informers keep them: whose scan it is, which attempt, and how far it got.
 ``build_scan_job`` turns a request and the settings into the Job and the Secret it needs: what is secret, and
 files.
 
@@ -12,15 +13,19 @@ from __future__ import annotations
 
 import base64
 import math
+from datetime import datetime
 from typing import Any, Final
 
+from trivyop.kube.jobs import OwnJob
 from trivyop.kube.resources import IMAGESCANS
+from trivyop.kube.times import parse_time
 from trivyop.scan.containers import (
     CONTAINER_NAME,
     DATABASE_CONTAINER_NAME,
     LOGIN_CONTAINER_NAME,
     Containers,
 )
+from trivyop.scan.lifecycle import JobState
 from trivyop.scan.logins import LOGINS_ANNOTATION, Logins
 from trivyop.scan.podconfig import PodConfig, ScanVariant
 from trivyop.scan.request import ScanRequest, scan_id, scan_job_name
@@ -162,6 +167,32 @@ def _pod_spec(
     return spec
 
 
+SCAN_JOB_SELECTOR = IMAGE_SCAN_LABEL
+
+
+class ScanJob(OwnJob, frozen=True, gc=False, rename="camel", kw_only=True):
+    """A Job that carries the label of an ImageScan."""
+
+    @property
+    def scan(self) -> str:
+        """The name of the ImageScan it works for."""
+        return (self.metadata.labels or {}).get(IMAGE_SCAN_LABEL, "")
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt of the scan it is, from 1; 0 for a Job that does not say."""
+        text = (self.metadata.annotations or {}).get(ATTEMPT_ANNOTATION, "")
+        return int(text) if text.isascii() and text.isdigit() else 0
+
+    @property
+    def state(self) -> JobState:
+        return JobState.FINISHED if self.finished else JobState.RUNNING
+
+    @property
+    def created(self) -> datetime:
+        return parse_time(self.metadata.creation_timestamp)
+
+
 __all__ = [
     "ATTEMPT_ANNOTATION",
     "CONTAINER_NAME",
@@ -169,6 +200,8 @@ __all__ = [
     "IMAGE_ANNOTATION",
     "IMAGE_SCAN_LABEL",
     "LOGIN_CONTAINER_NAME",
+    "SCAN_JOB_SELECTOR",
+    "ScanJob",
     "ScanRequest",
     "ScanVariant",
     "build_scan_job",

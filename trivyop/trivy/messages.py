@@ -87,3 +87,18 @@ def shorten(text: str) -> str:
         return text
     head = MAX_MESSAGE // 3
     return f"{text[:head]} ... {text[-(MAX_MESSAGE - head - 5) :]}"
+
+
+_UNSUPPORTED = re.compile(r"unsupported artifact type \\?\"?(?P<type>[^\s\"\\]+)")
+
+
+def no_image_in(message: str) -> str:
+    """What to tell people if Trivy's message says that this is no image; "" if it says something else.
+
+    Registries hold other things, too (Helm charts, models, signatures), and a volume may mount one. Trivy
+    looks into images only, and says of anything whose manifest names another type that the type is not
+    supported. Where such a manifest pretends to be an image, as Ollama's models do, or hides behind an
+    index, Trivy reports an image without layers and without a finding.
+    """
+    found = _UNSUPPORTED.search(message)
+    return f"it is an artifact of type {found['type']}, and no image" if found else ""

@@ -40,7 +40,6 @@ from trivyop.kube.times import time_or_none
 from trivyop.report.artifact import first_digest
 from trivyop.report.findings import Findings
 from trivyop.scan import state
-from trivyop.scan.artifacts import no_image_in
 from trivyop.scan.imagescan import ImageScan, ImageScanStatus, Phase, ResultSource
 from trivyop.scan.lifecycle import (
     Adopt,
@@ -58,6 +57,7 @@ from trivyop.scan.lifecycle import (
 from trivyop.scan.slots import Slots
 from trivyop.settings.values import Settings
 from trivyop.trivy.failures import Failure, FailureClass, ScanError, failure
+from trivyop.trivy.messages import no_image_in
 from trivyop.workload.images import ImageKey, ImageRefError, any_digest
 from trivyop.workload.owners import WorkloadRef
 from trivyop.workload.resolve import Workload

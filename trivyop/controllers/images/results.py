@@ -44,9 +44,9 @@ from trivyop.scan.job import (
     DATABASE_CONTAINER_NAME,
     IMAGE_ANNOTATION,
     LOGIN_CONTAINER_NAME,
+    ScanJob,
     scan_id,
 )
-from trivyop.scan.jobs import ScanJob
 from trivyop.scan.logins import LOGINS_ANNOTATION, Logins
 from trivyop.scan.matchable import (
     Filters,

@@ -16,7 +16,7 @@ from trivyop.controllers.ahead import Ahead
 from trivyop.controllers.starting import Starts, Stuck
 from trivyop.controllers.view import BY_SCAN, View
 from trivyop.kube.resources import ObjectKey
-from trivyop.scan.jobs import ScanJob
+from trivyop.scan.job import ScanJob
 from trivyop.scan.lifecycle import JobState, JobView
 from trivyop.scan.slots import Slots
 

@@ -25,11 +25,10 @@ from trivyop.sandbox.apiserver.authn import User
 from trivyop.sandbox.apiserver.dispatch import Dispatch
 from trivyop.sandbox.apiserver.faults import FAULTS_PATH, Faults
 from trivyop.sandbox.apiserver.negotiation import JSON
-from trivyop.sandbox.apiserver.rendering import as_json, rendered
 from trivyop.sandbox.apiserver.request import Reply, Request, Streamed, refused
 from trivyop.sandbox.apiserver.starting import Starting
 from trivyop.sandbox.apiserver.storage import Snapshot
-from trivyop.sandbox.apiserver.wire import HttpServer, to_response
+from trivyop.sandbox.apiserver.wire import HttpServer, as_json, rendered, to_response
 from trivyop.sandbox.pki import Pki
 
 log = structlog.get_logger(__name__)

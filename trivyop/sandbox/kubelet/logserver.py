@@ -17,12 +17,28 @@ from aiohttp import web
 
 from trivyop.control.clock import Clock
 from trivyop.kube.times import parse_time
-from trivyop.sandbox.kubelet.configuration import CONFIGURATION
 from trivyop.sandbox.kubelet.logs import ContainerLog, LogQuery
 from trivyop.sandbox.pki import Pki
 
 # Whom the API server is to its kubelets: in the sandbox, in kubeadm's clusters, and in others.
 CLIENTS = frozenset({"kube-apiserver", "kube-apiserver-kubelet-client", "system:kube-apiserver"})
+
+
+# Of a node that kubeadm set up. A kubelet leaves out the same: ``readOnlyPort`` 0, files that are not named.
+_CONFIGURATION: Mapping[str, Any] = {
+    "apiVersion": "kubelet.config.k8s.io/v1beta1",
+    "kind": "KubeletConfiguration",
+    "authentication": {
+        "anonymous": {"enabled": False},
+        "webhook": {"enabled": True, "cacheTTL": "2m0s"},
+        "x509": {"clientCAFile": "/etc/kubernetes/pki/ca.crt"},
+    },
+    "authorization": {"mode": "Webhook"},
+    "eventRecordQPS": 50,
+    "makeIPTablesUtilChains": True,
+    "rotateCertificates": True,
+    "streamingConnectionIdleTimeout": "4h0m0s",
+}
 
 
 class NoLogError(Exception):
@@ -80,7 +96,7 @@ class LogServer:
 
     async def _configz(self, request: web.Request) -> web.StreamResponse:
         self._authenticate(request)
-        return web.json_response({"kubeletconfig": CONFIGURATION})
+        return web.json_response({"kubeletconfig": _CONFIGURATION})
 
     async def _logs(self, request: web.Request) -> web.StreamResponse:
         self._authenticate(request)

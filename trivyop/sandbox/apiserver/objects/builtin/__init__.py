@@ -18,7 +18,6 @@ from trivyop.sandbox.apiserver.objects.builtin import (
     fields_access,
     fields_core,
     fields_definitions,
-    fields_meta,
     fields_pods,
     fields_policy,
     fields_volumes,
@@ -34,7 +33,6 @@ from trivyop.sandbox.apiserver.objects.schema import Schema
 TABLES: Final = Tables(
     module.FIELDS
     for module in (
-        fields_meta,
         fields_core,
         fields_pods,
         fields_volumes,

@@ -30,7 +30,7 @@ from trivyop.audit.engine import AuditError, Engine
 from trivyop.audit.metrics import AuditMetrics
 from trivyop.audit.policies import Policies
 from trivyop.audit.results import logged
-from trivyop.control.backoff import half_jitter
+from trivyop.control.backoff import Backoff, half_jitter
 from trivyop.control.clock import Clock
 from trivyop.errors import is_scarcity
 from trivyop.settings import Settings
@@ -86,14 +86,18 @@ class ChecksBundle:
         self._clock = clock
         self._metrics = metrics
         self._root = Path(settings.database.cache_dir) / "checks"
-        self._rng = random.Random()  # noqa: S311 (spreads retries)
+        self._backoff = Backoff(
+            random.Random(),  # noqa: S311 (spreads retries)
+            base_seconds=_RETRY_BASE_SECONDS,
+            max_seconds=_RETRY_MAX_SECONDS,
+            jitter=half_jitter,
+        )
         self._current: Bundle | None = None
         self._settled = False  # whether it is decided which checks count first
 
     async def run(self) -> None:
         """Take what an earlier process left, then fetch as often as settings say, until cancelled."""
         opened = False
-        failures = 0
         while True:
             try:
                 if not opened:
@@ -103,20 +107,13 @@ class ChecksBundle:
                     fetched = await self._fetch()
                 self._take(fetched)
             except (BundleError, OSError) as error:
-                failures += 1
-                self._failed(str(error), failures)
-                await self._clock.sleep(
-                    half_jitter(
-                        failures - 1,
-                        self._rng,
-                        base_seconds=_RETRY_BASE_SECONDS,
-                        max_seconds=_RETRY_MAX_SECONDS,
-                    )
-                )
+                wait = self._backoff.failed()
+                self._failed(str(error), self._backoff.failures)
+                await self._clock.sleep(wait)
             else:
-                if failures:
-                    log.info("checks_bundle_recovered", failures=failures)
-                failures = 0
+                if self._backoff.failures:
+                    log.info("checks_bundle_recovered", failures=self._backoff.failures)
+                self._backoff.succeeded()
                 self._taker.set_bundle_problem("")
                 await self._clock.sleep(self._settings.audit.bundle_refresh_seconds)
 

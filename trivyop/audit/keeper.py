@@ -32,7 +32,7 @@ from trivyop.audit.policies import (
     kinds_apply,
     kinds_concerned,
 )
-from trivyop.control.backoff import half_jitter
+from trivyop.control.backoff import Backoff, half_jitter
 from trivyop.control.clock import Clock
 from trivyop.errors import TransientError, renamed_scarcity
 
@@ -58,7 +58,12 @@ class PolicyKeeper:
         self._engine = engine
         self._clock = clock
         self._metrics = metrics
-        self._rng = random.Random()  # noqa: S311 (spreads retries)
+        self._backoff = Backoff(
+            random.Random(),  # noqa: S311 (spreads retries)
+            base_seconds=_RETRY_BASE_SECONDS,
+            max_seconds=_RETRY_MAX_SECONDS,
+            jitter=half_jitter,
+        )
         self._wanted: Policies | None = None  # not yet tried
         self._parse_problems: tuple[PolicyProblem, ...] = ()
         self._trial_problems: tuple[PolicyProblem, ...] = ()
@@ -180,31 +185,23 @@ class PolicyKeeper:
 
     async def run(self) -> None:
         """Try what is to be tried, until cancelled."""
-        failures = 0
         while True:
             await self._work.wait()
             self._work.clear()
             try:
                 with renamed_scarcity():
                     await self._try()
-                failures = 0
+                self._backoff.succeeded()
                 self._tell_trial("")
             except Exception as error:
-                failures += 1
+                wait = self._backoff.failed()
                 if isinstance(error, TransientError):
-                    log.warning("policies_not_tried", error=str(error), failures=failures)
+                    log.warning("policies_not_tried", error=str(error), failures=self._backoff.failures)
                     self._tell_trial(f"policies cannot be tried: {error}")
                 else:  # a bug of ours
                     log.exception("policy_trial_crashed")
                     self._tell_trial(f"policies cannot be tried: {error!r}")
-                await self._clock.sleep(
-                    half_jitter(
-                        failures - 1,
-                        self._rng,
-                        base_seconds=_RETRY_BASE_SECONDS,
-                        max_seconds=_RETRY_MAX_SECONDS,
-                    )
-                )
+                await self._clock.sleep(wait)
                 self._work.set()
 
     async def _try(self) -> None:

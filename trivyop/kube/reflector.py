@@ -32,7 +32,7 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
-from trivyop.control.backoff import full_jitter
+from trivyop.control.backoff import Backoff
 from trivyop.control.clock import Clock
 from trivyop.errors import (
     DeniedError,
@@ -130,7 +130,7 @@ class Reflector:
         self._listed_at = float("-inf")  # when the last one was complete
         self._bookmarks = False  # this server sends them of its own accord
         self._progress = False  # the watch in hand was worth its request
-        self._failures = 0
+        self._backoff = Backoff(rng, base_seconds=_BACKOFF_BASE_SECONDS, max_seconds=_BACKOFF_MAX_SECONDS)
         self._failing_since: float | None = None
         self._doubtful = False  # the server was away: it may have another history now
         self._cut_short = False  # it ended the last watch before its time, which may be why
@@ -320,7 +320,7 @@ class Reflector:
 
     def _made_progress(self) -> None:
         self._progress = True
-        self._failures = 0
+        self._backoff.succeeded()
 
     def _reached(self) -> None:
         self._failing_since = None
@@ -356,11 +356,4 @@ class Reflector:
         self._sink.trouble(str(error), missing=isinstance(error, NotFoundError))
 
     async def _pause(self, at_least: float | None) -> None:
-        delay = full_jitter(
-            self._failures,
-            self._rng,
-            base_seconds=_BACKOFF_BASE_SECONDS,
-            max_seconds=_BACKOFF_MAX_SECONDS,
-        )
-        self._failures += 1
-        await self._clock.sleep(max(delay, at_least or 0.0))
+        await self._clock.sleep(self._backoff.failed(at_least))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from trivyop.control.backoff import half_jitter
 from trivyop.trivy.failureclasses import FailureClass
 
 
@@ -68,6 +69,7 @@ def next_retry(
     policy = _POLICIES[failure_class]
     if not policy.retries:
         return None
-    doublings = min(max(attempts, 1) - 1, 30)
-    wait = min(policy.base_seconds * 2.0**doublings, policy.max_seconds)
-    return max(rng.uniform(wait / 2, wait), at_least_seconds)
+    wait = half_jitter(
+        max(attempts, 1) - 1, rng, base_seconds=policy.base_seconds, max_seconds=policy.max_seconds
+    )
+    return max(wait, at_least_seconds)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Generator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.durations import Durations
 from tests.repeats import Repeats
 from trivyop.audit import trivyengine
 
@@ -21,41 +21,33 @@ asyncio.set_event_loop(None)
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
 
-_HERE = Path(__file__).parent
-# What takes more than half a minute of a core, longest first: begun last, it would keep one core busy alone.
-_LONG = (
-    "unit/audit/test_custom_policies.py",
-    "parity/test_audits.py",
-    "e2e/test_audits.py",
-    "e2e/test_nodes.py",
-    "e2e/test_demo.py",
-    "faults/test_leaders.py",
-    "faults/test_starts.py",
-    "unit/audit/test_policy_packages.py",
-    "unit/audit/test_bundle.py",
-    "e2e/test_scale.py",
-    "e2e/test_audit_policies.py",
-    "e2e/test_deploy.py",
-    "e2e/test_modes.py",
-    "faults/test_shutdown.py",
-    "e2e/test_audit_failures.py",
-    "e2e/test_refresh.py",
-    "e2e/test_failures.py",
-    "e2e/test_permissions.py",
-    "e2e/test_regressions.py",
-)
-_RANK = {file: number for number, file in enumerate(_LONG)}
-_PLACES = ("e2e", "faults", "parity", "alerts")  # the others are short
+_DURATIONS = Durations()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--record-durations",
+        action="store_true",
+        help="write how long each file took to tests/durations.json",
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first; the order within a file stays."""
+    items.sort(key=lambda item: -_DURATIONS.expected(_file(item.nodeid)))
 
-    def rank(item: pytest.Item) -> tuple[int, int]:
-        file = item.path.relative_to(_HERE)
-        return _RANK.get(file.as_posix(), len(_RANK)), file.parts[0] not in _PLACES
 
-    items.sort(key=rank)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    _DURATIONS.add(_file(report.nodeid), report.duration)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if session.config.getoption("--record-durations") and not hasattr(session.config, "workerinput"):
+        _DURATIONS.write()
+
+
+def _file(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -15,16 +15,16 @@ from trivyop.cli.manifests import crds
 from trivyop.control.clock import SystemClock
 from trivyop.control.controller import Controller
 from trivyop.control.queue import WorkQueue
-from trivyop.controllers.series.families import ALL_LABELS, wanted_families
 from trivyop.controllers.series.labels import ResourceLabels
 from trivyop.controllers.series.reader import SeriesReader, Unread
-from trivyop.controllers.series.reports import ReportSeries
+from trivyop.controllers.series.rendering import ReportSeries
 from trivyop.controllers.view import View
 from trivyop.errors import NotFoundError
 from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig
 from trivyop.kube.discovery import discover
 from trivyop.kube.resources import CLUSTERCOMPLIANCEREPORTS, CRDS, NAMESPACES, ObjectKey, Resource
+from trivyop.report.kinds import family_labels, wanted_families
 from trivyop.sandbox.apiserver.server import ApiServer
 from trivyop.settings.operator import MetricsSettings
 
@@ -224,7 +224,7 @@ async def reporting(
         view.all_reports,
         reader,
         families,
-        labels=ResourceLabels(keys, settings.resource_labels_prefix, ALL_LABELS),
+        labels=ResourceLabels(keys, settings.resource_labels_prefix, family_labels()),
         limit=settings.series_limit,
         merged_roles=merged_roles,
         active=lambda: switch.active,

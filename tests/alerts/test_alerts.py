@@ -25,7 +25,7 @@ from tests.alerts.definitions import (
 from tests.e2e.programs import ROOT, run
 from tests.e2e.prometheus import needs_promtool, promtool
 from tools.docs.reference import build_metrics_table
-from trivyop.controllers.series.families import FAMILIES
+from trivyop.report.kinds import all_families
 from trivyop.sandbox.programs import kubectl
 
 _METRIC = re.compile(r"(?:\b[a-z_]+:)?\btrivy(?:op)?_\w+(?::\w+)?")  # recorded ones have colons
@@ -41,7 +41,7 @@ def metrics() -> dict[str, frozenset[str]]:
     """Every metric of our reference with its labels, and what rules record."""
     rows = [line.split(" | ") for line in build_metrics_table().splitlines() if line.startswith("| `")]
     found = {name: frozenset(_QUOTED.findall(labels)) for row in rows for name, labels in [_cells(row)]}
-    found |= {family.name: frozenset(family.labels) for family in FAMILIES}
+    found |= {family.name: frozenset(family.labels) for family in all_families()}
     for rule in rules():
         if "record" in rule:
             found[rule["record"]] = labels_in(rule["expr"])

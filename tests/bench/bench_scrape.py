@@ -20,10 +20,9 @@ from tests.bench.figures import Figure
 from trivyop.control.clock import SystemClock
 from trivyop.control.queue import WorkQueue
 from trivyop.controllers.mirror import Mirror
-from trivyop.controllers.series.families import ALL_LABELS, IMAGE_VULNERABILITIES, wanted_families
 from trivyop.controllers.series.labels import ResourceLabels
 from trivyop.controllers.series.reader import SeriesReader, Unread
-from trivyop.controllers.series.reports import ReportSeries
+from trivyop.controllers.series.rendering import ReportSeries
 from trivyop.kube.client import Api
 from trivyop.kube.informer import Handler
 from trivyop.kube.objects import Object, ObjectMeta, OwnerReference
@@ -31,6 +30,8 @@ from trivyop.kube.resources import VULNERABILITYREPORTS
 from trivyop.kube.store import Store
 from trivyop.observe.health import Health
 from trivyop.report import keys
+from trivyop.report.families import IMAGE_VULNERABILITIES
+from trivyop.report.kinds import family_labels, wanted_families
 from trivyop.report.stored import StoredReport
 from trivyop.settings.operator import MetricsSettings
 from trivyop.web.server import serving
@@ -153,7 +154,7 @@ def _series(mirror: _Filled) -> ReportSeries:
         mirrors,
         reader,
         families,
-        labels=ResourceLabels((), "", ALL_LABELS),
+        labels=ResourceLabels((), "", family_labels()),
         limit=0,
         merged_roles=False,
         active=lambda: True,

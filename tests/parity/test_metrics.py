@@ -22,7 +22,6 @@ from tests.series import (
 )
 from tests.unit.controllers.series.world import World
 from tests.unit.report.samples import NOON
-from trivyop.controllers.series.families import FAMILIES
 from trivyop.controllers.view import AUDIT_REPORT_KINDS, REPORT_KINDS
 from trivyop.kube.resources import (
     CLUSTERCOMPLIANCEREPORTS,
@@ -30,6 +29,7 @@ from trivyop.kube.resources import (
     VULNERABILITYREPORTS,
     Resource,
 )
+from trivyop.report.kinds import all_families
 from trivyop.report.options import ReportOptions
 from trivyop.report.secret import build_secret_report
 from trivyop.report.vulnerability import build_vulnerability_report
@@ -96,7 +96,7 @@ async def test_labels_come_in_the_documented_order_with_help_and_type(served: Re
     heads = {line for line in (GOLDEN / "metrics.txt").read_text().splitlines() if line.startswith("#")}
 
     assert heads <= set(page.splitlines())
-    for family in FAMILIES:
+    for family in all_families():
         lines = [line for line in page.splitlines() if line.startswith(f"{family.name}{{")]
         for line in lines:
             assert label_names(line) == family.labels, line

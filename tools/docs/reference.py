@@ -17,12 +17,12 @@ from prometheus_client.metrics_core import Metric
 from tools.docs.log_events import MEANINGS, find_events
 from tools.docs.settings_page import build_page as build_settings_page
 from trivyop.app import Operator
-from trivyop.controllers.series.families import FAMILIES
 from trivyop.kube.access import Access
 from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig
 from trivyop.kube.transport import ApiMetrics
 from trivyop.observe.registry import SteadyRegistry
+from trivyop.report.kinds import all_families
 from trivyop.settings import load_settings
 from trivyop.trivy.failureclasses import FailureClass
 from trivyop.trivy.remedies import CAUSES, GENERAL
@@ -109,7 +109,7 @@ def build_series_table() -> str:
             family.help,
             f"`{family.setting}`" if family.setting else "",
         )
-        for family in FAMILIES
+        for family in all_families()
     ]
     return _table(("Metric", "Labels", "Meaning", "Off, unless set"), rows)
 

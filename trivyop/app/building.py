@@ -31,10 +31,9 @@ from trivyop.controllers.nodes.components import ClusterComponents
 from trivyop.controllers.nodes.parts import Collecting
 from trivyop.controllers.reports import Reports
 from trivyop.controllers.selecting import build_options, build_selection
-from trivyop.controllers.series.families import ALL_LABELS, wanted_families
 from trivyop.controllers.series.labels import ResourceLabels
 from trivyop.controllers.series.reader import SeriesReader, Unread
-from trivyop.controllers.series.reports import ReportSeries
+from trivyop.controllers.series.rendering import ReportSeries
 from trivyop.controllers.surroundings import Surroundings
 from trivyop.controllers.usage import Usage
 from trivyop.controllers.view import View
@@ -43,6 +42,7 @@ from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery
 from trivyop.kube.events import EventRecorder
 from trivyop.notify.metrics import WebhookMetrics
+from trivyop.report.kinds import family_labels, wanted_families
 from trivyop.settings import Settings, settings_hash
 from trivyop.workload.owners import WorkloadRef
 
@@ -217,7 +217,7 @@ class Builder:
         around, settings = self._around, self._around.settings
         families = wanted_families(settings.metrics)
         labels = ResourceLabels(
-            settings.reports.resource_labels, settings.metrics.resource_labels_prefix, ALL_LABELS
+            settings.reports.resource_labels, settings.metrics.resource_labels_prefix, family_labels()
         )
         for problem in labels.problems:
             log.warning("setting_odd", problem=problem)

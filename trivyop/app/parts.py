@@ -20,7 +20,7 @@ from trivyop.controllers.images.workloads import Workloads
 from trivyop.controllers.nodes.components import ClusterComponents
 from trivyop.controllers.nodes.parts import Collecting
 from trivyop.controllers.series.reader import Unread
-from trivyop.controllers.series.reports import ReportSeries
+from trivyop.controllers.series.rendering import ReportSeries
 from trivyop.controllers.usage import Usage
 from trivyop.controllers.view import View
 from trivyop.controllers.webhooks.notifications import Notifications

@@ -13,11 +13,11 @@ import msgspec
 
 from trivyop.cli.tables import show_table
 from trivyop.controllers.audits.policies import POLICIES_CONFIG
-from trivyop.controllers.view import AUDIT_REPORT_KINDS
 from trivyop.errors import TerminalError
 from trivyop.kube.client import Api
 from trivyop.kube.objects import Object
 from trivyop.kube.resources import CONFIGMAPS, EVENTS, ObjectKey
+from trivyop.report import kinds
 from trivyop.report.stored import StoredReport
 from trivyop.report.summary import SeverityCounts
 
@@ -77,7 +77,7 @@ async def read_audits(api: Api, operator_namespace: str, namespace: str = "") ->
     """Read how audits stand in `namespace`, "" for all; what may not be read counts as empty."""
     tallies: list[Tally] = []
     newest: dict[str, str] = {}  # time of the newest report, by the uid of what it is about
-    for resource in AUDIT_REPORT_KINDS:
+    for resource in (kind.resource for kind in kinds.KINDS if kind.in_status):
         if namespace and not resource.namespaced:
             continue
         try:

@@ -15,14 +15,13 @@ from prometheus_client.registry import Collector
 
 from trivyop.audit.nodes.nodescan import Phase as NodePhase
 from trivyop.controllers.usage import Usage
-from trivyop.controllers.view import AUDIT_REPORT_KINDS, REPORT_KINDS, View
-from trivyop.kube.resources import CLUSTERSBOMREPORTS
+from trivyop.controllers.view import View
+from trivyop.report import kinds
 from trivyop.scan.imagescan import Phase, ResultSource
 from trivyop.scan.matchable import NotMatchable
 from trivyop.scan.slots import Slots
 from trivyop.trivy.failures import FailureClass
 
-_KINDS = tuple(resource.kind for resource in (*REPORT_KINDS, *AUDIT_REPORT_KINDS, CLUSTERSBOMREPORTS))
 _SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
 _BYTES = tuple(4096 * 4**step for step in range(6))  # 4 KiB to 4 MiB
 
@@ -50,7 +49,7 @@ class ReportMetrics:
             ["kind"],
             registry=registry,
         )
-        for kind in _KINDS:
+        for kind in (row.resource.kind for row in kinds.KINDS):
             self.deleted.labels(kind)
             self.bytes.labels(kind)
             self.truncations.labels(kind)

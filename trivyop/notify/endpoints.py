@@ -32,6 +32,7 @@ from trivyop.notify.filters import Filter
 from trivyop.notify.formats import FORMATS, DigestFormat
 from trivyop.notify.problems import EndpointError
 from trivyop.notify.urls import check_url
+from trivyop.report import kinds
 from trivyop.settings import Settings
 from trivyop.settings.durations import format_duration, parse_duration
 from trivyop.settings.kinds import SecretText
@@ -40,22 +41,6 @@ T = TypeVar("T")
 
 DEFAULT_NAME = "default"
 """The endpoint that the Go operator's settings make."""
-
-GO_KINDS = frozenset(
-    {
-        "VulnerabilityReport",
-        "ExposedSecretReport",
-        "SbomReport",
-        "ConfigAuditReport",
-        "RbacAssessmentReport",
-        "InfraAssessmentReport",
-        "ClusterConfigAuditReport",
-        "ClusterRbacAssessmentReport",
-        "ClusterInfraAssessmentReport",
-        "ClusterComplianceReport",
-    }
-)
-"""What the Go operator sends, and so what its format is for unless a filter names kinds."""
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")  # the ledger's ConfigMaps are named after it,
 _RESERVED = ("-findings", "-journal")  # and some of another endpoint's end like that
@@ -83,6 +68,11 @@ class Parsed:
 
     endpoints: tuple[Endpoint, ...] = ()
     problems: tuple[EndpointError, ...] = ()
+
+
+def default_kinds() -> frozenset[str]:
+    """What the Go operator sends, and so what its format is for unless a filter names kinds."""
+    return frozenset(kind.resource.kind for kind in kinds.KINDS if kind.in_default_webhook)
 
 
 def parse_endpoints(text: str) -> Parsed:
@@ -139,7 +129,7 @@ def default_endpoint(settings: Settings) -> Endpoint | None:
         deletes=webhook.send_deleted_reports,
         headers=dict(webhook.headers),
         timeout_seconds=webhook.timeout_seconds or DEFAULT_TIMEOUT_SECONDS,
-        filter=Filter(kinds=GO_KINDS),
+        filter=Filter(kinds=default_kinds()),
     )
 
 
@@ -180,7 +170,7 @@ class _Reader:
             raise self.error("envelope", f"is only for the format {DEFAULT_FORMAT}")
         wanted = Filter.parse(values.get("filter"), endpoint=self.name)
         if format_name == DEFAULT_FORMAT and not wanted.kinds:
-            wanted = replace(wanted, kinds=GO_KINDS)
+            wanted = replace(wanted, kinds=default_kinds())
         return Endpoint(
             name=self.name,
             url=self.url(values["url"]),

@@ -21,27 +21,13 @@ from trivyop.notify.events import Change, Event, ScanFailed, Verb
 from trivyop.notify.findings import FindingsDiff
 from trivyop.notify.listing import FindingRef, list_findings
 from trivyop.notify.problems import EndpointError
+from trivyop.report import kinds
 from trivyop.report.findings import Severity
 from trivyop.workload.globs import Glob
 
 T = TypeVar("T")
 
 SCANS: Final = "ImageScan"  # the kind that failed scans are of
-KINDS: Final = (
-    "VulnerabilityReport",
-    "ExposedSecretReport",
-    "SbomReport",
-    "ConfigAuditReport",
-    "RbacAssessmentReport",
-    "InfraAssessmentReport",
-    "ClusterVulnerabilityReport",
-    "ClusterSbomReport",
-    "ClusterConfigAuditReport",
-    "ClusterRbacAssessmentReport",
-    "ClusterInfraAssessmentReport",
-    "ClusterComplianceReport",
-    SCANS,
-)
 _NAMESPACE_GLOB = re.compile(r"[a-z0-9?*\[\]^\\-]+")
 
 
@@ -159,9 +145,8 @@ class _Reader:
     endpoint: str
 
     def kinds(self, where: str, value: object) -> dict[str, Any]:
-        return {
-            "kinds": frozenset(self._choice(where, one, _KIND_NAMES) for one in self._texts(where, value))
-        }
+        known = _kind_names()
+        return {"kinds": frozenset(self._choice(where, one, known) for one in self._texts(where, value))}
 
     def namespaces(self, where: str, value: object) -> dict[str, Any]:
         wanted: list[Glob] = []
@@ -223,11 +208,16 @@ _READS: Final = (
 _KEYS: Final[Mapping[str, Callable[[_Reader, str, object], dict[str, Any]]]] = dict(
     zip(Filter.KEYS, _READS, strict=True)
 )
-_KIND_NAMES: Final = {
-    name: kind
-    for kind in KINDS
-    for name in (kind.lower(), f"{kind.lower()}s")  # as kubectl takes them
-}
+
+
+def filter_kinds() -> tuple[str, ...]:
+    """What ``kinds`` may name."""
+    return (*(kind.resource.kind for kind in kinds.KINDS), SCANS)
+
+
+def _kind_names() -> dict[str, str]:
+    """Every kind, by its names as kubectl takes them."""
+    return {name: kind for kind in filter_kinds() for name in (kind.lower(), f"{kind.lower()}s")}
 
 
 def _unknown(what: str, text: str, allowed: Iterable[str]) -> str:

@@ -21,7 +21,7 @@ from typing import Any, Self
 import orjson
 
 from trivyop.report import keys
-from trivyop.report.plans import PLANS, Plan
+from trivyop.report.plans import Plan, plan_for
 
 HARMLESS = frozenset({"licenses", "hashes", "layers"})  # what matching a bill of materials does without
 
@@ -79,14 +79,14 @@ def size_of(report: Mapping[str, Any]) -> int:
 
 def row_count(report: Mapping[str, Any]) -> int:
     """How many findings (or components) the report shows."""
-    return len(PLANS[report["kind"]].rows(report["report"]))
+    return len(plan_for(report["report"]).rows(report["report"]))
 
 
 def fit(report: dict[str, Any], budget_bytes: int) -> dict[str, Any]:
     """Return the report, or a reduced copy that fits ``budget_bytes``."""
     if size_of(report) <= budget_bytes:
         return report
-    plan = PLANS[report["kind"]]
+    plan = plan_for(report["report"])
     annotations: dict[str, str] = {**report["metadata"].get("annotations", {})}
     metadata = {**report["metadata"], "annotations": annotations}
     fitted = {**report, "metadata": metadata, "report": plan.copy(report["report"])}

@@ -1,4 +1,4 @@
-"""Plans: what reports can do without, kind by kind, in the order in which they lose it.
+"""Plans: what reports can do without, by what they list, in the order in which they lose it.
 
 A plan's steps take something from all rows (the findings, or the components of a bill of materials); its
 importance says which rows go first when that was not enough. A row is changed only at its own keys, never
@@ -8,8 +8,9 @@ Not here: when a step is due (``budget.py``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from trivyop.report.findings import Severity
@@ -17,6 +18,17 @@ from trivyop.report.findings import Severity
 Row = dict[str, Any]
 Body = dict[str, Any]
 """The ``report`` part of a report."""
+
+
+class Rows(StrEnum):
+    """What reports list, as the field of the body is called."""
+
+    VULNERABILITIES = "vulnerabilities"
+    SECRETS = "secrets"
+    COMPONENTS = "components"
+    CHECKS = "checks"
+    CONTROLS = "controls"  # of a report on compliance, which has a status in the place of a body
+
 
 TEXT_LIMIT = 80  # characters of a title or a match that tell which one it is
 MESSAGE_LIMIT = 500  # characters that say what a check found
@@ -188,16 +200,14 @@ _CHECKS = Plan(
     importance=lambda row: (row["success"], _severity_rank(row)),
     copy=_copy_rows("checks"),
 )
-PLANS = {
-    "VulnerabilityReport": _VULNERABILITIES,
-    "ClusterVulnerabilityReport": _VULNERABILITIES,
-    "ExposedSecretReport": _SECRETS,
-    "SbomReport": SBOM_PLAN,
-    "ClusterSbomReport": SBOM_PLAN,
-    "ConfigAuditReport": _CHECKS,
-    "ClusterConfigAuditReport": _CHECKS,
-    "RbacAssessmentReport": _CHECKS,
-    "ClusterRbacAssessmentReport": _CHECKS,
-    "InfraAssessmentReport": _CHECKS,
-    "ClusterInfraAssessmentReport": _CHECKS,
+_PLANS: Mapping[Rows, Plan] = {
+    Rows.VULNERABILITIES: _VULNERABILITIES,
+    Rows.SECRETS: _SECRETS,
+    Rows.COMPONENTS: SBOM_PLAN,
+    Rows.CHECKS: _CHECKS,
 }
+
+
+def plan_for(body: Mapping[str, Any]) -> Plan:
+    """The plan for a report, by what its body lists."""
+    return next(plan for rows, plan in _PLANS.items() if rows in body)

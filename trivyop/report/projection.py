@@ -12,24 +12,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from trivyop.kube.resources import SBOMREPORTS
 from trivyop.report import keys
 from trivyop.report.artifact import image_annotations, image_fields, os_annotation
 from trivyop.report.content import seal
 from trivyop.report.findings import Severity
 from trivyop.report.frame import frame
 from trivyop.report.options import ReportOptions
+from trivyop.report.plans import Rows
 from trivyop.report.sbom import name_for, sbom_summary
 from trivyop.report.summary import SeverityCounts
 from trivyop.report.vulnerability import os_fields, target_of_os_packages, ttl_annotation
 from trivyop.workload.images import ContainerImage
 from trivyop.workload.resolve import Workload
 
-_KINDS = {
-    "VulnerabilityReport": "VulnerabilityReport",
-    "ExposedSecretReport": "ExposedSecretReport",
-    "SbomReport": "SbomReport",
-    "ClusterSbomReport": "SbomReport",
-}
 _TAKEN_OVER = (keys.OMITTED, keys.SETTINGS_HASH, keys.OS)
 
 
@@ -43,9 +39,9 @@ def reproject(
 ) -> dict[str, Any]:
     """Build the report of ``container`` from ``report``, which may also be one the Go operator made.
 
-    The time of the scan stays that of ``report``. Raises ``KeyError`` for a report of another kind.
+    The time of the scan stays that of ``report``; a ClusterSbomReport becomes an SbomReport.
     """
-    kind = _KINDS[report["kind"]]
+    kind = report["kind"]
     source: Mapping[str, str] = report["metadata"].get("annotations") or {}
     body = dict(report["report"])
     image = image_fields(container, body["artifact"].get("digest"))
@@ -55,13 +51,13 @@ def reproject(
         **{key: source[key] for key in _TAKEN_OVER if key in source},
         keys.SCANNED_AT: body["updateTimestamp"],
     }
-    match kind:
-        case "SbomReport":
-            body["components"] = name_for(body["components"], container)
-            annotations[keys.SUMMARY] = sbom_summary(body["summary"])
-        case _:
-            annotations[keys.SUMMARY] = str(_counts(body["summary"]))
-    if kind == "VulnerabilityReport":
+    if Rows.COMPONENTS in body:
+        kind = SBOMREPORTS.kind
+        body["components"] = name_for(body["components"], container)
+        annotations[keys.SUMMARY] = sbom_summary(body["summary"])
+    else:
+        annotations[keys.SUMMARY] = str(_counts(body["summary"]))
+    if Rows.VULNERABILITIES in body:
         annotations[keys.FIXABLE] = source.get(keys.FIXABLE) or _fixable(body["vulnerabilities"])
         annotations |= ttl_annotation(options)
         _retarget(body, container)

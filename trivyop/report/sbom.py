@@ -11,6 +11,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from trivyop.kube.resources import CLUSTERSBOMREPORTS, SBOMREPORTS
 from trivyop.kube.times import format_time
 from trivyop.report import keys
 from trivyop.report.artifact import image_annotations, image_fields, scanner_fields
@@ -43,7 +44,9 @@ def build_sbom_report(
 ) -> dict[str, Any]:
     """Build the SbomReport of a container; ``scanned_digest`` counts where neither spec nor node tell one."""
     body, annotations = _body(container, sbom, left_out, options, scanner_version, scanned_digest, now)
-    report = frame("SbomReport", workload, container, options, name=name, annotations=annotations, body=body)
+    report = frame(
+        SBOMREPORTS.kind, workload, container, options, name=name, annotations=annotations, body=body
+    )
     return seal(report, options.budget_bytes)
 
 
@@ -72,7 +75,7 @@ def build_cluster_sbom_report(
     labels = {**options.additional_labels, keys.MANAGED_BY: keys.MANAGED_BY_VALUE, keys.IMAGE_ID: name}
     report = {
         "apiVersion": API_VERSION,
-        "kind": "ClusterSbomReport",
+        "kind": CLUSTERSBOMREPORTS.kind,
         "metadata": {"name": name, "labels": labels, "annotations": annotations},
         "report": body,
     }

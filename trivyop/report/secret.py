@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 from msgspec.structs import replace
 
+from trivyop.kube.resources import EXPOSEDSECRETREPORTS
 from trivyop.kube.times import format_time
 from trivyop.report import keys
 from trivyop.report.artifact import (
@@ -68,7 +69,7 @@ def build_secret_report(
         **Omitted(left_out.texts, left_out.count).annotation,
     }
     report = frame(
-        "ExposedSecretReport", workload, container, options, name=name, annotations=annotations, body=body
+        EXPOSEDSECRETREPORTS.kind, workload, container, options, name=name, annotations=annotations, body=body
     )
     return seal(report, options.budget_bytes)
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from trivyop.notify.endpoint import SecretRef
-from trivyop.notify.endpoints import GO_KINDS, default_endpoint, parse_endpoints
+from trivyop.notify.endpoints import default_endpoint, default_kinds, parse_endpoints
 from trivyop.notify.problems import EndpointError
 from trivyop.notify.secrets import Secret, Secrets, build_access
 from trivyop.settings import load_settings
@@ -49,7 +49,7 @@ def test_the_example_can_be_used() -> None:
     archive, siem, chat = parsed.endpoints
     assert (archive.deletes, archive.envelope) == (True, True)
     assert archive.tls.key == SecretRef("archive-webhook", "tls.key")
-    assert archive.filter.kinds == GO_KINDS
+    assert archive.filter.kinds == default_kinds()
     assert (siem.timeout_seconds, siem.cluster, siem.deletes) == (10, "production-1", True)
     assert siem.filter.kinds == frozenset()
     assert (chat.digest_seconds, chat.url) == (6 * 3600, SecretRef("chat-webhook", "url"))
@@ -169,7 +169,7 @@ def test_the_go_operators_settings_make_one_endpoint() -> None:
     assert (endpoint.name, endpoint.format, endpoint.timeout_seconds) == ("default", "trivy-operator", 5)
     assert (endpoint.envelope, endpoint.deletes) == (True, True)
     assert endpoint.headers["Authorization"] == SecretText("Bearer x")
-    assert endpoint.filter.kinds == GO_KINDS
+    assert endpoint.filter.kinds == default_kinds()
 
 
 def test_without_deletions_its_bodies_are_bare_and_an_empty_timeout_is_the_default() -> None:
@@ -268,7 +268,8 @@ def test_a_rotated_secret_makes_another_fingerprint() -> None:
 
 async def test_a_fingerprint_is_the_same_in_each_process() -> None:
     """The order of sets is not; what was refused would be sent again after each restart."""
-    wanted = {"kinds": sorted(GO_KINDS), "events": ["report.updated", "report.deleted", "finding.added"]}
+    kinds = sorted(default_kinds())
+    wanted = {"kinds": kinds, "events": ["report.updated", "report.deleted", "finding.added"]}
     text = one(filter=wanted, headers={"X-Token": "t0ken"})
     code = (
         "import sys; from datetime import UTC, datetime\n"

@@ -17,12 +17,13 @@ import structlog
 
 from trivyop.audit.nodes.nodescan import NODESCANS
 from trivyop.control.clock import Clock
-from trivyop.controllers.view import AUDIT_REPORT_KINDS, View
+from trivyop.controllers.view import View
 from trivyop.errors import TerminalError, TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.objects import Object, ObjectMeta
 from trivyop.kube.resources import CLUSTERINFRAASSESSMENTREPORTS, ObjectKey, Resource
 from trivyop.report import keys
+from trivyop.report.kinds import kind_of, reports_of_audits
 from trivyop.settings import Settings
 from trivyop.workload.selection import Namespaces
 
@@ -41,14 +42,14 @@ async def delete_strays(api: Api, namespaces: Namespaces, operator: str, clock: 
             if not namespaces.includes(meta.namespace):
                 await _delete(api, resource, meta, why="namespace is not selected")
 
-    for resource in AUDIT_REPORT_KINDS:
+    for resource in reports_of_audits():
         if resource.namespaced:
             await _at_last(partial(delete, resource), clock)
 
 
 async def delete_switched_off(api: Api, view: View, settings: Settings, clock: Clock) -> None:
     """Delete the reports that this operator wrote of kinds that settings switch off; ``view`` is filled."""
-    audit, operator = settings.audit, settings.operator.namespace
+    operator = settings.operator.namespace
 
     async def delete(resource: Resource) -> None:
         mirror = view.audit_reports[resource]
@@ -58,11 +59,9 @@ async def delete_switched_off(api: Api, view: View, settings: Settings, clock: C
                     await api.delete(NODESCANS, ObjectKey("", report.owner.rpartition("/")[2]))
                 await _delete(api, resource, meta, why="audits are switched off")
 
-    if not audit.config_audit_enabled:
-        for resource in AUDIT_REPORT_KINDS:
+    for resource in reports_of_audits():
+        if not kind_of(resource).enabled(settings):
             await _at_last(partial(delete, resource), clock)
-    elif not audit.infra_assessment_enabled:  # those on pods are superfluous to those who audit pods
-        await _at_last(partial(delete, CLUSTERINFRAASSESSMENTREPORTS), clock)
 
 
 async def _at_last(delete: Callable[[], Awaitable[None]], clock: Clock) -> None:

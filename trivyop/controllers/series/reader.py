@@ -26,14 +26,13 @@ from prometheus_client.registry import Collector
 from trivyop.control.queue import Priority, WorkQueue
 from trivyop.controllers.mirror import Mirror
 from trivyop.controllers.series.bodies import Counts
-from trivyop.controllers.series.families import Family
-from trivyop.controllers.series.reading import READERS, ComplianceReading, Reading, counts_of
+from trivyop.controllers.series.reading import ComplianceReading, Reading, counts_of, reader_of
 from trivyop.kube.client import Api
-from trivyop.kube.resources import EXPOSEDSECRETREPORTS, VULNERABILITYREPORTS, ObjectKey, Resource
+from trivyop.kube.resources import ObjectKey, Resource
+from trivyop.report.families import Family
+from trivyop.report.kinds import About, kinds_counted, reports_about
 from trivyop.report.stored import StoredReport
 from trivyop.report.summary import SeverityCounts
-
-IMAGE_KINDS = (VULNERABILITYREPORTS, EXPOSEDSECRETREPORTS)
 
 _LOOK_AGAIN_SECONDS = 2.0
 
@@ -81,12 +80,6 @@ def parse_counts(summary: str) -> Counts | None:
     return None if counts is None else counts_of(counts)
 
 
-def _is_counted(resource: Resource, report: StoredReport) -> bool:
-    """Whether the metadata tells the counts, and of which image."""
-    counts = None if report.revision else parse_counts(report.summary)
-    return counts is not None and bool(report.image or resource not in IMAGE_KINDS)
-
-
 class SeriesReader:
     """What was read of reports, by their keys."""
 
@@ -100,9 +93,10 @@ class SeriesReader:
     ) -> None:
         self._api = api
         families = tuple(families)
-        kinds = {kind for family in families for kind in family.kinds if kind in mirrors}
+        kinds = {kind for family in families for kind in kinds_counted(family) if kind in mirrors}
+        self._of_images: Collection[Resource] = reports_about(About.CONTAINER)
         self._with_findings: Collection[Resource] = {
-            kind for family in families if family.per_finding for kind in family.kinds
+            kind for family in families if family.per_finding for kind in kinds_counted(family)
         }
         self._mirrors = {kind: mirrors[kind] for kind in kinds}
         self._kinds = {kind: _Kind() for kind in kinds}
@@ -158,7 +152,7 @@ class SeriesReader:
             if wanted is None:
                 kind.shown.pop(key, None)
             else:
-                self._join(resource, key, wanted, counted=new is not None and _is_counted(resource, new))
+                self._join(resource, key, wanted, counted=new is not None and self._is_counted(resource, new))
 
     def _join(self, resource: Resource, key: ObjectKey, content: Content, *, counted: bool) -> None:
         kind = self._kinds[resource]
@@ -186,15 +180,20 @@ class SeriesReader:
             kind.unread.discard(content)
             kind.tried(content)
 
+    def _is_counted(self, resource: Resource, report: StoredReport) -> bool:
+        """Whether the metadata tells the counts, and of which image."""
+        counts = None if report.revision else parse_counts(report.summary)
+        return counts is not None and bool(report.image or resource not in self._of_images)
+
     def _content(self, resource: Resource, report: StoredReport) -> Content | None:
         """What is to be read; None if the metadata is enough."""
         if report.revision:
             return (report.uid, report.revision)
-        if not _is_counted(resource, report):  # somebody touched annotations
+        if not self._is_counted(resource, report):  # somebody touched annotations
             return (report.uid, report.summary, report.content_hash, report.scanned_at)
         if resource not in self._with_findings:
             return None
-        if resource in IMAGE_KINDS:
+        if resource in self._of_images:
             # targets have the reference, and one image may have several: nginx:1, docker.io/nginx:1
             image = (report.image, report.reference, report.platform)
             result = (*image, report.settings_hash, report.scanned_at)
@@ -213,7 +212,7 @@ class SeriesReader:
         if not users or content not in kind.unread:
             return None
         key = next(iter(users))
-        kind_of_struct, read = READERS[resource]
+        kind_of_struct, read = reader_of(resource)
         try:
             report = await self._api.get(resource, key, kind_of_struct)
         finally:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -21,21 +23,12 @@ from trivyop.controllers.series.bodies import (
     Status,
     Totals,
 )
-from trivyop.controllers.series.families import CONFIG_AUDITS_INFO, INFRA_INFO, ROLES_INFO, Family
 from trivyop.kube.objects import Object
-from trivyop.kube.resources import (
-    CLUSTERCOMPLIANCEREPORTS,
-    CLUSTERCONFIGAUDITREPORTS,
-    CLUSTERRBACASSESSMENTREPORTS,
-    CONFIGAUDITREPORTS,
-    EXPOSEDSECRETREPORTS,
-    INFRAASSESSMENTREPORTS,
-    RBACASSESSMENTREPORTS,
-    VULNERABILITYREPORTS,
-    Resource,
-)
+from trivyop.kube.resources import Resource
 from trivyop.observe.exposition import show_labels
 from trivyop.report.findings import Severity
+from trivyop.report.kinds import ReportKind, kind_of
+from trivyop.report.plans import Rows
 from trivyop.report.summary import SeverityCounts
 
 SEVERITIES = tuple(severity.title() for severity in Severity)  # as labels show them, worst first
@@ -170,19 +163,24 @@ def _rows(found: Iterable[tuple[str, str]]) -> tuple[tuple[str, ...], Counts]:
     return tuple(row for group in groups for row in group), (ends[0], ends[1], ends[2], ends[3], ends[4])
 
 
-def _checks(family: Family) -> Callable[[AuditReport], Reading]:
-    prefix = next(label for label in family.labels if label.endswith("_id")).removesuffix("_id")
-    return lambda report: read_checks(report, prefix)
+def _prefix(kind: ReportKind) -> str:
+    """What the labels of a check begin with, in the metric that has a series for each; "" without one."""
+    labels = (label for family in kind.families if family.per_finding for label in family.labels)
+    return next((label.removesuffix("_id") for label in labels if label.endswith("_id")), "")
 
 
-READERS: Mapping[Resource, tuple[type[Object], Callable[..., Reading | ComplianceReading]]] = {
-    VULNERABILITYREPORTS: (ScanReport, read_vulnerabilities),
-    EXPOSEDSECRETREPORTS: (ScanReport, read_secrets),
-    CONFIGAUDITREPORTS: (AuditReport, _checks(CONFIG_AUDITS_INFO)),
-    CLUSTERCONFIGAUDITREPORTS: (AuditReport, _checks(CONFIG_AUDITS_INFO)),
-    RBACASSESSMENTREPORTS: (AuditReport, _checks(ROLES_INFO)),
-    CLUSTERRBACASSESSMENTREPORTS: (AuditReport, _checks(ROLES_INFO)),
-    INFRAASSESSMENTREPORTS: (AuditReport, _checks(INFRA_INFO)),
-    CLUSTERCOMPLIANCEREPORTS: (ComplianceReport, read_compliance),
+Read = Callable[[Any], Reading | ComplianceReading]
+
+_READERS: Mapping[Rows, tuple[type[Object], Read]] = {
+    Rows.VULNERABILITIES: (ScanReport, read_vulnerabilities),
+    Rows.SECRETS: (ScanReport, read_secrets),
+    Rows.CONTROLS: (ComplianceReport, read_compliance),
 }
-"""How a report of each kind is decoded and read."""
+
+
+def reader_of(resource: Resource) -> tuple[type[Object], Read]:
+    """How a report of that kind is decoded and read."""
+    kind = kind_of(resource)
+    if kind.rows is Rows.CHECKS:
+        return AuditReport, partial(read_checks, prefix=_prefix(kind))
+    return _READERS[kind.rows]

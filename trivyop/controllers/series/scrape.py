@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from trivyop.controllers.mirror import Mirror
-from trivyop.controllers.series import families
 from trivyop.controllers.series.bodies import Counts
 from trivyop.controllers.series.labels import ResourceLabels
 from trivyop.controllers.series.reader import SeriesReader, parse_counts
@@ -23,13 +22,10 @@ from trivyop.controllers.series.reading import (
     split_system,
     system_labels,
 )
-from trivyop.kube.resources import (
-    CLUSTERCONFIGAUDITREPORTS,
-    CLUSTERRBACASSESSMENTREPORTS,
-    VULNERABILITYREPORTS,
-    Resource,
-)
+from trivyop.kube.resources import Resource
 from trivyop.observe.exposition import escape, show_labels
+from trivyop.report.audit import report_kind
+from trivyop.report.kinds import About, reports_about
 from trivyop.report.stored import StoredReport
 
 _NOTHING = Reading()
@@ -60,6 +56,7 @@ class Scrape:
         self._reader = reader
         self._extra = labels.render
         self._taken: dict[Resource, list[StoredReport]] = {}
+        self._of_containers = reports_about(About.CONTAINER)
         self._images: dict[str, tuple[str, str]] = {}
         self._systems: dict[str, str] = {}
 
@@ -85,7 +82,7 @@ class Scrape:
     def _counted(self, kind: Resource) -> Iterator[tuple[StoredReport, Counts, str]]:
         """Each report with its counts and the labels in front; one whose counts are unknown is left out."""
         reading_of = self._reader.reading
-        containers = kind in _IMAGE_KINDS
+        containers = kind in self._of_containers
         for report in self._reports(kind):
             counts = parse_counts(report.summary)
             reading = None
@@ -105,40 +102,40 @@ class Scrape:
         for report, counts, head in self._counted(kind):
             yield _severities(name, head, self._extra(report.labels), counts, with_unknown=with_unknown)
 
-    def fixable(self, name: str) -> Iterator[str]:
-        for report, _, head in self._counted(VULNERABILITYREPORTS):
+    def fixable(self, name: str, kind: Resource) -> Iterator[str]:
+        for report, _, head in self._counted(kind):
             counts = parse_counts(report.fixable)
             if counts is None:
-                counts = (self._reading(VULNERABILITYREPORTS, report) or _NOTHING).fixable
+                counts = (self._reading(kind, report) or _NOTHING).fixable
             after = self._extra(report.labels)
             yield (
                 f'{name}{{{head},severity="Critical"{after}}} {counts[0]}\n'
                 f'{name}{{{head},severity="High"{after}}} {counts[1]}\n'
             )
 
-    def cluster_roles(self, name: str, *, merged: bool) -> Iterator[str]:
-        """Those of ClusterRoles, whichever kind of report they are in."""
-        kinds = [CLUSTERRBACASSESSMENTREPORTS, CLUSTERCONFIGAUDITREPORTS]
+    def cluster_roles(self, name: str, kinds: Sequence[Resource], *, merged: bool) -> Iterator[str]:
+        """Those of ClusterRoles, whichever kind of report they are in; first the kind that is written now."""
+        written = report_kind("ClusterRole", namespaced=False, merge_rbac=merged)
         told: set[str] = set()
-        for kind in reversed(kinds) if merged else kinds:
+        for kind in sorted(kinds, key=lambda kind: kind != written):
             for report, counts, head in self._counted(kind):
                 if report.key.name not in told and _kind_of(report) == "ClusterRole":
                     told.add(report.key.name)
                     labels = head.removeprefix('namespace="",')
                     yield _severities(name, labels, self._extra(report.labels), counts, with_unknown=False)
 
-    def image_info(self, name: str) -> Iterator[str]:
-        for report, _, head in self._counted(VULNERABILITYREPORTS):
+    def image_info(self, name: str, kind: Resource) -> Iterator[str]:
+        for report, _, head in self._counted(kind):
             system = self._systems.get(report.os)
             if not report.image:
-                system = (self._reading(VULNERABILITYREPORTS, report) or _NOTHING).system
+                system = (self._reading(kind, report) or _NOTHING).system
             elif system is None:
                 family, version, eosl = split_system(report.os)
                 system = self._systems[report.os] = system_labels(family, version, eosl=eosl)
             yield f"{name}{{{head},{system}{self._extra(report.labels)}}} 1\n"
 
-    def used_by(self, name: str) -> Iterator[str]:
-        for report, _, head in self._counted(VULNERABILITYREPORTS):
+    def used_by(self, name: str, kind: Resource) -> Iterator[str]:
+        for report, _, head in self._counted(kind):
             yield f"{name}{{{head}{self._extra(report.labels)}}} 1\n"
 
     def findings(self, kind: Resource) -> list[Findings]:
@@ -150,11 +147,11 @@ class Scrape:
                 found.append(Findings(head, reading, self._extra(report.labels)))
         return found
 
-    def images(self) -> list[Findings]:
+    def images(self, kind: Resource) -> list[Findings]:
         """What was read of each image, however many reports and references there are of it."""
         readings: dict[str, dict[tuple[str | bool, ...], tuple[str, Reading]]] = {}
-        for report in self._reports(VULNERABILITYREPORTS):
-            reading = self._reading(VULNERABILITYREPORTS, report)
+        for report in self._reports(kind):
+            reading = self._reading(kind, report)
             if reading is not None and reading.rows:
                 digest = self._image(report, reading)[1]
                 if digest:
@@ -187,11 +184,6 @@ class Scrape:
                 if labels not in told:
                     told.add(labels)
                     yield f"{name}{{{labels}}} {value}\n"
-
-
-_IMAGE_KINDS = frozenset(
-    kind for family in families.FAMILIES if "container_name" in family.labels for kind in family.kinds
-)
 
 
 def _severities(name: str, head: str, after: str, counts: Counts, *, with_unknown: bool) -> str:

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from tests.series import EVERYTHING, Json, Series, of
 from tests.unit.controllers.series.world import World, report, summary
-from trivyop.controllers.series.families import (
+from trivyop.kube.resources import (
+    CONFIGAUDITREPORTS,
+    EXPOSEDSECRETREPORTS,
+    VULNERABILITYREPORTS,
+    ObjectKey,
+    Resource,
+)
+from trivyop.report import keys
+from trivyop.report.families import (
     CONFIG_AUDITS,
     CONFIG_AUDITS_INFO,
     IMAGE_SECRETS,
@@ -21,14 +29,12 @@ from trivyop.controllers.series.families import (
     VULNERABILITY_ID,
     Family,
 )
-from trivyop.kube.resources import VULNERABILITYREPORTS, ObjectKey, Resource
-from trivyop.report import keys
 from trivyop.report.findings import Severity
+from trivyop.report.kinds import kinds_counted
 
-COUNTED = {
-    family.kinds[0]: family for family in (IMAGE_VULNERABILITIES, IMAGE_SECRETS, CONFIG_AUDITS, ROLES, INFRA)
-}
-ROWS = {VULNERABILITYREPORTS: "vulnerabilities", IMAGE_SECRETS.kinds[0]: "secrets"}
+_COUNTS = (IMAGE_VULNERABILITIES, IMAGE_SECRETS, CONFIG_AUDITS, ROLES, INFRA)
+COUNTED = {kinds_counted(family)[0]: family for family in _COUNTS}
+ROWS = {VULNERABILITYREPORTS: "vulnerabilities", EXPOSEDSECRETREPORTS: "secrets"}
 
 findings = st.lists(
     st.tuples(
@@ -115,7 +121,7 @@ async def _play(history: list[Any]) -> None:
         assert sums(served, family) == {severity: n for severity, n in wanted.items() if n}
         assert len(of(served, family.name)) == len(there) * len(shown)
     _rows_are_shown(world, served, VULNERABILITYREPORTS, VULNERABILITY_ID, _vulnerability)
-    _rows_are_shown(world, served, CONFIG_AUDITS.kinds[0], CONFIG_AUDITS_INFO, lambda row: row["checkID"])
+    _rows_are_shown(world, served, CONFIGAUDITREPORTS, CONFIG_AUDITS_INFO, lambda row: row["checkID"])
 
 
 def _vulnerability(row: Json) -> object:

@@ -6,7 +6,6 @@ import pytest
 
 from tests.series import EVERYTHING, labels_of, of
 from tests.unit.controllers.series.world import World, report, summary, vulnerability
-from trivyop.controllers.series.families import FAMILIES
 from trivyop.controllers.series.labels import ResourceLabels, label_name
 from trivyop.kube.resources import (
     CLUSTERCOMPLIANCEREPORTS,
@@ -17,6 +16,7 @@ from trivyop.kube.resources import (
     ObjectKey,
 )
 from trivyop.report import keys
+from trivyop.report.kinds import all_families
 from trivyop.settings.operator import MetricsSettings
 
 COUNTED = "trivy_image_vulnerabilities"
@@ -402,5 +402,5 @@ def test_metric_that_fails_takes_no_other_with_it(monkeypatch: pytest.MonkeyPatc
 
 
 def test_families_have_names_and_labels_once() -> None:
-    assert len({family.name for family in FAMILIES}) == len(FAMILIES)
-    assert all(len(set(family.labels)) == len(family.labels) for family in FAMILIES)
+    assert len({family.name for family in all_families()}) == len(all_families())
+    assert all(len(set(family.labels)) == len(family.labels) for family in all_families())

@@ -12,10 +12,9 @@ from tests.clock import FakeClock
 from tests.series import Json, Series, Switch, parse
 from trivyop.control.queue import WorkQueue
 from trivyop.controllers.mirror import Handler, Mirror
-from trivyop.controllers.series.families import ALL_LABELS, wanted_families
 from trivyop.controllers.series.labels import ResourceLabels
 from trivyop.controllers.series.reader import SeriesReader, Unread
-from trivyop.controllers.series.reports import ReportSeries
+from trivyop.controllers.series.rendering import ReportSeries
 from trivyop.errors import TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.objects import Object
@@ -34,6 +33,7 @@ from trivyop.kube.resources import (
 )
 from trivyop.kube.store import Store
 from trivyop.report import keys
+from trivyop.report.kinds import family_labels, wanted_families
 from trivyop.report.stored import StoredReport
 from trivyop.settings.operator import MetricsSettings
 
@@ -106,7 +106,7 @@ class World:
             mirrors,
             self.reader,
             families,
-            labels=ResourceLabels(self.labels, self.settings.resource_labels_prefix, ALL_LABELS),
+            labels=ResourceLabels(self.labels, self.settings.resource_labels_prefix, family_labels()),
             limit=self.settings.series_limit,
             merged_roles=self.merged_roles,
             active=lambda: self.switch.active,

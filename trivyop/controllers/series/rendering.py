@@ -23,14 +23,14 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from trivyop.controllers.mirror import Mirror
-from trivyop.controllers.series import families
-from trivyop.controllers.series.families import Family
 from trivyop.controllers.series.labels import ResourceLabels
 from trivyop.controllers.series.reader import SeriesReader
 from trivyop.controllers.series.reading import SEVERITIES
 from trivyop.controllers.series.scrape import Findings, Scrape
 from trivyop.kube.resources import Resource
 from trivyop.observe.exposition import show_head
+from trivyop.report.families import Family, Form
+from trivyop.report.kinds import kinds_counted
 from trivyop.report.stored import StoredReport
 
 log = structlog.get_logger(__name__)
@@ -85,7 +85,7 @@ class ReportSeries:
 
     def _ready(self, family: Family) -> bool:
         known = self._reader.complete if family.per_finding else self._reader.counted
-        return all(known(kind) for kind in family.kinds)
+        return all(known(kind) for kind in kinds_counted(family))
 
     def chunks(self) -> Iterator[bytes]:
         """The text of all series, in pieces that take a few milliseconds each."""
@@ -103,28 +103,27 @@ class ReportSeries:
 
     def _texts(self, family: Family, scrape: Scrape) -> Iterator[str]:
         """The series of a metric; those of a report, or a part of them, in one text."""
-        name, kind = family.name, family.kinds[0]
-        match family:
-            case families.IMAGE_VULNERABILITIES:
+        name, kinds = family.name, kinds_counted(family)
+        kind = kinds[0]
+        match family.form:
+            case Form.COUNTS:
+                return scrape.counts(name, kind, SEVERITIES[:4])
+            case Form.COUNTS_WITH_UNKNOWN:
                 return scrape.counts(name, kind, SEVERITIES)
-            case families.IMAGE_SECRETS:
-                return scrape.counts(name, kind, SEVERITIES[:4])
-            case families.FIXABLE_VULNERABILITIES:
-                return scrape.fixable(name)
-            case families.CONFIG_AUDITS | families.ROLES | families.INFRA:
-                return scrape.counts(name, kind, SEVERITIES[:4])
-            case families.CLUSTER_ROLES:
-                return scrape.cluster_roles(name, merged=self._merged_roles)
-            case families.IMAGE_INFO:
-                return scrape.image_info(name)
-            case families.IMAGE_USED_BY:
-                return scrape.used_by(name)
-            case families.COMPLIANCE | families.COMPLIANCE_INFO:
-                return scrape.compliance(name, kind, controls=family is families.COMPLIANCE_INFO)
-            case families.IMAGE_VULNERABILITY_INFO:
-                return self._limited(family, scrape.images())
-            case _:
+            case Form.FIXABLE:
+                return scrape.fixable(name, kind)
+            case Form.CLUSTER_ROLES:
+                return scrape.cluster_roles(name, kinds, merged=self._merged_roles)
+            case Form.PRESENCE:
+                return scrape.used_by(name, kind)
+            case Form.SYSTEM:
+                return scrape.image_info(name, kind)
+            case Form.STANDARD | Form.CONTROLS:
+                return scrape.compliance(name, kind, controls=family.form is Form.CONTROLS)
+            case Form.FINDINGS:
                 return self._limited(family, scrape.findings(kind))
+            case Form.IMAGE_FINDINGS:
+                return self._limited(family, scrape.images(kind))
 
     def _limited(self, family: Family, found: list[Findings]) -> Iterator[str]:
         totals = [sum(one.reading.ends[rank] for one in found) for rank in range(len(SEVERITIES))]

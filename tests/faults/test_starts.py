@@ -22,10 +22,13 @@ from tests.faults.test_leaders import run_pods
 from trivyop.controllers.view import REPORT_KINDS
 from trivyop.kube.objects import Object
 from trivyop.kube.resources import EVENTS, IMAGESCANS, JOBS, LEASES, PODS, ObjectKey
+from trivyop.sandbox.apiserver.server import LoggedRequest
 from trivyop.sandbox.apiserver.starting import Starting
 
 SCANS = 40
 STARTS = 20
+_ANSWERS = 10  # between two starts: fewer than an operator has watches, which it opens anew in any case
+_DENIALS = 3  # enough for a delivery to be stopped half-way
 REPORTS = "/apis/aquasecurity.github.io/"
 IMAGES = {**WITHOUT_DATABASE, **IMAGES_ONLY}
 
@@ -42,6 +45,16 @@ async def events_on_workloads(cluster: Cluster) -> list[dict[str, Any]]:
         for event in await cluster.list(EVENTS, "shop")
         if event.get("source", {}).get("component") == "trivyop"
     ]
+
+
+def answered_to_operator(request: LoggedRequest) -> bool:
+    return request.user.startswith("operator-") and request.status < 400
+
+
+def renewal(request: LoggedRequest) -> bool:
+    return (
+        request.method == "PUT" and request.path.endswith(f"/leases/{LEASE.name}") and request.status == 200
+    )
 
 
 @pytest.mark.slow
@@ -70,8 +83,10 @@ async def test_twenty_starts_of_the_api_server_under_load_leave_no_trace(
             for n in range(STARTS):
                 await server.restart()
                 # From the start of a scan to its delivery, at another point each time. A Lease takes a server
-                # that answers between two starts, on a busy machine too: nobody keeps one without.
-                await asyncio.sleep(1.0 * replicas)
+                # that answers between two starts: nobody keeps one without.
+                await server.until_answered(_ANSWERS + n % 5, answered_to_operator)
+                if replicas > 1:
+                    await server.until_answered(1, renewal)
                 if n % 5 == 4:
                     await cluster.create(bare_pod(SCANS + n // 5))
             count = SCANS + STARTS // 5
@@ -125,7 +140,7 @@ async def test_binding_that_is_away_for_a_second_loses_nothing(tmp_path: Path) -
         async with running_operator(cluster, user=USER, environ={**IMAGES, **OWN_SECRETS_ONLY}):
             await cluster.until(lambda found: len(found) >= 5, REPORT_KINDS[0])
             await cluster.api.delete(kind, binding)
-            await asyncio.sleep(1)
+            await cluster.server.until_answered(_DENIALS, lambda one: one.user == USER and one.status == 403)
             half = len(await cluster.list(REPORT_KINDS[0]))
             early = await cluster.list(IMAGESCANS, NAMESPACE)
             await cluster.api.create(kind, saved)

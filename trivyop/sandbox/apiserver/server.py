@@ -9,10 +9,12 @@ Not here: controllers and the kubelet, which are clients of it as in a real clus
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import traceback
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import unquote
@@ -46,6 +48,21 @@ class LoggedRequest(NamedTuple):
     query: str
     user: str
     status: int
+    agent: str = ""
+
+
+@dataclass(slots=True)
+class _Waiter:
+    """Somebody who waits for requests."""
+
+    left: int
+    which: Callable[[LoggedRequest], bool]
+    done: asyncio.Future[None]
+
+    def see(self, request: LoggedRequest) -> None:
+        self.left -= self.which(request)
+        if self.left <= 0 and not self.done.done():
+            self.done.set_result(None)
 
 
 class ApiServer:
@@ -64,6 +81,7 @@ class ApiServer:
         self.pki = pki or Pki.create()
         self.faults = faults or Faults()
         self.requests: deque[LoggedRequest] = deque(maxlen=_LOG_LENGTH)
+        self._waiters: list[_Waiter] = []
         self.starting = starting
         self.dispatch = Dispatch(self.pki, self.faults, starting)
         self.admin_token = self.dispatch.authenticator.admin_token
@@ -88,6 +106,17 @@ class ApiServer:
     ) -> None:
         await self._hang_up()
         await self.dispatch.close()
+
+    async def until_answered(
+        self, count: int, which: Callable[[LoggedRequest], bool] = lambda _: True
+    ) -> None:
+        """Wait until that many more requests were answered; of watches their beginning counts."""
+        waiter = _Waiter(count, which, asyncio.get_running_loop().create_future())
+        self._waiters.append(waiter)
+        try:
+            await waiter.done
+        finally:
+            self._waiters.remove(waiter)
 
     def snapshot(self) -> Snapshot:
         """Return all objects as they are, to go back to."""
@@ -199,7 +228,11 @@ class ApiServer:
         return to_response(reply)
 
     def _log(self, http: web.BaseRequest, user: User, code: int) -> None:
-        self.requests.append(LoggedRequest(http.method, http.path, http.query_string, user.name, code))
+        agent = http.headers.get("User-Agent", "")
+        request = LoggedRequest(http.method, http.path, http.query_string, user.name, code, agent)
+        self.requests.append(request)
+        for waiter in self._waiters:
+            waiter.see(request)
 
     async def _stream(self, http: web.BaseRequest, answer: Streamed) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": answer.media_type})

@@ -15,10 +15,10 @@ from trivyop.cli.manifests import crds
 from trivyop.control.clock import SystemClock
 from trivyop.control.controller import Controller
 from trivyop.control.queue import WorkQueue
+from trivyop.controllers.informers import Informers
 from trivyop.controllers.series.labels import ResourceLabels
 from trivyop.controllers.series.reader import SeriesReader, Unread
 from trivyop.controllers.series.rendering import ReportSeries
-from trivyop.controllers.view import View
 from trivyop.errors import NotFoundError
 from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig
@@ -110,7 +110,7 @@ class Reporting:
 
     server: ApiServer
     api: Api
-    view: View
+    informers: Informers
     reader: SeriesReader
     series: ReportSeries
     registry: CollectorRegistry
@@ -137,8 +137,8 @@ class Reporting:
 
     async def until_told(self) -> None:
         """Wait until all that was written before has been told, and read where need be."""
-        for resource, mirror in self.view.all_reports.items():
-            if not mirror.informers:
+        for resource, lister in self.informers.all_reports.items():
+            if not lister.informers:
                 continue
             there = await self.api.list(resource, type=Json)
             wanted = {
@@ -146,7 +146,7 @@ class Reporting:
                 for one in there.items
             }
             await self.until(
-                lambda mirror=mirror, wanted=wanted: set(mirror.keys()) == wanted, resource.plural
+                lambda lister=lister, wanted=wanted: set(lister.keys()) == wanted, resource.plural
             )
         await self.until(lambda: not any(self.reader.unread().values()), "read")
 
@@ -208,7 +208,7 @@ async def reporting(
     registry = CollectorRegistry()
     clock = SystemClock()
     keys = tuple(labels)
-    view = View(
+    informers = Informers(
         api,
         await discover(api),
         operator_namespace="trivy-system",
@@ -219,9 +219,9 @@ async def reporting(
     switch = Switch()
     families = wanted_families(settings)
     queue = WorkQueue[Unread](clock, base_seconds=0.01)
-    reader = SeriesReader(api, view.all_reports, families, queue, registry)
+    reader = SeriesReader(api, informers.all_reports, families, queue, registry)
     series = ReportSeries(
-        view.all_reports,
+        informers.all_reports,
         reader,
         families,
         labels=ResourceLabels(keys, settings.resource_labels_prefix, family_labels()),
@@ -230,13 +230,13 @@ async def reporting(
         active=lambda: switch.active,
         registry=registry,
     )
-    served = Reporting(server, api, view, reader, series, registry, switch)
+    served = Reporting(server, api, informers, reader, series, registry, switch)
     async with asyncio.TaskGroup() as group:
         tasks = [
-            group.create_task(view.run()),
+            group.create_task(informers.run()),
             group.create_task(Controller("report-series", reader.read, 4, queue).run()),
         ]
-        await view.wait_synced()
+        await informers.wait_synced()
         await served.until(lambda: all(series.readiness().values()), "ready")
         try:
             yield served

@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from tests.bench.figures import Figure
 from trivyop.control.clock import SystemClock
 from trivyop.control.queue import WorkQueue
-from trivyop.controllers.mirror import Mirror
+from trivyop.controllers.lister import Lister
 from trivyop.controllers.series.labels import ResourceLabels
 from trivyop.controllers.series.reader import SeriesReader, Unread
 from trivyop.controllers.series.rendering import ReportSeries
@@ -146,7 +146,7 @@ async def measure() -> list[Figure]:
 
 def _series(mirror: _Filled) -> ReportSeries:
     registry = CollectorRegistry()
-    mirrors = {VULNERABILITYREPORTS: cast("Mirror[StoredReport]", mirror)}
+    mirrors = {VULNERABILITYREPORTS: cast("Lister[StoredReport]", mirror)}
     families = wanted_families(MetricsSettings())
     nowhere = cast("Api", None)  # nothing is read
     reader = SeriesReader(nowhere, mirrors, families, WorkQueue[Unread](SystemClock()), registry)

@@ -12,7 +12,7 @@ import tracemalloc
 
 from tests.bench.cluster import OPERATOR_NAMESPACE
 from trivyop.control.clock import SystemClock
-from trivyop.controllers.view import View
+from trivyop.controllers.informers import Informers
 from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig
 from trivyop.kube.discovery import discover
@@ -29,7 +29,7 @@ async def main(kubeconfig: str, namespace: str) -> tuple[int, int]:
         count = 0
         for watched in ("default", "default", namespace):  # the first also fills what is shared
             tracemalloc.start()
-            view = View(
+            informers = Informers(
                 api,
                 discovery,
                 operator_namespace=OPERATOR_NAMESPACE,
@@ -37,9 +37,9 @@ async def main(kubeconfig: str, namespace: str) -> tuple[int, int]:
                 clock=SystemClock(),
             )
             async with asyncio.TaskGroup() as group:
-                task = group.create_task(view.run())
-                await view.wait_synced()
-                count = len(view.reports[VULNERABILITYREPORTS])
+                task = group.create_task(informers.run())
+                await informers.wait_synced()
+                count = len(informers.reports[VULNERABILITYREPORTS])
                 await asyncio.sleep(0.5)  # what was read is let go
                 gc.collect()
                 sizes.append(tracemalloc.get_traced_memory()[0])

@@ -25,11 +25,11 @@ from trivyop.control.clock import SystemClock
 from trivyop.controllers.images.delivery import Delivery
 from trivyop.controllers.images.results import Results, ScanResult
 from trivyop.controllers.images.targets import Target
+from trivyop.controllers.informers import Informers
 from trivyop.controllers.jobpods import JobPod
 from trivyop.controllers.metrics import ReportMetrics
 from trivyop.controllers.reports import Reports
 from trivyop.controllers.selecting import build_options
-from trivyop.controllers.view import View
 from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig
 from trivyop.kube.discovery import discover
@@ -113,17 +113,19 @@ async def main(log: Path, kubeconfig: str, workloads: int) -> dict[str, Any]:
     async with _Pods(await ClusterConfig.load(kubeconfig)) as api:
         api.log = log
         clock = SystemClock()
-        view = View(
+        informers = Informers(
             api, await discover(api), operator_namespace="trivy-system", watched_namespaces=("",), clock=clock
         )
         reports = Reports(
             api,
-            view,
+            informers,
             budget_bytes=settings.reports.size_budget_bytes,
             clock=clock,
             metrics=ReportMetrics(CollectorRegistry()),
         )
-        delivery = Delivery(view, reports, settings=settings, options=build_options(settings), clock=clock)
+        delivery = Delivery(
+            informers, reports, settings=settings, options=build_options(settings), clock=clock
+        )
         gc.collect()
         gc.freeze()  # as the program does
         before = _resident()

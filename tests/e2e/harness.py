@@ -32,7 +32,7 @@ from tests.patience import patience
 from trivyop.app import Operator
 from trivyop.cli.demo import prepare_cluster
 from trivyop.control.clock import Clock, SystemClock
-from trivyop.controllers.view import REPORT_KINDS
+from trivyop.controllers.informers import REPORT_KINDS
 from trivyop.errors import TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig

@@ -26,7 +26,7 @@ from tests.e2e.leaping import LeapingClock
 from tests.e2e.looking import until_status
 from tests.e2e.programs import ROOT
 from tests.patience import patience
-from trivyop.controllers.view import REPORT_KINDS
+from trivyop.controllers.informers import REPORT_KINDS
 from trivyop.kube.resources import (
     CLUSTERSBOMREPORTS,
     CONFIGMAPS,

@@ -19,7 +19,7 @@ from tests.e2e.harness import (
     running_cluster,
 )
 from tests.patience import patience
-from trivyop.controllers.view import REPORT_KINDS
+from trivyop.controllers.informers import REPORT_KINDS
 from trivyop.kube.resources import DEPLOYMENTS, IMAGESCANS, JOBS, PODS, Resource
 from trivyop.sandbox.registry.samples import numbered_images, sample_images
 

@@ -11,7 +11,7 @@ from tests.e2e.harness import NAMESPACE, Cluster, pod, running_cluster, running_
 from tests.e2e.looking import until_phase
 from tests.e2e.programs import Done, Kubectl
 from trivyop.cli import demo_workloads
-from trivyop.controllers.view import REPORT_KINDS
+from trivyop.controllers.informers import REPORT_KINDS
 from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig
 from trivyop.kube.resources import (

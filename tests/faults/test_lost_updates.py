@@ -20,7 +20,7 @@ from tests.e2e.harness import Cluster, deployment, named, pod, running_cluster, 
 from tests.e2e.looking import until_phase
 from tests.faults.scanner import WITHOUT_DATABASE, Scanner, image
 from tests.patience import patience
-from trivyop.controllers.view import REPORT_KINDS
+from trivyop.controllers.informers import REPORT_KINDS
 from trivyop.errors import AlreadyExistsError, TransientError
 from trivyop.kube.resources import (
     CLUSTERSBOMREPORTS,

@@ -22,7 +22,7 @@ from tests.series import (
 )
 from tests.unit.controllers.series.world import World
 from tests.unit.report.samples import NOON
-from trivyop.controllers.view import AUDIT_REPORT_KINDS, REPORT_KINDS
+from trivyop.controllers.informers import AUDIT_REPORT_KINDS, REPORT_KINDS
 from trivyop.kube.resources import (
     CLUSTERCOMPLIANCEREPORTS,
     EXPOSEDSECRETREPORTS,

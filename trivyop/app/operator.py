@@ -27,7 +27,7 @@ from trivyop import __version__
 from trivyop.app.building import Builder
 from trivyop.app.parts import Parts
 from trivyop.control.clock import Clock, SystemClock, WatchedClock
-from trivyop.controllers.surroundings import Surroundings
+from trivyop.controllers.context import ControllerContext
 from trivyop.errors import TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery, discover
@@ -89,7 +89,7 @@ class Operator:
             ["version", "python"],
             registry=self.registry,
         ).labels(__version__, platform.python_version()).set(1)
-        self.surroundings = Surroundings(
+        self.context = ControllerContext(
             settings, registry=self.registry, health=self.health, clock=self._clock, rng=self._rng
         )
         self._lag = LoopLag(self.registry)
@@ -99,8 +99,8 @@ class Operator:
         operator = settings.operator
         ControllerRuntimeNames(
             self.registry,
-            self.surroundings.controller_metrics,
-            self.surroundings.queue_metrics,
+            self.context.controller_metrics,
+            self.context.queue_metrics,
             lease=operator.leader_election_id,
             leads=self._leads if operator.leader_election_enabled else None,
         )
@@ -126,13 +126,13 @@ class Operator:
     def _informer_problems(self) -> str | None:
         if self._parts is None:
             return "not started"
-        waiting = self._parts.view.waiting_for
+        waiting = self._parts.informers.waiting_for
         if waiting:
             return "waiting for the first list of " + ", ".join(waiting)
-        return "; ".join(self._parts.view.needs()) or None
+        return "; ".join(self._parts.informers.needs()) or None
 
     def _limits(self) -> str | None:
-        return "; ".join(self._parts.view.problems()) or None if self._parts is not None else None
+        return "; ".join(self._parts.informers.problems()) or None if self._parts is not None else None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set; work in hand that outlasts the drain time is cut short."""
@@ -172,7 +172,7 @@ class Operator:
         election = self._election = self._build_election()
         api = self._api if election is None else self._api.gated(election.write_gate)
         parts = self._parts = self._build(api, discovery)
-        for resource in parts.view.missing:
+        for resource in parts.informers.missing:
             log.warning("kind_missing", kind=resource.name, means="what needs it is off until a restart")
         patience = asyncio.timeout(None)
         try:
@@ -223,7 +223,7 @@ class Operator:
         self._stage = "filling the stores"
         impatient = self._clock.call_later(
             self._settings.operator.cache_sync_timeout_seconds or math.inf,
-            lambda: log.warning("still_waiting", first_lists_of=parts.view.waiting_for),
+            lambda: log.warning("still_waiting", first_lists_of=parts.informers.waiting_for),
         )
         try:
             if not await _unless(stop, parts.wait_synced()):
@@ -246,7 +246,7 @@ class Operator:
 
     def _build(self, api: Api, discovery: Discovery) -> Parts:
         active = ("running", "stopping")
-        return Builder(api, discovery, self.surroundings, active=lambda: self._stage in active).build()
+        return Builder(api, discovery, self.context, active=lambda: self._stage in active).build()
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:

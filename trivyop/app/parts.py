@@ -17,12 +17,12 @@ from trivyop.controllers.audits.parts import Auditing
 from trivyop.controllers.images.imagescans import ImageScans
 from trivyop.controllers.images.rematch import Matcher
 from trivyop.controllers.images.workloads import Workloads
+from trivyop.controllers.informers import Informers
 from trivyop.controllers.nodes.components import ClusterComponents
 from trivyop.controllers.nodes.parts import Collecting
 from trivyop.controllers.series.reader import Unread
 from trivyop.controllers.series.rendering import ReportSeries
 from trivyop.controllers.usage import Usage
-from trivyop.controllers.view import View
 from trivyop.controllers.webhooks.notifications import Notifications
 from trivyop.kube.events import EventRecorder
 
@@ -31,7 +31,7 @@ from trivyop.kube.events import EventRecorder
 class Parts:
     """What one run is made of."""
 
-    view: View
+    informers: Informers
     usage: Usage
     events: EventRecorder
     matcher: Matcher
@@ -54,12 +54,12 @@ class Parts:
         """Wait until it is known what there is; then True."""
         if self.auditing is not None:
             await self.auditing.wait_synced()
-        return await self.view.wait_synced()
+        return await self.informers.wait_synced()
 
     def watch(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
-        """Begin to mirror the cluster, which every replica does, until the tasks are cancelled."""
+        """Begin to watch the cluster, which every replica does, until the tasks are cancelled."""
         tasks = [
-            group.create_task(self.view.run(), name="view"),
+            group.create_task(self.informers.run(), name="informers"),
             group.create_task(self.reading.run(), name=self.reading.name),
         ]
         if self.auditing is not None:

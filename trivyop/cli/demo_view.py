@@ -13,7 +13,7 @@ import msgspec
 from trivyop.cli.status import Line
 from trivyop.cli.status_audits import AuditsState
 from trivyop.cli.tables import show_count, show_table
-from trivyop.controllers.view import REPORT_KINDS
+from trivyop.controllers.informers import REPORT_KINDS
 from trivyop.kube.client import Api
 from trivyop.kube.objects import Object
 from trivyop.kube.resources import (

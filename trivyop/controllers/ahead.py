@@ -1,10 +1,10 @@
-"""Ahead: what we wrote, until the mirror knows of it.
+"""Ahead: what we wrote, until the informer has observed it.
 
-Between a write's answer and the event that tells of it, the mirror says what was before. What is noted here
+Between a write's answer and its watch event, the lister has what was before. What is noted here
 fills the gap. An event ends it; so does a list that began after the write, also when that list comes without
 the object: it is gone, and no event will ever say so.
 
-Promises: nothing noted here outlives its object by more than the mirror's next list.
+Promises: nothing noted here outlives its object by more than the informer's next list.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from trivyop.controllers.mirror import Mirror
+from trivyop.controllers.lister import Lister
 from trivyop.kube.resources import ObjectKey
 
 V = TypeVar("V")
@@ -20,26 +20,26 @@ M = TypeVar("M")
 
 
 class Ahead(Generic[V, M]):
-    """Values by key, ahead of a mirror."""
+    """Values by key, ahead of a lister."""
 
     def __init__(
         self,
-        mirror: Mirror[M],
+        lister: Lister[M],
         *,
         lost: Callable[[ObjectKey, V], None],
         catches_up: Callable[[V, M | None, M | None], bool] = lambda _noted, _old, _new: True,
     ) -> None:
         """`lost` is told what was noted of an object that a list came without.
 
-        `catches_up(noted, old, new)` is whether a change that the mirror is told of is the noted one; if not,
+        `catches_up(noted, old, new)` is whether a change that the lister is told of is the noted one; if not,
         it is an older one, on its way when ours was made.
         """
-        self._mirror = mirror
+        self._lister = lister
         self._lost = lost
         self._catches_up = catches_up
         self._values: dict[ObjectKey, tuple[V, int]] = {}  # with how many lists had been begun by then
-        mirror.add_handler(self._told)
-        mirror.add_list_handler(self._listed)
+        lister.add_handler(self._told)
+        lister.add_list_handler(self._listed)
 
     def get(self, key: ObjectKey) -> V | None:
         noted = self._values.get(key)
@@ -51,7 +51,7 @@ class Ahead(Generic[V, M]):
 
     def put(self, key: ObjectKey, value: V) -> None:
         """Note down what a write came to, right when it was answered, before anything else is awaited."""
-        self._values[key] = (value, self._mirror.lists_begun(key))
+        self._values[key] = (value, self._lister.lists_begun(key))
 
     def pop(self, key: ObjectKey) -> None:
         """Forget what was noted, if there is something."""
@@ -66,9 +66,9 @@ class Ahead(Generic[V, M]):
         overtaken = [
             (key, value)
             for key, (value, lists) in self._values.items()
-            if lists < self._mirror.last_list(key)
+            if lists < self._lister.last_list(key)
         ]
         for key, value in overtaken:
             del self._values[key]
-            if self._mirror.get(key) is None:
+            if self._lister.get(key) is None:
                 self._lost(key, value)

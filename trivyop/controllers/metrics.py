@@ -14,8 +14,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from trivyop.audit.nodes.nodescan import Phase as NodePhase
+from trivyop.controllers.informers import Informers
 from trivyop.controllers.usage import Usage
-from trivyop.controllers.view import View
 from trivyop.report import kinds
 from trivyop.scan.imagescan import Phase, ResultSource
 from trivyop.scan.matchable import NotMatchable
@@ -144,8 +144,8 @@ class ClusterComponentMetrics:
 class NodeScanCollector(Collector):
     """How the scans of nodes stand, read from the store at each scrape."""
 
-    def __init__(self, registry: CollectorRegistry, view: View) -> None:
-        self._view = view
+    def __init__(self, registry: CollectorRegistry, informers: Informers) -> None:
+        self._informers = informers
         registry.register(self)
 
     def describe(self) -> Iterable[Metric]:
@@ -153,7 +153,7 @@ class NodeScanCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         family = self._family()
-        tally = Tally(scan.status.phase for scan in self._view.node_scans.values())
+        tally = Tally(scan.status.phase for scan in self._informers.node_scans.values())
         for phase in NodePhase:
             family.add_metric([phase.value], tally[phase])
         yield family
@@ -166,8 +166,8 @@ class NodeScanCollector(Collector):
 class ScanCollector(Collector):
     """Gauges that are read from the stores at each scrape."""
 
-    def __init__(self, registry: CollectorRegistry, view: View, usage: Usage, slots: Slots) -> None:
-        self._view = view
+    def __init__(self, registry: CollectorRegistry, informers: Informers, usage: Usage, slots: Slots) -> None:
+        self._informers = informers
         self._usage = usage
         self._slots = slots
         registry.register(self)
@@ -177,20 +177,20 @@ class ScanCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         phases, per_phase, failed, per_kind, slots, waiting, used, covered, ratio = self._families()
-        statuses = [scan.status for scan in self._view.scans.values()]
+        statuses = [scan.status for scan in self._informers.scans.values()]
         tally = Tally(status.phase for status in statuses)
         classes = Tally(status.reason for status in statuses if status.phase is Phase.FAILED)
         for failure_class in FailureClass:
             failed.add_metric([failure_class.value], classes[failure_class.value])
         for phase in Phase:
             per_phase.add_metric([phase.value], tally[phase])
-        for resource, mirror in self._view.all_reports.items():
-            per_kind.add_metric([resource.kind], len(mirror))
+        for resource, lister in self._informers.all_reports.items():
+            per_kind.add_metric([resource.kind], len(lister))
         slots.add_metric([], self._slots.limit)
         waiting.add_metric([], self._slots.waiting)
         phases.add_metric([], len(self._slots))
         names = self._usage.scans()
-        scanned = {scan.metadata.name for scan in self._view.scans.values() if scan.status.last_success}
+        scanned = {scan.metadata.name for scan in self._informers.scans.values() if scan.status.last_success}
         used.add_metric([], len(names))
         done = sum(name in scanned for name in names)
         covered.add_metric([], done)

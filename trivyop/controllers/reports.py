@@ -25,9 +25,9 @@ import structlog
 from trivyop.control.clock import Clock
 from trivyop.controllers.ahead import Ahead
 from trivyop.controllers.denials import Denials
+from trivyop.controllers.informers import BY_DIGEST, BY_OWNER, Informers
+from trivyop.controllers.lister import Lister
 from trivyop.controllers.metrics import ReportMetrics
-from trivyop.controllers.mirror import Mirror
-from trivyop.controllers.view import BY_DIGEST, BY_OWNER, View
 from trivyop.controllers.writing import write_report
 from trivyop.errors import DeniedError, ForbiddenError, NotFoundError, TerminalError, TooLargeError
 from trivyop.kube.client import Api
@@ -68,13 +68,13 @@ class Refusal:
 
 
 class Reports:
-    """The reports of all containers; reads from the view, writes to the API."""
+    """The reports of all containers; reads from the informers, writes to the API."""
 
     def __init__(
-        self, api: Api, view: View, *, budget_bytes: int, clock: Clock, metrics: ReportMetrics
+        self, api: Api, informers: Informers, *, budget_bytes: int, clock: Clock, metrics: ReportMetrics
     ) -> None:
         self._api = api
-        self._view = view
+        self._informers = informers
         self._budget_bytes = budget_bytes
         self._clock = clock
         self._metrics = metrics
@@ -82,12 +82,12 @@ class Reports:
         self.denials = Denials(api, clock)
         self._deleting: set[str] = set()  # uids
         self._lost_handlers: list[Callable[[Resource, ObjectKey, StoredReport], None]] = []
-        self._mirrors = view.all_reports
+        self._listers = informers.all_reports
         self._ahead = {
             resource: Ahead[StoredReport, StoredReport](
-                mirror, lost=partial(self._lost, resource), catches_up=_is_the_written
+                lister, lost=partial(self._lost, resource), catches_up=_is_the_written
             )
-            for resource, mirror in self._mirrors.items()
+            for resource, lister in self._listers.items()
         }
 
     def add_lost_handler(self, handler: Callable[[Resource, ObjectKey, StoredReport], None]) -> None:
@@ -106,10 +106,10 @@ class Reports:
 
     def get(self, resource: Resource, key: ObjectKey) -> StoredReport | None:
         """The report of that name, as last written or told."""
-        return self._ahead[resource].get(key) or self._mirror(resource).get(key)
+        return self._ahead[resource].get(key) or self._lister(resource).get(key)
 
-    def _mirror(self, resource: Resource) -> Mirror[StoredReport]:
-        return self._mirrors[resource]
+    def _lister(self, resource: Resource) -> Lister[StoredReport]:
+        return self._listers[resource]
 
     def find(self, resource: Resource, workload: Workload, container: str) -> StoredReport | None:
         """The report of a container, whether it is current or not."""
@@ -121,10 +121,10 @@ class Reports:
 
     def of_owner(self, workload: WorkloadRef) -> Iterator[tuple[Resource, StoredReport]]:
         """All reports that say they are about that workload, also superfluous ones."""
-        for resource in self._view.report_kinds:
+        for resource in self._informers.report_kinds:
             if self.is_closed(resource, workload.key.namespace):
                 continue  # what the store has may be long gone
-            for report in self._view.reports[resource].by_index(BY_OWNER, str(workload)):
+            for report in self._informers.reports[resource].by_index(BY_OWNER, str(workload)):
                 yield resource, report
 
     def sources(
@@ -132,7 +132,7 @@ class Reports:
     ) -> Iterator[StoredReport]:
         """Reports of that image made with those settings, complete ones first."""
         incomplete: list[StoredReport] = []
-        told = self._view.reports[resource].by_index(BY_DIGEST, image.digest)
+        told = self._informers.reports[resource].by_index(BY_DIGEST, image.digest)
         for report in chain(told, self._ahead[resource].values()):
             if (
                 report.digest == image.digest
@@ -172,18 +172,18 @@ class Reports:
 
     def is_closed(self, resource: Resource, namespace: str) -> bool:
         """Whether reports of that kind may not be read or written there, or the kind is gone."""
-        mirror = self._mirror(resource)
-        denied = self.denials.closed(resource, mirror.scope_of(namespace)) is not None
-        return denied or mirror.problem_in(namespace) is not None
+        lister = self._lister(resource)
+        denied = self.denials.closed(resource, lister.scope_of(namespace)) is not None
+        return denied or lister.problem_in(namespace) is not None
 
     def held_back(self, resource: Resource, namespace: str) -> Refusal | None:
         """The refusal of all reports of that kind there, which are not sent; None if they may be.
 
         Of a kind that the server does not have there are no reports to hold back.
         """
-        mirror = self._mirror(resource)
-        error = self.denials.closed(resource, mirror.scope_of(namespace))
-        problem = None if mirror.missing else mirror.problem_in(namespace)
+        lister = self._lister(resource)
+        error = self.denials.closed(resource, lister.scope_of(namespace))
+        problem = None if lister.missing else lister.problem_in(namespace)
         if error is None and problem is not None:
             error = ForbiddenError(problem)
         if error is None:
@@ -192,12 +192,12 @@ class Reports:
 
     def check(self, resource: Resource, namespace: str) -> None:
         """Raise the ``DeniedError`` of a write of that kind, for who has much to do before it."""
-        self.denials.check(resource, self._mirror(resource).scope_of(namespace))
+        self.denials.check(resource, self._lister(resource).scope_of(namespace))
 
     def is_off(self, resource: Resource) -> bool:
         """Whether there is no place for reports of that kind: it is gone, or we may do nothing with it."""
-        mirror = self._mirror(resource)
-        return mirror.missing or all(self.is_closed(resource, scope) for scope in mirror.scopes)
+        lister = self._lister(resource)
+        return lister.missing or all(self.is_closed(resource, scope) for scope in lister.scopes)
 
     def _refused(self, resource: Resource, workload: Workload, container: str) -> bool:
         """Whether writing it again soon would only be refused again."""
@@ -250,7 +250,7 @@ class Reports:
         if before is not None and before.content_hash == meta["annotations"][keys.CONTENT_HASH]:
             self._metrics.writes.labels(resource.kind, "unchanged").inc()
             return None
-        scope = self._mirror(resource).scope_of(key.namespace)
+        scope = self._lister(resource).scope_of(key.namespace)
         self.denials.check(resource, scope)
         try:
             size = await self._send(resource, key, report, before)
@@ -318,8 +318,8 @@ class Reports:
             self._api, resource, report, size=size, there=before is not None, foreign=foreign
         )
         stored = msgspec.convert(answer["metadata"], ObjectMeta)
-        written = self._view.stored(Object(metadata=stored))
-        if self._mirror(resource).get(key) != written:  # the informer may have been faster than the answer
+        written = self._informers.stored(Object(metadata=stored))
+        if self._lister(resource).get(key) != written:  # the informer may have been faster than the answer
             self._ahead[resource].put(key, written)
 
     async def delete(self, resource: Resource, report: StoredReport) -> None:

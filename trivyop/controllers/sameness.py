@@ -12,7 +12,7 @@ Not here: which digests pods have (`workload.running`).
 
 from __future__ import annotations
 
-from trivyop.controllers.mirror import Mirror
+from trivyop.controllers.lister import Lister
 from trivyop.scan.imagescan import ImageScan
 from trivyop.workload.images import any_digest
 from trivyop.workload.objects import ContainerStatus, Pod, PodStatus
@@ -29,8 +29,8 @@ _MAX_ALIASES = 20  # of one image; the oldest go
 class Sameness:
     """The digests of one image, by any of them."""
 
-    def __init__(self, scans: Mirror[ImageScan]) -> None:
-        self._mirror = scans
+    def __init__(self, scans: Lister[ImageScan]) -> None:
+        self._lister = scans
         self._digests: dict[tuple[str, str], str] = {}  # (digest, platform) to the one that is scanned
 
     def same(self, digest: str, platform: str | None) -> str | None:
@@ -38,7 +38,7 @@ class Sameness:
         seen = self._digests.get((digest, platform or ""))
         if seen is not None:
             return seen
-        for scan in self._mirror.by_index(BY_ALIAS, digest):
+        for scan in self._lister.by_index(BY_ALIAS, digest):
             if scan.spec.platform == (platform or "") and scan.spec.digest != digest:
                 return scan.spec.digest
         return None
@@ -78,7 +78,7 @@ class Sameness:
         return (*scan.spec.also_known_as, *lacking)[-_MAX_ALIASES:] if lacking else None
 
     def _scans(self, digest: str, platform: str | None) -> list[ImageScan]:
-        found = self._mirror.by_index(BY_DIGEST, digest)
+        found = self._lister.by_index(BY_DIGEST, digest)
         return [scan for scan in found if scan.spec.platform == (platform or "")]
 
 

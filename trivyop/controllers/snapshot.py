@@ -1,4 +1,4 @@
-"""Snapshot: what runs, read once instead of being mirrored; for commands that look and leave."""
+"""Snapshot: what runs, read once instead of being watched; for commands that look and leave."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from trivyop.controllers.view import WORKLOAD_STRUCTS
+from trivyop.controllers.informers import WORKLOAD_STRUCTS
 from trivyop.errors import TerminalError
 from trivyop.kube.client import Api
 from trivyop.kube.resources import NODES, Resource

@@ -19,7 +19,7 @@ import msgspec
 
 from trivyop.control.clock import Clock
 from trivyop.controllers.jobpods import JobPod, why_it_waits
-from trivyop.controllers.mirror import Mirror
+from trivyop.controllers.lister import Lister
 from trivyop.kube.objects import Object, controller_of
 from trivyop.kube.resources import JOBS, PODS, ObjectKey
 from trivyop.workload.owners import BY_CONTROLLER
@@ -124,8 +124,8 @@ class Starts:
 
     def __init__(
         self,
-        pods: Mirror[JobPod],
-        notices: Sequence[Mirror[Notice]],
+        pods: Lister[JobPod],
+        notices: Sequence[Lister[Notice]],
         clock: Clock,
         changed: Callable[[ObjectKey, str], None],
     ) -> None:
@@ -139,8 +139,8 @@ class Starts:
     def listen(self) -> None:
         """Begin to look at what changes; call it once all stores are filled."""
         self._pods.add_handler(self._pod_changed)
-        for mirror in self._notices:
-            mirror.add_handler(self._notice_changed)
+        for lister in self._notices:
+            lister.add_handler(self._notice_changed)
 
     def stuck(self, job: str) -> Stuck | None:
         """What keeps the pod of a Job that has not ended from starting, if something is known to."""
@@ -170,7 +170,7 @@ class Starts:
         return max(pods, key=lambda pod: pod.metadata.creation_timestamp, default=None)
 
     def _about(self, uid: str) -> list[Notice]:
-        return [notice for mirror in self._notices for notice in mirror.by_index(BY_REGARDING, uid)]
+        return [notice for lister in self._notices for notice in lister.by_index(BY_REGARDING, uid)]
 
     def _pod_changed(self, key: ObjectKey, old: JobPod | None, new: JobPod | None) -> None:
         pod = new or old

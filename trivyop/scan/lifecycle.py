@@ -81,7 +81,7 @@ class Policy:
     settings_hash: str
     report_ttl: timedelta | None  # None: reports do not age
     forget_after: timedelta
-    job_patience: timedelta | None  # how long a Job may be unfinished; None: for ever
+    job_deadline: timedelta | None  # how long a Job may be unfinished; None: for ever
     keep_jobs: bool  # the Job's own time to live removes it
     start_patience: timedelta = START_PATIENCE  # for a pod that is known not to start
     pod_patience: timedelta = timedelta(seconds=60)  # for a pod to be made, where nothing says why it is not
@@ -187,7 +187,7 @@ def _about_the_job(history: History, demand: Demand, job: JobView, policy: Polic
     until_start = _left_to_start(job, policy)
     if until_start is not None and until_start <= 0:
         return Reap(job.name, unstarted=True)
-    left = None if policy.job_patience is None else (policy.job_patience - job.age).total_seconds()
+    left = None if policy.job_deadline is None else (policy.job_deadline - job.age).total_seconds()
     if left is not None and left <= 0:
         return Reap(job.name, overdue=True)
     return Wait(min((seconds for seconds in (until_start, left) if seconds is not None), default=None))

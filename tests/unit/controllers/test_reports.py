@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from tests.clock import FakeClock
+from trivyop.controllers.informers import BY_DIGEST, REPORT_KINDS, Informers
+from trivyop.controllers.lister import Handler, Lister
 from trivyop.controllers.metrics import ReportMetrics
-from trivyop.controllers.mirror import Handler, Mirror
 from trivyop.controllers.reports import Reports
-from trivyop.controllers.view import BY_DIGEST, REPORT_KINDS, View
 from trivyop.errors import TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.informer import Informer
@@ -98,19 +98,19 @@ class World:
         self.clock = FakeClock()
         self.server = Server()
         self.told = {kind: Told() for kind in KINDS}
-        mirrors = {
-            kind: Mirror(kind, {"": cast("Informer[StoredReport]", told)}) for kind, told in self.told.items()
+        listers = {
+            kind: Lister(kind, {"": cast("Informer[StoredReport]", told)}) for kind, told in self.told.items()
         }
-        view = View.__new__(View)
-        view._report_labels = ("team",)  # kept of reports that are written as of those that are told
-        self.view = view
-        view.reports, view.audit_reports = mirrors, {}
-        view.cluster_sboms = mirrors[CLUSTERSBOMREPORTS]
-        view.cluster_vulnerabilities = mirrors[CLUSTERVULNERABILITYREPORTS]
-        view.compliance = mirrors[CLUSTERCOMPLIANCEREPORTS]
+        informers = Informers.__new__(Informers)
+        informers._report_labels = ("team",)  # kept of reports that are written as of those that are told
+        self.informers = informers
+        informers.reports, informers.audit_reports = listers, {}
+        informers.cluster_sboms = listers[CLUSTERSBOMREPORTS]
+        informers.cluster_vulnerabilities = listers[CLUSTERVULNERABILITYREPORTS]
+        informers.compliance = listers[CLUSTERCOMPLIANCEREPORTS]
         self.reports = Reports(
             cast("Api", self.server),
-            view,
+            informers,
             budget_bytes=10**6,
             clock=self.clock,
             metrics=ReportMetrics(CollectorRegistry()),
@@ -132,7 +132,7 @@ class World:
             uid=self.server.uid,
             annotations={keys.CONTENT_HASH: content, keys.IMAGE_DIGEST: content},
         )
-        return self.view.stored(Object(metadata=meta))
+        return self.informers.stored(Object(metadata=meta))
 
     def digest(self) -> str | None:
         """The digest that the report counts as being of."""

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from trivyop.controllers.mirror import Mirror
+from trivyop.controllers.lister import Lister
 from trivyop.controllers.sameness import Sameness, aliases
 from trivyop.kube.objects import ObjectMeta
 from trivyop.kube.resources import IMAGESCANS
@@ -33,7 +33,7 @@ def state(image_id: str, *, restarts: int = 0, uid: str = "u", image: str = "tea
 
 @pytest.fixture
 def sameness() -> Sameness:
-    return Sameness(Mirror[ImageScan](IMAGESCANS, {}))
+    return Sameness(Lister[ImageScan](IMAGESCANS, {}))
 
 
 @pytest.mark.parametrize("now", [f"team/aaa@{B}", f"docker-pullable://team/prod@{B}", B, f"docker://{B}"])

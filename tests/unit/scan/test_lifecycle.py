@@ -35,7 +35,7 @@ POLICY = Policy(
     settings_hash="s1",
     report_ttl=24 * HOUR,
     forget_after=120 * HOUR,
-    job_patience=timedelta(minutes=6),
+    job_deadline=timedelta(minutes=6),
     keep_jobs=False,
 )
 WANTED = Demand(in_use=True)

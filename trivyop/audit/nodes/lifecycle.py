@@ -32,7 +32,7 @@ class Policy:
     """Settings, as they apply to a node."""
 
     report_ttl: timedelta | None  # None: what was read does not age
-    job_patience: timedelta | None  # how long a Job may be unfinished; None: for ever
+    job_deadline: timedelta | None  # how long a Job may be unfinished; None: for ever
     pod_patience: timedelta  # how long a Job may be without a pod, where nothing says why
     start_patience: timedelta = timedelta(seconds=5)  # for a pod that is known not to start
 
@@ -139,8 +139,8 @@ def _about_the_job(status: NodeScanStatus, skip: Skip | None, job: JobView, poli
     waits = [policy.pod_patience - job.lonely] if job.lonely else []
     if job.stuck is not None:
         waits.append(policy.start_patience - job.stuck)
-    if policy.job_patience is not None:
-        waits.append(policy.job_patience - job.age)
+    if policy.job_deadline is not None:
+        waits.append(policy.job_deadline - job.age)
     left = min(waits, default=None)
     if left is None:
         return Wait()

@@ -1,6 +1,6 @@
 """Audited objects: what of the cluster is audited, as little of each object as tells when that is due.
 
-Workloads are resolved from the view's mirrors. Of the other kinds there is a mirror here, holding a uid and a
+Workloads are resolved from the shared informers. Other kinds have an informer here, which keeps a uid and a
 state (`trivyop.workload.audited`) for each object: those that settings list, and those that custom policies
 name, which may be kinds of the user's own. The latter come and go with the policies, and with their
 definitions.
@@ -23,8 +23,8 @@ import structlog
 from trivyop.audit.policies import audited_as
 from trivyop.control.clock import Clock
 from trivyop.controllers.audits.kinds import NOT_AUDITED, OTHER_KINDS, AuditRef, Held, hold
-from trivyop.controllers.mirror import Mirror
-from trivyop.controllers.view import View
+from trivyop.controllers.informers import Informers
+from trivyop.controllers.lister import Lister
 from trivyop.errors import TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery, discover
@@ -68,7 +68,7 @@ class _Source:
 
     name: str
     resource: Resource
-    mirror: Mirror[Held]
+    lister: Lister[Held]
     running: list[asyncio.Task[None]]
 
 
@@ -82,7 +82,7 @@ class AuditedObjects:
     def __init__(
         self,
         api: Api,
-        view: View,
+        informers: Informers,
         discovery: Discovery,
         *,
         selection: Selection,
@@ -92,7 +92,7 @@ class AuditedObjects:
     ) -> None:
         """`selection` is that of audits; `kinds` are those of `OTHER_KINDS` to audit without a policy."""
         self._api = api
-        self._view = view
+        self._informers = informers
         self._discovery = discovery
         self._selection = selection
         self._clock = clock
@@ -116,16 +116,16 @@ class AuditedObjects:
         source = self._sources.get(ref.kind)
         if source is None:
             return Skipped(Reason.KIND)
-        held = source.mirror.get(ref.key)
+        held = source.lister.get(ref.key)
         if held is None:
             return None
         return Skipped(held.left_out) if held.left_out is not None else Audited(held.uid, held.state)
 
     def _workload(self, kind: WorkloadKind, key: ObjectKey) -> Audited | Skipped | None:
-        found = resolve(kind, key, self._view.listers, self._selection)
+        found = resolve(kind, key, self._informers.listers, self._selection)
         if found is None or isinstance(found, Skipped):
             return found
-        obj = self._view.listers.of(kind).get(key)
+        obj = self._informers.listers.of(kind).get(key)
         return None if obj is None else Audited(found.uid, object_state(obj, found.api_version))
 
     def resource(self, ref: AuditRef) -> Resource:
@@ -137,10 +137,10 @@ class AuditedObjects:
     def all(self) -> Iterator[AuditRef]:
         """Everything that might be audited."""
         for kind in self._selection.kinds:
-            for key in self._view.workloads[kind].keys():  # noqa: SIM118 - a mirror is no dict
+            for key in self._informers.workloads[kind].keys():  # noqa: SIM118 - a lister is no dict
                 yield AuditRef(kind.value, key)
         for source in self._sources.values():
-            for key in source.mirror.keys():  # noqa: SIM118
+            for key in source.lister.keys():  # noqa: SIM118
                 yield AuditRef(source.name, key)
 
     def families(self) -> Iterator[tuple[str, str]]:
@@ -157,14 +157,14 @@ class AuditedObjects:
     @property
     def waiting_for(self) -> list[str]:
         """The kinds whose first list is not complete, and that no refusal explains."""
-        return [source.name for source in self._sources.values() if not source.mirror.synced]
+        return [source.name for source in self._sources.values() if not source.lister.synced]
 
     def problems(self) -> list[str]:
         """What is to be audited and cannot be, and why."""
         return [
-            f"{source.resource.name}: {source.mirror.problem}"
+            f"{source.resource.name}: {source.lister.problem}"
             for source in self._sources.values()
-            if source.mirror.problem
+            if source.lister.problem
         ]
 
     def why_not(self, kind: str) -> str:
@@ -225,7 +225,7 @@ class AuditedObjects:
             )
             for namespace in watched
         }
-        source = self._sources[name] = _Source(name, resource, Mirror(resource, informers), [])
+        source = self._sources[name] = _Source(name, resource, Lister(resource, informers), [])
         if self._changed is not None:
             self._tell_of(source)
         self._start(source)
@@ -235,10 +235,10 @@ class AuditedObjects:
         for task in source.running:
             task.cancel()
         if self._metrics is not None:
-            for informer in source.mirror.informers:
+            for informer in source.lister.informers:
                 self._metrics.detach(informer)
         if self._changed is not None:
-            for key in list(source.mirror.keys()):
+            for key in list(source.lister.keys()):
                 self._changed(AuditRef(name, key), False)
 
     # events
@@ -246,16 +246,16 @@ class AuditedObjects:
     def listen(self, changed: Changed) -> None:
         """Tell of what may be due from now on; call it once, when all stores are filled."""
         self._changed = changed
-        for kind, mirror in self._view.workloads.items():
+        for kind, lister in self._informers.workloads.items():
             match kind:
                 case WorkloadKind.POD:
-                    mirror.add_handler(self._pod_changed)
+                    lister.add_handler(self._pod_changed)
                 case WorkloadKind.JOB:
-                    mirror.add_handler(self._job_changed)
+                    lister.add_handler(self._job_changed)
                 case WorkloadKind.REPLICA_SET | WorkloadKind.REPLICATION_CONTROLLER:
-                    mirror.add_handler(self._revision_changed(kind))
+                    lister.add_handler(self._revision_changed(kind))
                 case _:
-                    mirror.add_handler(
+                    lister.add_handler(
                         lambda key, old, _new, kind=kind: self._tell(WorkloadRef(kind, key), new=old is None)
                     )
         for source in self._sources.values():
@@ -266,7 +266,7 @@ class AuditedObjects:
             if self._changed is not None:
                 self._changed(AuditRef(source.name, key), old is None)
 
-        source.mirror.add_handler(told)
+        source.lister.add_handler(told)
 
     def _tell(self, ref: WorkloadRef, *, new: bool) -> None:
         if self._changed is not None and ref.kind in self._selection.kinds:
@@ -275,7 +275,7 @@ class AuditedObjects:
     def _pod_changed(self, _key: ObjectKey, old: Pod | None, new: Pod | None) -> None:
         """Of a pod that somebody controls, only that it is there counts."""
         told = [pod for pod in (old, new) if pod is not None]
-        refs = {workload_of_pod(pod, self._view.listers.jobs) for pod in told}
+        refs = {workload_of_pod(pod, self._informers.listers.jobs) for pod in told}
         for ref in refs:
             if ref.kind is WorkloadKind.POD or len(refs) > 1 or old is None or new is None:
                 self._tell(ref, new=old is None)
@@ -287,7 +287,7 @@ class AuditedObjects:
                 self._tell(workload_of_job(job), new=False)
 
     def _revision_changed(self, kind: WorkloadKind) -> Callable[[ObjectKey, Any, Any], None]:
-        siblings = self._view.listers.of(kind)
+        siblings = self._informers.listers.of(kind)
 
         def changed(key: ObjectKey, old: Any, new: Any) -> None:
             refs = {ref for obj in (old, new) if obj is not None for ref in revisions(kind, obj, siblings)}
@@ -299,7 +299,7 @@ class AuditedObjects:
     # running
 
     async def run(self) -> None:
-        """Keep the mirrors until cancelled, and look for kinds that the server did not have."""
+        """Run the informers until cancelled, and look for kinds that the server did not have."""
         async with asyncio.TaskGroup() as group:
             self._group = group
             for source in self._sources.values():
@@ -317,12 +317,12 @@ class AuditedObjects:
     def _start(self, source: _Source) -> None:
         if self._group is None or source.running:
             return
-        for informer in source.mirror.informers:
+        for informer in source.lister.informers:
             name = f"informer/audited/{source.name}"
             source.running.append(self._group.create_task(informer.run(), name=name))
 
     async def wait_synced(self) -> None:
-        """Wait until every mirror has its first list, or a refusal that says why it has none."""
+        """Wait until every informer has its first list, or a refusal that says why it has none."""
         for source in list(self._sources.values()):
-            for informer in source.mirror.informers:
+            for informer in source.lister.informers:
                 await informer.wait_settled()

@@ -1,7 +1,7 @@
 """Audit kinds: what can be audited, how a resource is named, and what is kept of one that runs no images.
 
 Promises: pure; what is kept is a uid, a state, and why it is left out, if it is.
-Not here: the mirrors (`audited.py`).
+Not here: the listers (`audited.py`).
 """
 
 from __future__ import annotations

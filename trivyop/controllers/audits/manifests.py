@@ -1,7 +1,7 @@
 """Manifests: a resource as checks see it, read whole when it is audited.
 
 Promises: nothing of it is kept here. The state is that of the very object that was read, so that a report
-says what it was made from, also when the mirror is behind or ahead.
+says what it was made from, also when the informer is behind or ahead.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 import orjson
 
 from trivyop.controllers.audits.kinds import AuditRef
-from trivyop.controllers.view import WORKLOAD_STRUCTS
+from trivyop.controllers.informers import WORKLOAD_STRUCTS
 from trivyop.errors import NotFoundError
 from trivyop.kube.client import Api
 from trivyop.kube.objects import Object

@@ -1,6 +1,6 @@
 """Auditing: the parts of audits put together, for whoever runs the operator.
 
-Mirrors are kept by every replica; only the one that works evaluates checks and writes reports.
+Every replica runs informers; only the one that works evaluates checks and writes reports.
 Promises: no audit before it is known which policies there are and in which version the cluster is, so that a
 restart audits nothing again that was audited.
 Not here: the parts themselves.
@@ -22,9 +22,9 @@ from trivyop.controllers.audits.policies import PolicyWatch
 from trivyop.controllers.audits.reconciler import WORKERS, Audits
 from trivyop.controllers.audits.selecting import build_audit_kinds, build_audit_options, build_audit_selection
 from trivyop.controllers.audits.strays import delete_strays
+from trivyop.controllers.context import ControllerContext
+from trivyop.controllers.informers import Informers
 from trivyop.controllers.reports import Reports
-from trivyop.controllers.surroundings import Surroundings
-from trivyop.controllers.view import View
 from trivyop.errors import TerminalError, TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery
@@ -45,33 +45,33 @@ class Auditing:
         self,
         api: Api,
         discovery: Discovery,
-        view: View,
+        informers: Informers,
         reports: Reports,
-        around: Surroundings,
+        context: ControllerContext,
         *,
         events: EventRecorder,
     ) -> None:
         self.ready = asyncio.Event()
         """Set when it is known which checks there are, and nothing keeps others from using the auditor."""
-        settings, clock = around.settings, around.clock
+        settings, clock = context.settings, context.clock
         self._api = api
         self._clock = clock
-        self._queue = around.queue(_NAME, AuditRef)
+        self._queue = context.queue(_NAME, AuditRef)
         self.auditor = Auditor(
-            TrivyEngine(settings), settings=settings, clock=clock, metrics=AuditMetrics(around.registry)
+            TrivyEngine(settings), settings=settings, clock=clock, metrics=AuditMetrics(context.registry)
         )
-        self.failures = AuditFailures(around.registry, clock, around.rng)
+        self.failures = AuditFailures(context.registry, clock, context.rng)
         selection = build_audit_selection(settings)
         self._namespaces = selection.namespaces
         self._namespace = settings.operator.namespace
         self._audited = AuditedObjects(
             api,
-            view,
+            informers,
             discovery,
             selection=selection,
             kinds=build_audit_kinds(settings),
             clock=clock,
-            metrics=around.informer_metrics,
+            metrics=context.informer_metrics,
         )
         self._policies = PolicyWatch(
             api,
@@ -80,11 +80,11 @@ class Auditing:
             namespace=settings.operator.namespace,
             events=events,
             clock=clock,
-            metrics=around.informer_metrics,
+            metrics=context.informer_metrics,
         )
         self._audits = Audits(
             api,
-            view,
+            informers,
             self._audited,
             reports,
             self.auditor,
@@ -96,7 +96,7 @@ class Auditing:
             events=events,
             clock=clock,
         )
-        self._controller = around.controller(
+        self._controller = context.controller(
             _NAME, self._audits.reconcile, self._queue, self._audits.all, workers=WORKERS
         )
 
@@ -115,7 +115,7 @@ class Auditing:
     # running
 
     async def watch(self) -> None:
-        """Keep the mirrors until cancelled."""
+        """Run the informers until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._audited.run(), name="audited")
             group.create_task(self._policies.run(), name="policies")

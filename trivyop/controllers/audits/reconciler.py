@@ -33,8 +33,8 @@ from trivyop.controllers.audits.failures import REFUSED, AuditFailures, Basis
 from trivyop.controllers.audits.kinds import AuditRef
 from trivyop.controllers.audits.manifests import Manifest, Reading
 from trivyop.controllers.audits.turns import Turns
+from trivyop.controllers.informers import BY_OWNER, Informers
 from trivyop.controllers.reports import Refusal, Reports
-from trivyop.controllers.view import BY_OWNER, View
 from trivyop.errors import NotFoundError
 from trivyop.kube.client import Api
 from trivyop.kube.events import EventRecorder, ObjectReference
@@ -69,7 +69,7 @@ class Audits:
     def __init__(
         self,
         api: Api,
-        view: View,
+        informers: Informers,
         audited: AuditedObjects,
         reports: Reports,
         auditor: Auditor,
@@ -83,7 +83,7 @@ class Audits:
         clock: Clock,
     ) -> None:
         self._api = api
-        self._view = view
+        self._informers = informers
         self._audited = audited
         self._reports = reports
         self._auditor = auditor
@@ -107,17 +107,17 @@ class Audits:
         for ref in self.all():
             self._turns.add_later(ref)
         self._audited.listen(self._changed)
-        for mirror in self._view.audit_reports.values():
-            mirror.add_handler(lambda _key, old, new: self._report_changed(old, new))
-            mirror.add_recovery_handler(lambda: self.look_at(None))
+        for lister in self._informers.audit_reports.values():
+            lister.add_handler(lambda _key, old, new: self._report_changed(old, new))
+            lister.add_recovery_handler(lambda: self.look_at(None))
         self._reports.add_permission_handler(lambda: self.look_at(None))
         self._reports.add_lost_handler(lambda _resource, _key, report: self._report_changed(report, None))
 
     def all(self) -> Iterator[AuditRef]:
         """Everything that might be audited, and everything that has reports of audits."""
         yield from self._audited.all()
-        for mirror in self._view.audit_reports.values():
-            for report in mirror.values():
+        for lister in self._informers.audit_reports.values():
+            for report in lister.values():
                 ref = _subject_of(report)
                 if ref is not None:
                     yield ref
@@ -327,9 +327,9 @@ class Audits:
 
     def _reports_of(self, ref: AuditRef) -> Iterator[tuple[Resource, StoredReport]]:
         owner = f"{ref.kind.partition('.')[0]}/{ref.key.namespace}/{ref.key.name}"
-        for kind, mirror in self._view.audit_reports.items():
+        for kind, lister in self._informers.audit_reports.items():
             if not self._reports.is_closed(kind, ref.key.namespace):
-                for report in mirror.by_index(BY_OWNER, owner):
+                for report in lister.by_index(BY_OWNER, owner):
                     yield kind, report
 
 

@@ -1,8 +1,8 @@
 """Strays: reports of audits that this operator wrote once, and that nobody here looks after any more.
 
-With a list of target namespaces, mirrors cover these and no others, so that permissions in these are enough;
-what was left elsewhere by an earlier list is found by looking once, at the start. So is what audits left that
-are switched off now.
+With a list of target namespaces, informers watch these and no others, so that permissions in these are
+enough; what was left elsewhere by an earlier list is found by looking once, at the start. So is what audits
+left that are switched off now.
 
 Promises: only reports that say that this operator wrote them are deleted, since others may look after other
 namespaces, and of NodeScans those of the same nodes; without the permission to look everywhere nothing is.
@@ -17,7 +17,7 @@ import structlog
 
 from trivyop.audit.nodes.nodescan import NODESCANS
 from trivyop.control.clock import Clock
-from trivyop.controllers.view import View
+from trivyop.controllers.informers import Informers
 from trivyop.errors import TerminalError, TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.objects import Object, ObjectMeta
@@ -35,7 +35,7 @@ _RETRY_SECONDS = 30.0
 async def delete_strays(api: Api, namespaces: Namespaces, operator: str, clock: Clock) -> None:
     """Delete the reports that the operator in namespace `operator` wrote outside of `namespaces`."""
     if "" in namespaces.watched:
-        return  # mirrors have them all
+        return  # the informers have them all
 
     async def delete(resource: Resource) -> None:
         for meta in await _written_by(api, resource, "", operator):
@@ -47,15 +47,18 @@ async def delete_strays(api: Api, namespaces: Namespaces, operator: str, clock: 
             await _at_last(partial(delete, resource), clock)
 
 
-async def delete_switched_off(api: Api, view: View, settings: Settings, clock: Clock) -> None:
-    """Delete the reports that this operator wrote of kinds that settings switch off; ``view`` is filled."""
+async def delete_switched_off(api: Api, informers: Informers, settings: Settings, clock: Clock) -> None:
+    """Delete the reports that this operator wrote of kinds that settings switch off.
+
+    The informers must be synced.
+    """
     operator = settings.operator.namespace
 
     async def delete(resource: Resource) -> None:
-        mirror = view.audit_reports[resource]
-        for scope in mirror.scopes if len(mirror) else ():
+        lister = informers.audit_reports[resource]
+        for scope in lister.scopes if len(lister) else ():
             for meta in await _written_by(api, resource, scope, operator):
-                if resource is CLUSTERINFRAASSESSMENTREPORTS and (report := mirror.get(meta.key)) is not None:
+                if resource is CLUSTERINFRAASSESSMENTREPORTS and (report := lister.get(meta.key)) is not None:
                     await api.delete(NODESCANS, ObjectKey("", report.owner.rpartition("/")[2]))
                 await _delete(api, resource, meta, why="audits are switched off")
 

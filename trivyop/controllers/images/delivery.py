@@ -21,8 +21,8 @@ from typing import Any, TypeVar
 from trivyop.control.clock import Clock
 from trivyop.controllers.images.results import ScanResult
 from trivyop.controllers.images.targets import Target, pinned
+from trivyop.controllers.informers import Informers
 from trivyop.controllers.reports import Build, Refusal, Reports
-from trivyop.controllers.view import View
 from trivyop.errors import ConflictError
 from trivyop.kube.events import ObjectReference
 from trivyop.kube.resources import (
@@ -69,7 +69,13 @@ class Delivery:
     """Writes reports for targets. `image` is always the image that was scanned, with its digest."""
 
     def __init__(
-        self, view: View, reports: Reports, *, settings: Settings, options: ReportOptions, clock: Clock
+        self,
+        informers: Informers,
+        reports: Reports,
+        *,
+        settings: Settings,
+        options: ReportOptions,
+        clock: Clock,
     ) -> None:
         self._reports = reports
         self._options = options
@@ -81,11 +87,11 @@ class Delivery:
             EXPOSEDSECRETREPORTS: operator.exposed_secret_scanner_enabled,
             SBOMREPORTS: operator.sbom_generation_enabled,
         }
-        self._wanted = tuple(kind for kind in view.report_kinds if enabled[kind])
+        self._wanted = tuple(kind for kind in informers.report_kinds if enabled[kind])
         self._wants_boms = (
             operator.cluster_sbom_cache_enabled
             and operator.sbom_generation_enabled
-            and CLUSTERSBOMREPORTS not in view.missing
+            and CLUSTERSBOMREPORTS not in informers.missing
         )
 
     @property

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from trivyop.controllers.deadlines import job_deadline, spread_ttl
 from trivyop.controllers.images.delivery import Delivery
 from trivyop.controllers.images.rematch import Matcher
 from trivyop.controllers.images.targets import Target
-from trivyop.controllers.patience import job_patience, spread_ttl
 from trivyop.scan import state
 from trivyop.scan.imagescan import ImageScan, ImageScanStatus
 from trivyop.scan.lifecycle import Demand, Means, Policy, refresh_due
@@ -41,7 +41,7 @@ class Gathering:
             settings_hash=settings_hash,
             report_ttl=spread_ttl(reports.ttl_seconds, name),
             forget_after=timedelta(seconds=reports.cache_ttl_seconds or 0),
-            job_patience=job_patience(scan_job.timeout_seconds),
+            job_deadline=job_deadline(scan_job.timeout_seconds),
             keep_jobs=bool(scan_job.ttl_seconds),
             database_updated=self._matcher.database_updated,
         )

@@ -19,6 +19,7 @@ from msgspec import structs
 
 from trivyop.control.clock import Clock
 from trivyop.control.queue import Priority, WorkQueue
+from trivyop.controllers.deadlines import LogDeadlines
 from trivyop.controllers.images.asking import Asking
 from trivyop.controllers.images.delivery import Delivery
 from trivyop.controllers.images.gathering import Gathering
@@ -29,9 +30,8 @@ from trivyop.controllers.images.results import Results, ScanResult, reference_of
 from trivyop.controllers.images.scanjobs import ScanJobs
 from trivyop.controllers.images.scanstarts import ScanStarts
 from trivyop.controllers.images.targets import Target, Targets, references_of
+from trivyop.controllers.informers import Informers
 from trivyop.controllers.metrics import ScanMetrics
-from trivyop.controllers.patience import LogPatience
-from trivyop.controllers.view import View
 from trivyop.errors import ConflictError, ForbiddenError, TerminalError, TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.events import EventRecorder
@@ -73,7 +73,7 @@ class ImageScans:
     def __init__(
         self,
         api: Api,
-        view: View,
+        informers: Informers,
         targets: Targets,
         delivery: Delivery,
         results: Results,
@@ -88,7 +88,7 @@ class ImageScans:
         events: EventRecorder,
         metrics: ScanMetrics,
     ) -> None:
-        self._view = view
+        self._informers = informers
         self._targets = targets
         self._delivery = delivery
         self._results = results
@@ -100,10 +100,10 @@ class ImageScans:
         self._metrics = metrics
         self.slots = Slots(settings.scan_job.concurrency_limit, queue.add)
         self._gathering = Gathering(delivery, matcher, settings, settings_hash)
-        self._starting = ScanStarts(view, self.slots, settings, queue.add, clock=clock, rng=rng)
+        self._starting = ScanStarts(informers, self.slots, settings, queue.add, clock=clock, rng=rng)
         self._running = self._starting.running
         self._records = ScanRecords(
-            api, view, settings.operator.namespace, lost=lambda name: queue.add(name, Priority.USER)
+            api, informers, settings.operator.namespace, lost=lambda name: queue.add(name, Priority.USER)
         )
         self._outcomes = Outcomes(
             self._records,
@@ -116,7 +116,7 @@ class ImageScans:
             rng=rng,
         )
         self._urgent: set[str] = set()
-        self._log_patience = LogPatience(clock)
+        self._log_patience = LogDeadlines(clock)
         self._asking = Asking(targets, delivery)
 
     # events
@@ -124,7 +124,7 @@ class ImageScans:
     def listen(self) -> None:
         """Begin to look at what changes; call it once all stores are filled."""
         self._running.listen()
-        self._view.scans.add_handler(self._scan_changed)
+        self._informers.scans.add_handler(self._scan_changed)
         self._starting.listen()
 
     def look_at(self, scan: str, *, urgent: bool, asked_by: WorkloadRef | None = None) -> None:
@@ -201,7 +201,7 @@ class ImageScans:
                 self._asking.forget(name)
                 return None
             scan = await self._records.write_spec(name, self._targets.spec(name, targets))
-        unsaved = self._view.sameness.unsaved(scan)
+        unsaved = self._informers.sameness.unsaved(scan)
         if unsaved is not None:
             await self._records.save_aliases(name, unsaved)
         status = self._records.status(name) or scan.status
@@ -314,7 +314,7 @@ class ImageScans:
         name = scan.metadata.name
         if status.job != job_name:  # its creation was the last thing a former life did
             status = state.started(status, job_name, now=self._clock.now())
-        job = self._view.scan_jobs.get(self._jobs.key(name, job_name))
+        job = self._informers.scan_jobs.get(self._jobs.key(name, job_name))
         if job is None:
             return
         try:

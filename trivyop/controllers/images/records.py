@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from trivyop.controllers.ahead import Ahead
-from trivyop.controllers.view import BY_DIGEST, View
+from trivyop.controllers.informers import BY_DIGEST, Informers
 from trivyop.kube.client import Api
 from trivyop.kube.resources import IMAGESCANS, ObjectKey
 from trivyop.kube.times import format_precise, time_or_none
@@ -32,24 +32,24 @@ _FIELD_MANAGER_OF_NAMES = "trivyop-names"  # our own spec does not hold them, an
 class ScanRecords:
     """The ImageScans of one namespace, by name."""
 
-    def __init__(self, api: Api, view: View, namespace: str, lost: Callable[[str], None]) -> None:
+    def __init__(self, api: Api, informers: Informers, namespace: str, lost: Callable[[str], None]) -> None:
         """`lost` is told of one that was gone before the informer told of what we wrote."""
         self._api = api
-        self._view = view
+        self._informers = informers
         self._namespace = namespace
         self._statuses = Ahead[ImageScanStatus, ImageScan](
-            view.scans, lost=lambda key, _: lost(key.name), catches_up=_is_the_written
+            informers.scans, lost=lambda key, _: lost(key.name), catches_up=_is_the_written
         )
-        self._created = Ahead[ImageScan, ImageScan](view.scans, lost=lambda key, _: lost(key.name))
+        self._created = Ahead[ImageScan, ImageScan](informers.scans, lost=lambda key, _: lost(key.name))
 
     def names(self) -> list[str]:
         """All there are, as far as told."""
-        return [key.name for key in self._view.scans.keys()]  # noqa: SIM118 - a mirror, not a dict
+        return [key.name for key in self._informers.scans.keys()]  # noqa: SIM118 - a lister, not a dict
 
     def get(self, name: str) -> ImageScan | None:
         """The object; its status may be older than what `status` answers."""
         key = self._key(name)
-        return self._view.scans.get(key) or self._created.get(key)
+        return self._informers.scans.get(key) or self._created.get(key)
 
     def status(self, name: str) -> ImageScanStatus | None:
         """The status as written last; None without an object."""
@@ -65,14 +65,14 @@ class ScanRecords:
 
     def is_alone(self, scan: ImageScan) -> bool:
         """Whether no other is of the same digest; never true without one."""
-        same = self._view.scans.by_index(BY_DIGEST, scan.spec.digest)
+        same = self._informers.scans.by_index(BY_DIGEST, scan.spec.digest)
         return bool(scan.spec.digest) and all(one.metadata.name == scan.metadata.name for one in same)
 
     async def write_spec(self, name: str, spec: ImageScanSpec) -> ImageScan:
         """Create the object, or bring its spec up to date."""
         answer = await self._api.apply(IMAGESCANS, self._document(name, {"spec": to_document(spec)}))
         scan = msgspec.convert(answer, ImageScan)
-        if self._view.scans.get(self._key(name)) is None:
+        if self._informers.scans.get(self._key(name)) is None:
             self._created.put(self._key(name), scan)
         return scan
 
@@ -82,7 +82,7 @@ class ScanRecords:
             return
         document = self._document(name, {"status": to_document(status)})
         await self._api.apply(IMAGESCANS, document, subresource="status")
-        told = self._view.scans.get(self._key(name))
+        told = self._informers.scans.get(self._key(name))
         if told is None or told.status != status:  # the informer may have been faster than the answer
             self._statuses.put(self._key(name), status)
 

@@ -13,8 +13,8 @@ from datetime import timedelta
 
 from trivyop.control.clock import Clock
 from trivyop.controllers.ahead import Ahead
+from trivyop.controllers.informers import BY_SCAN, Informers
 from trivyop.controllers.starting import Starts, Stuck
-from trivyop.controllers.view import BY_SCAN, View
 from trivyop.kube.resources import ObjectKey
 from trivyop.scan.job import ScanJob
 from trivyop.scan.lifecycle import JobState, JobView
@@ -37,7 +37,7 @@ class RunningJobs:
 
     def __init__(
         self,
-        view: View,
+        informers: Informers,
         slots: Slots,
         clock: Clock,
         changed: Callable[[str], None],
@@ -51,19 +51,19 @@ class RunningJobs:
         with the namespace when the Job of such a pod ends.
         """
         self.slots = slots
-        self._view = view
+        self._informers = informers
         self._clock = clock
         self._changed = changed
         self._started = started
         self._ended = ended
-        self._starts = Starts(view.scan_pods, view.start_notices, clock, self._start_changed)
+        self._starts = Starts(informers.scan_pods, informers.start_notices, clock, self._start_changed)
         self._held: dict[str, _Held] = {}
         self._ignored: set[ObjectKey] = set()
-        self._made = Ahead[str, ScanJob](view.scan_jobs, lost=lambda key, scan: self._gone(scan, key))
+        self._made = Ahead[str, ScanJob](informers.scan_jobs, lost=lambda key, scan: self._gone(scan, key))
 
     def listen(self) -> None:
         """Begin to look at what changes; call it once all stores are filled."""
-        self._view.scan_jobs.add_handler(self._job_changed)
+        self._informers.scan_jobs.add_handler(self._job_changed)
         self._starts.listen()
 
     def __contains__(self, scan: str) -> bool:
@@ -85,7 +85,7 @@ class RunningJobs:
             )
         jobs = [
             job
-            for job in self._view.scan_jobs.by_index(BY_SCAN, scan)
+            for job in self._informers.scan_jobs.by_index(BY_SCAN, scan)
             if not job.going and job.key not in self._ignored
         ]
         newest = max(jobs, key=lambda job: (job.attempt, job.created, job.metadata.name), default=None)
@@ -96,7 +96,7 @@ class RunningJobs:
     def stuck(self, scan: str) -> Stuck | None:
         """What keeps the pod of the Job that runs from starting, if something is known to."""
         held = self._held.get(scan)
-        there = None if held is None or held.started else self._view.scan_jobs.get(held.key)
+        there = None if held is None or held.started else self._informers.scan_jobs.get(held.key)
         return None if there is None else self._starts.stuck(there.metadata.uid)
 
     def release_slot(self, scan: str) -> None:
@@ -107,12 +107,12 @@ class RunningJobs:
             self.slots.release(scan)
 
     def _is_suspended(self, job: ObjectKey) -> bool:
-        there = self._view.scan_jobs.get(job)
+        there = self._informers.scan_jobs.get(job)
         return there is not None and there.suspended
 
     def ignore(self, job: ObjectKey) -> None:
         """A Job that we deleted, or can not delete: it does not count, whatever the informer still tells."""
-        if self._view.scan_jobs.get(job) is not None:
+        if self._informers.scan_jobs.get(job) is not None:
             self._ignored.add(job)
 
     def mind(self, job: ObjectKey) -> None:
@@ -122,7 +122,7 @@ class RunningJobs:
     def made(self, scan: str, job: ObjectKey) -> None:
         """A Job was just created; its slot is held already."""
         self._held[scan] = _Held(job, self._clock.monotonic())
-        told = self._view.scan_jobs.get(job)
+        told = self._informers.scan_jobs.get(job)
         if told is None:
             self._made.put(job, scan)
         elif told.state is JobState.FINISHED:  # the informer was faster than the answer
@@ -155,7 +155,7 @@ class RunningJobs:
             self._gone(job.scan, key)
 
     def _start_changed(self, key: ObjectKey, uid: str) -> None:
-        job = self._view.scan_jobs.get(key)
+        job = self._informers.scan_jobs.get(key)
         if job is None or job.metadata.uid != uid:
             return  # not a scan's, or the Job itself comes later
         held = self._held.get(job.scan)
@@ -175,7 +175,7 @@ class RunningJobs:
         self._started(job.scan, held.key.namespace)
 
     def _gone(self, scan: str, job: ObjectKey) -> None:
-        told = self._view.scan_jobs.get(job)
+        told = self._informers.scan_jobs.get(job)
         if told is None or not told.going:  # it is gone, or after all it is still there
             self._ignored.discard(job)
         self.ended(scan, job)

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from trivyop.controllers.images.targets import Target
-from trivyop.controllers.view import BY_SCAN, View
+from trivyop.controllers.informers import BY_SCAN, Informers
 from trivyop.errors import AlreadyExistsError, DeniedError, ForbiddenError, outlasts_a_start
 from trivyop.kube.client import Api
 from trivyop.kube.resources import JOBS, SECRETS, SERVICEACCOUNTS, ObjectKey
@@ -31,15 +31,15 @@ _REQUESTERS_ASKED = 5  # whose pull secrets are tried; more would be many reques
 class ScanJobs:
     """Creates and deletes scan Jobs."""
 
-    def __init__(self, api: Api, view: View, settings: Settings) -> None:
+    def __init__(self, api: Api, informers: Informers, settings: Settings) -> None:
         self._api = api
-        self._view = view
+        self._informers = informers
         self._settings = settings
         self._namespaces: dict[str, str] = {}  # of Jobs just created, until the informer tells of them
 
     def key(self, scan: str, job: str) -> ObjectKey:
         """Where the Job of that name is, or was."""
-        for there in self._view.scan_jobs.by_index(BY_SCAN, scan):
+        for there in self._informers.scan_jobs.by_index(BY_SCAN, scan):
             if there.metadata.name == job:
                 return there.key
         return ObjectKey(self._namespaces.get(job, self._settings.operator.namespace), job)

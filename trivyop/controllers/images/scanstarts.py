@@ -19,7 +19,7 @@ from trivyop.control.queue import Priority
 from trivyop.controllers.images.running import RunningJobs
 from trivyop.controllers.images.startgates import START_CLASSES, StartGates
 from trivyop.controllers.images.targets import Target
-from trivyop.controllers.view import View
+from trivyop.controllers.informers import Informers
 from trivyop.kube.resources import ObjectKey
 from trivyop.scan import state
 from trivyop.scan.imagescan import ImageScanStatus, Phase
@@ -35,7 +35,7 @@ class ScanStarts:
 
     def __init__(
         self,
-        view: View,
+        informers: Informers,
         slots: Slots,
         settings: Settings,
         call: Callable[[str, Priority], None],
@@ -44,12 +44,12 @@ class ScanStarts:
         rng: random.Random,
     ) -> None:
         """`call` has a scan looked at."""
-        self._view = view
+        self._informers = informers
         self._settings = settings
         self._gates = StartGates(clock, rng, settings.scan_job.concurrency_limit, call)
         self._remembered: set[str] = set()
         self.running = RunningJobs(
-            view,
+            informers,
             slots,
             clock,
             lambda scan: call(scan, Priority.USER),
@@ -59,7 +59,7 @@ class ScanStarts:
 
     def listen(self) -> None:
         """Begin to look at nodes; call it once all stores are filled."""
-        self._view.nodes.add_handler(self._node_changed, replay=False)
+        self._informers.nodes.add_handler(self._node_changed, replay=False)
 
     def remember(self, scan: str, status: ImageScanStatus, targets: list[Target]) -> None:
         """Close the gate again for what a former life found out; does so once for each scan."""

@@ -24,9 +24,9 @@ from trivyop.controllers.images.targets import (
     Targets,
     digest_may_come,
 )
+from trivyop.controllers.informers import Informers
 from trivyop.controllers.reports import Reports
 from trivyop.controllers.usage import Usage
-from trivyop.controllers.view import View
 from trivyop.errors import DeniedError, ForbiddenError, outlasts_a_start
 from trivyop.kube.client import Api
 from trivyop.kube.objects import Object
@@ -66,7 +66,7 @@ class Workloads:
     def __init__(
         self,
         api: Api,
-        view: View,
+        informers: Informers,
         usage: Usage,
         targets: Targets,
         reports: Reports,
@@ -75,7 +75,7 @@ class Workloads:
         clock: Clock,
     ) -> None:
         self._api = api
-        self._view = view
+        self._informers = informers
         self._usage = usage
         self._targets = targets
         self._reports = reports
@@ -90,15 +90,15 @@ class Workloads:
 
     def listen(self) -> None:
         """Begin to look at what changes; call it once all stores are filled. `prime` sees what is there."""
-        for kind, mirror in self._view.workloads.items():
-            mirror.add_handler(self._handler_of(kind), replay=False)
-        self._view.nodes.add_handler(self._node_changed, replay=False)
-        for mirror in self._view.reports.values():
-            mirror.add_handler(self._report_changed, replay=False)
-            mirror.add_recovery_handler(self._look_at_all)
+        for kind, lister in self._informers.workloads.items():
+            lister.add_handler(self._handler_of(kind), replay=False)
+        self._informers.nodes.add_handler(self._node_changed, replay=False)
+        for lister in self._informers.reports.values():
+            lister.add_handler(self._report_changed, replay=False)
+            lister.add_recovery_handler(self._look_at_all)
         self._reports.add_permission_handler(self._look_at_all)
         self._reports.add_lost_handler(self._report_lost)
-        self._view.scans.add_handler(self._scan_changed, replay=False)
+        self._informers.scans.add_handler(self._scan_changed, replay=False)
 
     def _handler_of(self, kind: WorkloadKind) -> Callable[[ObjectKey, Any, Any], None]:
         match kind:
@@ -113,8 +113,8 @@ class Workloads:
 
     def all(self) -> Iterator[WorkloadRef]:
         """Everything that might be a workload."""
-        for kind, mirror in self._view.workloads.items():
-            for key in tuple(mirror.keys()):  # others may have their turn before the end
+        for kind, lister in self._informers.workloads.items():
+            for key in tuple(lister.keys()):  # others may have their turn before the end
                 yield WorkloadRef(kind, key)
 
     def _look_at_all(self) -> None:
@@ -154,18 +154,18 @@ class Workloads:
         """Pods may be told of before the node that runs them, and its platform is that of their images."""
         if new is None or (old is not None and old.platform == new.platform):
             return
-        for pod in self._view.workloads[WorkloadKind.POD].values():
+        for pod in self._informers.workloads[WorkloadKind.POD].values():
             if pod.spec.node_name == key.name:
-                self._look_at(workload_of_pod(pod, self._view.listers.jobs))
+                self._look_at(workload_of_pod(pod, self._informers.listers.jobs))
 
     def _pod_changed(self, _key: ObjectKey, old: Pod | None, new: Pod | None) -> None:
         if old is not None and new is not None:
-            node = self._view.listers.nodes.get(ObjectKey("", new.spec.node_name))
-            for scan in self._view.sameness.observe(old, new, node.platform if node else None):
+            node = self._informers.listers.nodes.get(ObjectKey("", new.spec.node_name))
+            for scan in self._informers.sameness.observe(old, new, node.platform if node else None):
                 self._scans.look_at(scan, urgent=False)
         for pod in (old, new):
             if pod is not None:
-                self._look_at(workload_of_pod(pod, self._view.listers.jobs))
+                self._look_at(workload_of_pod(pod, self._informers.listers.jobs))
 
     def _job_changed(self, _key: ObjectKey, old: Job | None, new: Job | None) -> None:
         for job in (old, new):
@@ -174,7 +174,7 @@ class Workloads:
                 self._look_at(workload_of_job(job))
 
     def _revision_changed(self, kind: WorkloadKind):
-        siblings = self._view.listers.of(kind)
+        siblings = self._informers.listers.of(kind)
 
         def changed(_key: ObjectKey, old: Object | None, new: Object | None) -> None:
             for obj in (old, new):
@@ -202,7 +202,7 @@ class Workloads:
         self._queue.add_after(ref, _DELETED_PATIENCE_SECONDS, Priority.USER)
 
     def _report_lost(self, resource: Resource, key: ObjectKey, report: StoredReport) -> None:
-        if resource in self._view.reports:
+        if resource in self._informers.reports:
             self._report_changed(key, report, None)
 
     def _report_told(self, report: StoredReport) -> None:

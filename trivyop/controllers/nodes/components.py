@@ -24,9 +24,9 @@ from trivyop.audit.nodes.commands import detect_platform
 from trivyop.control.clock import Clock
 from trivyop.control.queue import Priority, WorkQueue
 from trivyop.controllers.images.rematch import Matcher
+from trivyop.controllers.informers import Informers
 from trivyop.controllers.metrics import ClusterComponentMetrics
 from trivyop.controllers.reports import Refusal, Reports
-from trivyop.controllers.view import View
 from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery
 from trivyop.kube.events import EventRecorder, ObjectReference
@@ -86,7 +86,7 @@ class ClusterComponents:
     def __init__(
         self,
         api: Api,
-        view: View,
+        informers: Informers,
         discovery: Discovery,
         reports: Reports,
         matcher: Matcher,
@@ -100,7 +100,7 @@ class ClusterComponents:
         metrics: ClusterComponentMetrics,
     ) -> None:
         self._api = api
-        self._view = view
+        self._informers = informers
         self._openshift = discovery.serves(CLUSTERVERSIONS)
         self._reports = reports
         self._matcher = matcher
@@ -125,13 +125,13 @@ class ClusterComponents:
 
     def listen(self) -> None:
         """Begin to look at what changes; call it once all stores are filled."""
-        pods = self._view.workloads[WorkloadKind.POD]
+        pods = self._informers.workloads[WorkloadKind.POD]
         for pod in pods.values():
             self._note(pod.key, pod)
         pods.add_handler(self._pod_changed, replay=False)
-        self._view.nodes.add_handler(self._node_changed, replay=False)
-        self._view.cluster_sboms.add_handler(self._report_changed)
-        self._view.cluster_vulnerabilities.add_handler(self._report_changed)
+        self._informers.nodes.add_handler(self._node_changed, replay=False)
+        self._informers.cluster_sboms.add_handler(self._report_changed)
+        self._informers.cluster_vulnerabilities.add_handler(self._report_changed)
         self.queue.add(CLUSTER, Priority.BACKLOG)
 
     def look(self) -> None:
@@ -176,7 +176,7 @@ class ClusterComponents:
             return None
         self._looked_at = self._clock.monotonic()
         version = (await self._api.version()).get("gitVersion", "")
-        components, nodes = tuple(self._components.values()), tuple(self._view.nodes.values())
+        components, nodes = tuple(self._components.values()), tuple(self._informers.nodes.values())
         # With thousands of nodes it takes a second.
         tag, bom, report = await asyncio.to_thread(self._build, version, components, nodes, self._clock.now())
         refusal = await self._write(CLUSTERSBOMREPORTS, report)

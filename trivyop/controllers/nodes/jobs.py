@@ -27,9 +27,9 @@ from trivyop.audit.nodes.lifecycle import JobView
 from trivyop.control.clock import Clock
 from trivyop.control.queue import Priority
 from trivyop.controllers.ahead import Ahead
+from trivyop.controllers.informers import Informers
 from trivyop.controllers.jobpods import pod_of, told, why_it_waits
 from trivyop.controllers.starting import Starts, Stuck
-from trivyop.controllers.view import View
 from trivyop.errors import DeniedError, ForbiddenError, TerminalError, outlasts_a_start
 from trivyop.kube.client import Api
 from trivyop.kube.objects import Object
@@ -57,7 +57,7 @@ class NodeJobs:
     def __init__(
         self,
         api: Api,
-        view: View,
+        informers: Informers,
         settings: Settings,
         clock: Clock,
         changed: Callable[[str, Priority], None],
@@ -66,18 +66,18 @@ class NodeJobs:
         self.slots = Slots(settings.node_collector.concurrency_limit, changed)
         self.namespace = CollectorPlace.of(settings).namespace
         self._api = api
-        self._view = view
+        self._informers = informers
         self._settings = settings
         self._clock = clock
         self._changed = changed
         self._held: dict[str, _Held] = {}
         self._ignored: set[str] = set()  # uids of those that we deleted
-        self._starts = Starts(view.node_pods, view.start_notices, clock, self._start_changed)
-        self._made = Ahead[str, CollectorJob](view.node_jobs, lost=lambda _, node: self._lost(node))
+        self._starts = Starts(informers.node_pods, informers.start_notices, clock, self._start_changed)
+        self._made = Ahead[str, CollectorJob](informers.node_jobs, lost=lambda _, node: self._lost(node))
 
     def listen(self) -> None:
         """Begin to look at what changes; call it once all stores are filled."""
-        self._view.node_jobs.add_handler(self._job_changed)
+        self._informers.node_jobs.add_handler(self._job_changed)
         self._starts.listen()
 
     def __contains__(self, node: str) -> bool:
@@ -108,7 +108,7 @@ class NodeJobs:
 
     def told(self, node: str) -> CollectorJob | None:
         """The Job as the informer tells of it."""
-        return self._view.node_jobs.get(self._key(node))
+        return self._informers.node_jobs.get(self._key(node))
 
     async def forbidden(self) -> Failure | None:
         """Why collectors can not run in their namespace, as far as its labels tell."""
@@ -209,7 +209,7 @@ class NodeJobs:
 
     def _start_changed(self, key: ObjectKey, uid: str) -> None:
         """A pod of some Job changed, or an Event says why it has none."""
-        job = self._view.node_jobs.get(key)
+        job = self._informers.node_jobs.get(key)
         held = None if job is None else self._held.get(job.node)
         if job is not None and held is not None and held.uid == uid:
             held.had_pod = held.had_pod or self._starts.has_pod(uid)

@@ -10,11 +10,11 @@ from __future__ import annotations
 from trivyop.control.queue import Priority
 from trivyop.controllers.audits.parts import Auditing
 from trivyop.controllers.audits.selecting import build_audit_options
+from trivyop.controllers.context import ControllerContext
+from trivyop.controllers.informers import Informers
 from trivyop.controllers.metrics import NodeMetrics, NodeScanCollector
 from trivyop.controllers.nodes.reconciler import Nodes
 from trivyop.controllers.reports import Reports
-from trivyop.controllers.surroundings import Surroundings
-from trivyop.controllers.view import View
 from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery
 from trivyop.kube.events import EventRecorder
@@ -29,31 +29,31 @@ class Collecting:
         self,
         api: Api,
         discovery: Discovery,
-        view: View,
+        informers: Informers,
         reports: Reports,
         auditing: Auditing,
-        around: Surroundings,
+        context: ControllerContext,
         *,
         events: EventRecorder,
     ) -> None:
         self._auditing = auditing
-        self._queue = around.queue(_NAME, str)
-        NodeScanCollector(around.registry, view)
+        self._queue = context.queue(_NAME, str)
+        NodeScanCollector(context.registry, informers)
         self._nodes = Nodes(
             api,
-            view,
+            informers,
             discovery,
             reports,
             auditing.auditor,
-            settings=around.settings,
-            options=build_audit_options(around.settings),
+            settings=context.settings,
+            options=build_audit_options(context.settings),
             queue=self._queue,
-            clock=around.clock,
-            rng=around.rng,
+            clock=context.clock,
+            rng=context.rng,
             events=events,
-            metrics=NodeMetrics(around.registry),
+            metrics=NodeMetrics(context.registry),
         )
-        self._controller = around.controller(_NAME, self._nodes.reconcile, self._queue, self._nodes.names)
+        self._controller = context.controller(_NAME, self._nodes.reconcile, self._queue, self._nodes.names)
 
     async def work(self) -> None:
         """Read nodes until `shut_down`, or until cancelled."""

@@ -37,14 +37,14 @@ from trivyop.audit.nodes.lifecycle import (
 from trivyop.audit.nodes.nodescan import NodeScan, NodeScanStatus, Phase
 from trivyop.control.clock import Clock
 from trivyop.control.queue import Priority, WorkQueue
+from trivyop.controllers.deadlines import LogDeadlines, job_deadline, spread_ttl
+from trivyop.controllers.informers import Informers
 from trivyop.controllers.metrics import NodeMetrics
 from trivyop.controllers.nodes.jobs import NodeJobs
 from trivyop.controllers.nodes.outcomes import NodeOutcomes
 from trivyop.controllers.nodes.records import NodeRecords
 from trivyop.controllers.nodes.reports import NodeAuditor, NodeReports
-from trivyop.controllers.patience import LogPatience, job_patience, spread_ttl
 from trivyop.controllers.reports import Reports
-from trivyop.controllers.view import View
 from trivyop.errors import AlreadyExistsError, ForbiddenError, TerminalError, TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery
@@ -68,7 +68,7 @@ class Nodes:
     def __init__(
         self,
         api: Api,
-        view: View,
+        informers: Informers,
         discovery: Discovery,
         reports: Reports,
         auditor: NodeAuditor,
@@ -82,15 +82,15 @@ class Nodes:
         metrics: NodeMetrics,
     ) -> None:
         self._api = api
-        self._view = view
+        self._informers = informers
         self._openshift = discovery.serves(CLUSTERVERSIONS)
         self._settings = settings
         self._reports = NodeReports(reports, auditor, options, clock)
         self._queue = queue
         self._clock = clock
         self._metrics = metrics
-        self._jobs = NodeJobs(api, view, settings, clock, queue.add)
-        self._records = NodeRecords(api, view, lost=lambda name: queue.add(name, Priority.USER))
+        self._jobs = NodeJobs(api, informers, settings, clock, queue.add)
+        self._records = NodeRecords(api, informers, lost=lambda name: queue.add(name, Priority.USER))
         self._outcomes = NodeOutcomes(
             self._records,
             events,
@@ -101,16 +101,16 @@ class Nodes:
         )
         reports.add_lost_handler(self._report_lost)
         self._git_version = ""
-        self._log_patience = LogPatience(clock)
+        self._log_patience = LogDeadlines(clock)
 
     # events
 
     def listen(self) -> None:
         """Begin to look at what changes; call it once all stores are filled."""
         self._jobs.listen()
-        self._view.nodes.add_handler(self._node_changed)
-        self._view.node_scans.add_handler(self._scan_changed)
-        self._view.audit_reports[CLUSTERINFRAASSESSMENTREPORTS].add_handler(self._report_changed)
+        self._informers.nodes.add_handler(self._node_changed)
+        self._informers.node_scans.add_handler(self._scan_changed)
+        self._informers.audit_reports[CLUSTERINFRAASSESSMENTREPORTS].add_handler(self._report_changed)
 
     def look_at_all(self) -> None:
         """Have all nodes looked at, after everything else: checks have changed."""
@@ -118,7 +118,7 @@ class Nodes:
             self._queue.add(name, Priority.REFRESH)
 
     def names(self) -> Iterable[str]:
-        return [key.name for key in self._view.nodes.keys()]  # noqa: SIM118 - a mirror, not a dict
+        return [key.name for key in self._informers.nodes.keys()]  # noqa: SIM118 - a lister, not a dict
 
     def _node_changed(self, key: ObjectKey, old: ClusterNode | None, new: ClusterNode | None) -> None:
         if old is None or new is None or old.metadata.uid != new.metadata.uid:
@@ -146,7 +146,7 @@ class Nodes:
 
     async def reconcile(self, name: str) -> float | None:
         """Take the one next step of the node; returns seconds until the next look."""
-        node = self._view.nodes.get(ObjectKey("", name))
+        node = self._informers.nodes.get(ObjectKey("", name))
         if node is None:
             self._jobs.slots.release(name)
             self._reports.forget(name)
@@ -198,7 +198,7 @@ class Nodes:
     def _policy(self, name: str) -> Policy:
         return Policy(
             report_ttl=spread_ttl(self._settings.reports.ttl_seconds, name),
-            job_patience=job_patience(self._settings.scan_job.timeout_seconds),
+            job_deadline=job_deadline(self._settings.scan_job.timeout_seconds),
             pod_patience=_POD_PATIENCE,
         )
 

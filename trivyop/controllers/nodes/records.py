@@ -16,7 +16,7 @@ import msgspec
 
 from trivyop.audit.nodes.nodescan import NODESCANS, NodeScan, NodeScanStatus, to_document
 from trivyop.controllers.ahead import Ahead
-from trivyop.controllers.view import View
+from trivyop.controllers.informers import Informers
 from trivyop.kube.client import Api
 from trivyop.kube.resources import NODES, ObjectKey
 from trivyop.workload.nodes import ClusterNode
@@ -25,19 +25,19 @@ from trivyop.workload.nodes import ClusterNode
 class NodeRecords:
     """The NodeScans, by the name of the node."""
 
-    def __init__(self, api: Api, view: View, lost: Callable[[str], None]) -> None:
+    def __init__(self, api: Api, informers: Informers, lost: Callable[[str], None]) -> None:
         """`lost` is told of one that was gone before the informer told of what we wrote."""
         self._api = api
-        self._view = view
+        self._informers = informers
         self._statuses = Ahead[NodeScanStatus, NodeScan](
-            view.node_scans, lost=lambda key, _: lost(key.name), catches_up=_is_the_written
+            informers.node_scans, lost=lambda key, _: lost(key.name), catches_up=_is_the_written
         )
-        self._created = Ahead[NodeScan, NodeScan](view.node_scans, lost=lambda key, _: lost(key.name))
+        self._created = Ahead[NodeScan, NodeScan](informers.node_scans, lost=lambda key, _: lost(key.name))
 
     def get(self, name: str) -> NodeScan | None:
         """The object; its status may be older than what `status` answers."""
         key = ObjectKey("", name)
-        return self._view.node_scans.get(key) or self._created.get(key)
+        return self._informers.node_scans.get(key) or self._created.get(key)
 
     def status(self, name: str) -> NodeScanStatus:
         """The status as written last; an empty one without an object."""
@@ -52,7 +52,7 @@ class NodeRecords:
         body = _document(name)
         body["metadata"] |= {"ownerReferences": [{**owner, "blockOwnerDeletion": False, "controller": True}]}
         scan = msgspec.convert(await self._api.apply(NODESCANS, body), NodeScan)
-        if self._view.node_scans.get(scan.key) is None:
+        if self._informers.node_scans.get(scan.key) is None:
             self._created.put(scan.key, scan)
         return scan
 
@@ -63,7 +63,7 @@ class NodeRecords:
         body = {**_document(name), "status": to_document(status)}
         await self._api.apply(NODESCANS, body, subresource="status")
         key = ObjectKey("", name)
-        told = self._view.node_scans.get(key)
+        told = self._informers.node_scans.get(key)
         if told is None or told.status != status:  # the informer may have been faster than the answer
             self._statuses.put(key, status)
 

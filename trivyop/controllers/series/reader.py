@@ -24,7 +24,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from trivyop.control.queue import Priority, WorkQueue
-from trivyop.controllers.mirror import Mirror
+from trivyop.controllers.lister import Lister
 from trivyop.controllers.series.bodies import Counts
 from trivyop.controllers.series.reading import ComplianceReading, Reading, counts_of, reader_of
 from trivyop.kube.client import Api
@@ -86,25 +86,25 @@ class SeriesReader:
     def __init__(
         self,
         api: Api,
-        mirrors: Mapping[Resource, Mirror[StoredReport]],
+        listers: Mapping[Resource, Lister[StoredReport]],
         families: Iterable[Family],
         queue: WorkQueue[Unread],
         registry: CollectorRegistry,
     ) -> None:
         self._api = api
         families = tuple(families)
-        kinds = {kind for family in families for kind in kinds_counted(family) if kind in mirrors}
+        kinds = {kind for family in families for kind in kinds_counted(family) if kind in listers}
         self._of_images: Collection[Resource] = reports_about(About.CONTAINER)
         self._with_findings: Collection[Resource] = {
             kind for family in families if family.per_finding for kind in kinds_counted(family)
         }
-        self._mirrors = {kind: mirrors[kind] for kind in kinds}
+        self._listers = {kind: listers[kind] for kind in kinds}
         self._kinds = {kind: _Kind() for kind in kinds}
         self._queue = queue
         # readings by their hash, so that equal ones are one
         self._same: WeakValueDictionary[int, Reading | ComplianceReading] = WeakValueDictionary()
-        for resource, mirror in self._mirrors.items():
-            mirror.add_handler(partial(self._changed, resource))
+        for resource, lister in self._listers.items():
+            lister.add_handler(partial(self._changed, resource))
         _Unread(registry, self.unread)
 
     def reading(self, resource: Resource, key: ObjectKey) -> Reading | ComplianceReading | None:
@@ -116,7 +116,7 @@ class SeriesReader:
         kind = self._kinds.get(resource)
         if kind is None:
             return True
-        kind.counted = kind.counted or (self._mirrors[resource].synced and not kind.uncounted)
+        kind.counted = kind.counted or (self._listers[resource].synced and not kind.uncounted)
         return kind.counted
 
     def complete(self, resource: Resource) -> bool:
@@ -124,7 +124,7 @@ class SeriesReader:
         kind = self._kinds.get(resource)
         if kind is None:
             return True
-        kind.complete = kind.complete or (self._mirrors[resource].synced and not kind.untried)
+        kind.complete = kind.complete or (self._listers[resource].synced and not kind.untried)
         return kind.complete
 
     def unread(self) -> Mapping[str, int]:
@@ -164,7 +164,7 @@ class SeriesReader:
             return
         if content not in kind.unread:
             kind.unread.add(content)
-            if not self._mirrors[resource].synced:  # it was there at the start
+            if not self._listers[resource].synced:  # it was there at the start
                 kind.untried.add(content)
                 if not counted:
                     kind.uncounted.add(content)

@@ -1,4 +1,4 @@
-"""Series: the metrics that are counted from reports, as text, straight from what the informers mirror.
+"""Series: the metrics that are counted from reports, as text, straight from what the informers hold.
 
 Whatever reports come and go, what is served is what the stores hold: no series outlives its report, none is
 there twice, and sums over series are sums over reports. Nothing is kept for a scrape and nothing is read or
@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from trivyop.controllers.mirror import Mirror
+from trivyop.controllers.lister import Lister
 from trivyop.controllers.series.labels import ResourceLabels
 from trivyop.controllers.series.reader import SeriesReader
 from trivyop.controllers.series.reading import SEVERITIES
@@ -43,7 +43,7 @@ class ReportSeries:
 
     def __init__(
         self,
-        mirrors: Mapping[Resource, Mirror[StoredReport]],
+        listers: Mapping[Resource, Lister[StoredReport]],
         reader: SeriesReader,
         wanted: Sequence[Family],
         *,
@@ -53,7 +53,7 @@ class ReportSeries:
         active: Callable[[], bool],
         registry: CollectorRegistry,
     ) -> None:
-        self._mirrors = mirrors
+        self._listers = listers
         self._reader = reader
         self._wanted = tuple(wanted)
         self._labels = labels
@@ -91,7 +91,7 @@ class ReportSeries:
         """The text of all series, in pieces that take a few milliseconds each."""
         if not self._active():
             return
-        scrape = Scrape(self._mirrors, self._reader, self._labels)
+        scrape = Scrape(self._listers, self._reader, self._labels)
         for family in self._wanted:
             if not self._ready(family):
                 continue

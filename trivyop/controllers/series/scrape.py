@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from trivyop.controllers.mirror import Mirror
+from trivyop.controllers.lister import Lister
 from trivyop.controllers.series.bodies import Counts
 from trivyop.controllers.series.labels import ResourceLabels
 from trivyop.controllers.series.reader import SeriesReader, parse_counts
@@ -50,9 +50,9 @@ class Scrape:
     """The reports at one moment, and the texts that their series share."""
 
     def __init__(
-        self, mirrors: Mapping[Resource, Mirror[StoredReport]], reader: SeriesReader, labels: ResourceLabels
+        self, listers: Mapping[Resource, Lister[StoredReport]], reader: SeriesReader, labels: ResourceLabels
     ) -> None:
-        self._mirrors = mirrors
+        self._listers = listers
         self._reader = reader
         self._extra = labels.render
         self._taken: dict[Resource, list[StoredReport]] = {}
@@ -62,7 +62,7 @@ class Scrape:
 
     def _reports(self, kind: Resource) -> list[StoredReport]:
         if kind not in self._taken:
-            self._taken[kind] = list(self._mirrors[kind].values()) if kind in self._mirrors else []
+            self._taken[kind] = list(self._listers[kind].values()) if kind in self._listers else []
         return self._taken[kind]
 
     def _reading(self, kind: Resource, report: StoredReport) -> Reading | None:

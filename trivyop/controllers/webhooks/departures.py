@@ -6,7 +6,7 @@ departed is kept compressed, until every endpoint has been told, within a bound;
 the watch hid the event, a deletion is told with the identity of the report alone.
 
 Promises: bounded; never a report in the place of another one.
-Not here: that something was deleted; the mirrors tell that, gaps or not.
+Not here: that something was deleted; the informers notify of that, gaps or not.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class Departures:
                 version = ""
             except TransientError as error:
                 log.debug("deletions_not_watched", resource=resource.name, error=str(error))
-            except TerminalError as error:  # the mirror of the kind complains
+            except TerminalError as error:  # the informer of the kind reports it
                 log.debug("deletions_not_watched", resource=resource.name, error=str(error))
                 await self._clock.sleep(_PROBLEM_SECONDS)
             await self._clock.sleep(full_jitter(failures, self._rng, base_seconds=0.8, max_seconds=30.0))

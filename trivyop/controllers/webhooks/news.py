@@ -1,4 +1,4 @@
-"""News: what there is to tell endpoints, read from the mirrors, and from the API when it is told.
+"""News: what there is to tell endpoints, read from the informers, and from the API when it is sent.
 
 A report is news by its content hash, which travels with it in an annotation; one that has none (another
 program's) has to be read to know. An image that could not be scanned is news once for each class of failure,
@@ -19,8 +19,8 @@ from typing import Any
 
 import orjson
 
-from trivyop.controllers.mirror import Mirror
-from trivyop.controllers.view import View
+from trivyop.controllers.informers import Informers
+from trivyop.controllers.lister import Lister
 from trivyop.controllers.webhooks.departures import Departures
 from trivyop.kube.client import Api
 from trivyop.kube.resources import IMAGESCANS, ObjectKey, Resource
@@ -40,11 +40,11 @@ _PASSING = ("updateTimestamp",)
 class News:
     """Reads the present state of reports and scans; a ``notify.source.Source``."""
 
-    def __init__(self, api: Api, view: View, departures: Departures) -> None:
+    def __init__(self, api: Api, informers: Informers, departures: Departures) -> None:
         self._api = api
         self._departures = departures
-        self._reports: Mapping[Resource, Mirror[StoredReport]] = view.all_reports
-        self._scans: Mirror[ImageScan] = view.scans
+        self._reports: Mapping[Resource, Lister[StoredReport]] = informers.all_reports
+        self._scans: Lister[ImageScan] = informers.scans
 
     @property
     def kinds(self) -> tuple[Resource, ...]:
@@ -54,13 +54,13 @@ class News:
     @property
     def scopes(self) -> list[tuple[Resource, str]]:
         """The kinds of reports that there are, with each namespace that is watched on its own."""
-        return [(resource, scope) for resource, mirror in self._reports.items() for scope in mirror.scopes]
+        return [(resource, scope) for resource, lister in self._reports.items() for scope in lister.scopes]
 
     def listen(self, changed: Callable[[Subject, bool], None], compare: Callable[[], None]) -> None:
         """Call ``changed`` with what may be news, and whether it is gone; ``compare`` when much may be."""
-        for resource, mirror in self._reports.items():
-            mirror.add_handler(_handler(resource, changed))
-            mirror.add_recovery_handler(compare)
+        for resource, lister in self._reports.items():
+            lister.add_handler(_handler(resource, changed))
+            lister.add_recovery_handler(compare)
         self._scans.add_handler(_handler(IMAGESCANS, changed))
 
     # the source
@@ -71,8 +71,8 @@ class News:
             if scan is None or scan.status.phase is not Phase.FAILED:
                 return None
             return Marker(scan.metadata.uid, _failure(scan))
-        mirror = self._reports.get(subject.resource)
-        report = None if mirror is None else mirror.get(subject.key)
+        lister = self._reports.get(subject.resource)
+        report = None if lister is None else lister.get(subject.key)
         return None if report is None else Marker(report.uid, report.content_hash)
 
     def certain(self, subject: Subject) -> bool:
@@ -80,15 +80,15 @@ class News:
             scan = self._scans.get(subject.key)
             done = (Phase.SUCCEEDED, Phase.UNDELIVERED)
             return scan is None or scan.status.phase in done  # else it is under way again
-        mirror = self._reports.get(subject.resource)
-        if mirror is None or mirror.missing or not mirror.synced:
+        lister = self._reports.get(subject.resource)
+        if lister is None or lister.missing or not lister.synced:
             return False
         namespace = subject.key.namespace
-        return mirror.scope_of(namespace) in mirror.scopes and mirror.problem_in(namespace) is None
+        return lister.scope_of(namespace) in lister.scopes and lister.problem_in(namespace) is None
 
     def batches(self) -> Iterator[Sequence[Subject]]:
-        for resource, mirror in (*self._reports.items(), (IMAGESCANS, self._scans)):
-            present: Iterator[ObjectKey] = iter(list(mirror.keys()))
+        for resource, lister in (*self._reports.items(), (IMAGESCANS, self._scans)):
+            present: Iterator[ObjectKey] = iter(list(lister.keys()))
             while batch := list(islice(present, _BATCH)):
                 yield [Subject(resource, key) for key in batch]
 

@@ -23,7 +23,7 @@ import structlog
 
 from trivyop.control.backoff import full_jitter
 from trivyop.control.clock import Clock, Timer, deadline
-from trivyop.controllers.view import View
+from trivyop.controllers.informers import Informers
 from trivyop.controllers.webhooks.departures import Departures, watch_all
 from trivyop.controllers.webhooks.news import News
 from trivyop.errors import TransientError
@@ -73,7 +73,7 @@ class Notifications:
     def __init__(
         self,
         api: Api,
-        view: View,
+        informers: Informers,
         settings: Settings,
         *,
         environ: Mapping[str, str],
@@ -94,7 +94,7 @@ class Notifications:
         self._departures = Departures(api, clock=clock, rng=rng)
         self._departures.add_handler(lambda subject: self._changed(subject, False))
         self._departures.add_lost_handler(lambda endpoint: metrics.dropped(endpoint, "body"))
-        self._news = News(api, view, self._departures)
+        self._news = News(api, informers, self._departures)
         self._config: Informer[_Config] = Informer(
             api,
             CONFIGMAPS,

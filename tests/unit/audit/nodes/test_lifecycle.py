@@ -32,7 +32,7 @@ from trivyop.trivy.failures import FailureClass
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 HOUR, DAY, MINUTE = timedelta(hours=1), timedelta(days=1), timedelta(minutes=1)
-POLICY = Policy(report_ttl=DAY, job_patience=6 * MINUTE, pod_patience=MINUTE)
+POLICY = Policy(report_ttl=DAY, job_deadline=6 * MINUTE, pod_patience=MINUTE)
 INFO = read_info(b'{"kind":"NodeInfo","type":"worker","info":{"a":{"values":[600]}}}')
 CORDONED = Skip(Why.CORDONED, "the node is cordoned")
 EXCLUDED = Skip(Why.EXCLUDED, "left out")

@@ -20,8 +20,8 @@ from trivyop.controllers.audits.audited import Audited, AuditedObjects
 from trivyop.controllers.audits.failures import AuditFailures
 from trivyop.controllers.audits.kinds import AuditRef
 from trivyop.controllers.audits.reconciler import Audits
+from trivyop.controllers.informers import Informers
 from trivyop.controllers.reports import Reports
-from trivyop.controllers.view import View
 from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery
 from trivyop.kube.events import EventRecorder
@@ -123,7 +123,7 @@ class World:
         api = cast("Api", TheServer())
         self.audits = Audits(
             api,
-            View(api, Discovery({}), operator_namespace="x", watched_namespaces=("",), clock=self.clock),
+            Informers(api, Discovery({}), operator_namespace="x", watched_namespaces=("",), clock=self.clock),
             cast("AuditedObjects", self.roles),
             cast("Reports", self.reports),
             cast("Auditor", self.auditor),

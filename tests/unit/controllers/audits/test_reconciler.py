@@ -16,9 +16,9 @@ from trivyop.controllers.audits.audited import AuditedObjects
 from trivyop.controllers.audits.failures import AuditFailures
 from trivyop.controllers.audits.kinds import AuditRef
 from trivyop.controllers.audits.reconciler import Audits
-from trivyop.controllers.mirror import Mirror
+from trivyop.controllers.informers import BY_OWNER, Informers
+from trivyop.controllers.lister import Lister
 from trivyop.controllers.reports import Reports
-from trivyop.controllers.view import BY_OWNER, View
 from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery
 from trivyop.kube.events import EventRecorder
@@ -85,17 +85,19 @@ class World:
         )
         informer.store.set(stored.key, stored)
         nothing = Discovery({})
-        view = View(api, nothing, operator_namespace="trivy-system", watched_namespaces=("",), clock=clock)
-        view.audit_reports = {CONFIGAUDITREPORTS: Mirror(CONFIGAUDITREPORTS, {"": informer})}
+        informers = Informers(
+            api, nothing, operator_namespace="trivy-system", watched_namespaces=("",), clock=clock
+        )
+        informers.audit_reports = {CONFIGAUDITREPORTS: Lister(CONFIGAUDITREPORTS, {"": informer})}
         self.auditor = TheAuditor()
         self.reports = TheReports()
         self.queue = WorkQueue[AuditRef](clock, rng=rng)
         self.audited = AuditedObjects(
-            api, view, nothing, selection=Selection(Namespaces("trivy-system")), kinds=(), clock=clock
+            api, informers, nothing, selection=Selection(Namespaces("trivy-system")), kinds=(), clock=clock
         )
         self.audits = Audits(
             api,
-            view,
+            informers,
             self.audited,
             cast("Reports", self.reports),
             cast("Auditor", self.auditor),

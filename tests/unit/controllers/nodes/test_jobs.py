@@ -8,9 +8,9 @@ import pytest
 
 from tests.clock import FakeClock
 from trivyop.audit.nodes.job import CollectorJob, collector_job_name
-from trivyop.controllers.mirror import Mirror
+from trivyop.controllers.informers import Informers
+from trivyop.controllers.lister import Lister
 from trivyop.controllers.nodes.jobs import NodeJobs
-from trivyop.controllers.view import View
 from trivyop.errors import ForbiddenError, TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.informer import Informer
@@ -43,10 +43,12 @@ class World:
         settings = load_settings(environ={"OPERATOR_NAMESPACE": "trivy-system"})
         clock = FakeClock()
         informer = Informer(cast("Api", self.server), JOBS, CollectorJob, clock=clock)
-        view = View.__new__(View)
-        view.node_jobs = Mirror(JOBS, {"": cast("Informer[Any]", informer)})
-        view.node_pods, view.start_notices = Mirror(PODS, {}), ()
-        self.jobs = NodeJobs(cast("Api", self.server), view, settings, clock, lambda _node, _priority: None)
+        informers = Informers.__new__(Informers)
+        informers.node_jobs = Lister(JOBS, {"": cast("Informer[Any]", informer)})
+        informers.node_pods, informers.start_notices = Lister(PODS, {}), ()
+        self.jobs = NodeJobs(
+            cast("Api", self.server), informers, settings, clock, lambda _node, _priority: None
+        )
         key = ObjectKey(self.jobs.namespace, collector_job_name(NODE))
         meta = ObjectMeta(name=key.name, namespace=key.namespace, uid=UID, labels={keys.RESOURCE_NAME: NODE})
         conditions = (JobCondition("Complete", "True"),) if finished else ()

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from tests.clock import FakeClock
 from tests.series import Json, Series, Switch, parse
 from trivyop.control.queue import WorkQueue
-from trivyop.controllers.mirror import Handler, Mirror
+from trivyop.controllers.lister import Handler, Lister
 from trivyop.controllers.series.labels import ResourceLabels
 from trivyop.controllers.series.reader import SeriesReader, Unread
 from trivyop.controllers.series.rendering import ReportSeries
@@ -99,7 +99,7 @@ class World:
         self.registry = CollectorRegistry()
         self.queue = WorkQueue[Unread](self.clock)
         self.labels = tuple(self.labels)
-        mirrors = cast("dict[Resource, Mirror[StoredReport]]", self.mirrors)
+        mirrors = cast("dict[Resource, Lister[StoredReport]]", self.mirrors)
         families = wanted_families(self.settings)
         self.reader = SeriesReader(cast("Api", self), mirrors, families, self.queue, self.registry)
         self.series = ReportSeries(

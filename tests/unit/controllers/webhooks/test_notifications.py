@@ -20,7 +20,7 @@ from tests.clock import FakeClock
 from tests.e2e.leaping import LeapingClock
 from tests.unit.notify.receiver import Fault, Receiver, receiving
 from trivyop.cli.manifests import crds
-from trivyop.controllers.view import View
+from trivyop.controllers.informers import Informers
 from trivyop.controllers.webhooks.notifications import WEBHOOKS_CONFIG, Notifications
 from trivyop.errors import TransientError
 from trivyop.kube.client import Api
@@ -140,7 +140,7 @@ async def scene(**environ: str) -> AsyncGenerator[Scene]:
                 meta = {"name": name}
                 await api.apply(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
             settings = load_settings({"OPERATOR_NAMESPACE": NAMESPACE, **environ})
-            view = View(
+            informers = Informers(
                 api,
                 await discover(api),
                 operator_namespace=NAMESPACE,
@@ -152,7 +152,7 @@ async def scene(**environ: str) -> AsyncGenerator[Scene]:
             gate = Gate()
             notifications = Notifications(
                 api.gated(gate),
-                view,
+                informers,
                 settings,
                 environ={},
                 events=events,
@@ -160,8 +160,8 @@ async def scene(**environ: str) -> AsyncGenerator[Scene]:
                 rng=random.Random(1),
                 metrics=WebhookMetrics(registry),
             )
-            tasks = [group.create_task(view.run()), group.create_task(events.run())]
-            await view.wait_synced()
+            tasks = [group.create_task(informers.run()), group.create_task(events.run())]
+            await informers.wait_synced()
             tasks.append(group.create_task(notifications.run()))
             yield Scene(api, clock, notifications, registry, gate)
             for task in tasks:

@@ -1,4 +1,4 @@
-"""Mirror: one kind as the operator sees it, over all namespaces it looks at.
+"""Lister: one kind as the operator sees it, over all namespaces it looks at.
 
 With no target namespaces that is one informer for the whole cluster; with some, one informer for each, so
 that permissions in those namespaces are enough. Readers see one store either way.
@@ -17,7 +17,7 @@ V = TypeVar("V")
 Handler = Callable[[ObjectKey, V | None, V | None], None]
 
 
-class Mirror(Generic[V]):
+class Lister(Generic[V]):
     """Read side of one kind; `informers` by namespace, "" for all namespaces."""
 
     def __init__(self, resource: Resource, informers: dict[str, Informer[V]]) -> None:
@@ -53,11 +53,11 @@ class Mirror(Generic[V]):
         return "" if "" in self._informers else namespace
 
     @property
-    def dark(self) -> bool:
+    def unavailable(self) -> bool:
         """Whether it can not be watched anywhere now."""
         return all(one.problem for one in self._informers.values())
 
-    async def wait_light(self) -> None:
+    async def wait_available(self) -> None:
         """Wait until it can be watched somewhere."""
         waiting = [asyncio.ensure_future(one.wait_synced()) for one in self._informers.values()]
         try:

@@ -1,7 +1,7 @@
-"""Surroundings: what the parts of an operator share, whatever they do.
+"""ControllerContext: what the parts of an operator share, whatever they do.
 
 Promises: nothing here is of one cluster; the same serve the parts for as long as the operator runs.
-Not here: the way to the API server, and what is mirrored of it (``view``).
+Not here: the way to the API server, and what of it is cached (``informers``).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from trivyop.settings import Settings
 K = TypeVar("K", bound=Hashable)
 
 
-class Surroundings:
+class ControllerContext:
     """The clock, the settings, the registry, the measures of what every part has."""
 
     def __init__(

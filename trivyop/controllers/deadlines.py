@@ -1,4 +1,4 @@
-"""Patience: how long reconcilers of Jobs wait, for a Job to end, for its log, and until the next one is due.
+"""Deadlines: how long reconcilers of Jobs wait, for a Job to end, for its log, and until the next one is due.
 
 Not here: retries of a key (``control.queue``), and when a failed scan is tried again (``trivy.failures``).
 """
@@ -15,7 +15,7 @@ _LOG_SECONDS = 1800.0  # from the first try; the Job's node may be gone for good
 _SPREAD = 0.1  # of the time to live: what was made together need not be made anew together
 
 
-def job_patience(timeout_seconds: float) -> timedelta | None:
+def job_deadline(timeout_seconds: float) -> timedelta | None:
     """How long a Job with that deadline may be there without an end; None: for ever."""
     return timedelta(seconds=timeout_seconds) + _JOB_GRACE if timeout_seconds else None
 
@@ -28,7 +28,7 @@ def spread_ttl(ttl_seconds: float | None, name: str) -> timedelta | None:
     return timedelta(seconds=ttl_seconds * (1 - _SPREAD * share))
 
 
-class LogPatience:
+class LogDeadlines:
     """Which Jobs' logs could not be read, and since when."""
 
     def __init__(self, clock: Clock) -> None:

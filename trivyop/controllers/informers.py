@@ -1,7 +1,7 @@
-"""View: everything the reconcilers read, mirrored by informers.
+"""Informers: everything the reconcilers read, each kind in an informer of its own.
 
 Promises: one informer per kind (and target namespace), shared by all readers; a kind that the server does
-not have, or that may not be read, leaves its mirror empty and is named in `missing` and `problems`.
+not have, or that may not be read, has an empty lister and is named in `missing` and `problems`.
 Not here: what follows from a change; see the reconcilers.
 """
 
@@ -17,7 +17,7 @@ from trivyop.audit.nodes.job import COLLECTOR_SELECTOR, CollectorJob
 from trivyop.audit.nodes.nodescan import NODESCANS, NodeScan
 from trivyop.control.clock import Clock
 from trivyop.controllers.jobpods import JobPod
-from trivyop.controllers.mirror import Mirror
+from trivyop.controllers.lister import Lister
 from trivyop.controllers.sameness import BY_ALIAS, BY_DIGEST, Sameness, aliases
 from trivyop.controllers.starting import BY_REGARDING, JOB_EVENTS, POD_EVENTS, Notice, slim_notice
 from trivyop.kube.client import Api
@@ -93,8 +93,8 @@ WORKLOAD_STRUCTS: Mapping[WorkloadKind, type[Any]] = {
 V = TypeVar("V")
 
 
-class View:
-    """The mirrors, by what they hold. Build it once the server's kinds are known, then `run` it."""
+class Informers:
+    """All informers, by what they hold. Build them once the server's kinds are known, then `run` them."""
 
     def __init__(
         self,
@@ -114,28 +114,28 @@ class View:
         self._clock = clock
         self._metrics = metrics
         self._report_labels = tuple(report_labels)
-        self._informers: dict[str, Informer[Any]] = {}
+        self._all: dict[str, Informer[Any]] = {}
         self.missing: list[Resource] = []
         watched = tuple(watched_namespaces)
         slim = Slim()
 
-        self.workloads: dict[WorkloadKind, Mirror[Any]] = {
-            kind: self._mirror(
+        self.workloads: dict[WorkloadKind, Lister[Any]] = {
+            kind: self._lister(
                 kind.resource, struct, watched, transform=slim, indexes={BY_CONTROLLER: controller_uids}
             )
             for kind, struct in WORKLOAD_STRUCTS.items()
         }
-        self.nodes: Mirror[ClusterNode] = self._mirror(NODES, ClusterNode, ("",), transform=slim)
-        self.reports: dict[Resource, Mirror[StoredReport]] = {
+        self.nodes: Lister[ClusterNode] = self._lister(NODES, ClusterNode, ("",), transform=slim)
+        self.reports: dict[Resource, Lister[StoredReport]] = {
             resource: self._reports(resource, watched) for resource in REPORT_KINDS
         }
-        self.audit_reports: dict[Resource, Mirror[StoredReport]] = {
+        self.audit_reports: dict[Resource, Lister[StoredReport]] = {
             resource: self._reports(resource, watched) for resource in AUDIT_REPORT_KINDS
         }
-        self.cluster_sboms: Mirror[StoredReport] = self._reports(CLUSTERSBOMREPORTS)
-        self.cluster_vulnerabilities: Mirror[StoredReport] = self._reports(CLUSTERVULNERABILITYREPORTS)
-        self.compliance: Mirror[StoredReport] = self._reports(CLUSTERCOMPLIANCEREPORTS, may_miss=True)
-        self.scans: Mirror[ImageScan] = self._mirror(
+        self.cluster_sboms: Lister[StoredReport] = self._reports(CLUSTERSBOMREPORTS)
+        self.cluster_vulnerabilities: Lister[StoredReport] = self._reports(CLUSTERVULNERABILITYREPORTS)
+        self.compliance: Lister[StoredReport] = self._reports(CLUSTERCOMPLIANCEREPORTS, may_miss=True)
+        self.scans: Lister[ImageScan] = self._lister(
             IMAGESCANS,
             ImageScan,
             (operator_namespace,),
@@ -144,7 +144,7 @@ class View:
                 BY_ALIAS: aliases,
             },
         )
-        self.scan_jobs: Mirror[ScanJob] = self._mirror(
+        self.scan_jobs: Lister[ScanJob] = self._lister(
             JOBS,
             ScanJob,
             watched if jobs_everywhere else (operator_namespace,),
@@ -153,10 +153,10 @@ class View:
             called="scan-jobs",
         )
         job_scopes = set(watched if jobs_everywhere else (operator_namespace,))
-        self.scan_pods: Mirror[JobPod] = self._pods_of(SCAN_JOB_SELECTOR, job_scopes, called="scan-pods")
+        self.scan_pods: Lister[JobPod] = self._pods_of(SCAN_JOB_SELECTOR, job_scopes, called="scan-pods")
         collects = collector_namespace is not None
-        self.node_scans: Mirror[NodeScan] = self._mirror(NODESCANS, NodeScan, ("",) if collects else ())
-        self.node_jobs: Mirror[CollectorJob] = self._mirror(
+        self.node_scans: Lister[NodeScan] = self._lister(NODESCANS, NodeScan, ("",) if collects else ())
+        self.node_jobs: Lister[CollectorJob] = self._lister(
             JOBS,
             CollectorJob,
             () if collector_namespace is None else (collector_namespace,),
@@ -164,12 +164,12 @@ class View:
             called="node-jobs",
         )
         collector_scopes = () if collector_namespace is None else (collector_namespace,)
-        self.node_pods: Mirror[JobPod] = self._pods_of(
+        self.node_pods: Lister[JobPod] = self._pods_of(
             COLLECTOR_SELECTOR, collector_scopes, called="node-pods"
         )
         scopes = {""} if "" in job_scopes else job_scopes.union(collector_scopes)
-        self.start_notices: tuple[Mirror[Notice], ...] = tuple(
-            self._mirror(
+        self.start_notices: tuple[Lister[Notice], ...] = tuple(
+            self._lister(
                 EVENTS,
                 Notice,
                 sorted(scopes),
@@ -195,9 +195,9 @@ class View:
 
     def _reports(
         self, resource: Resource, watched: Iterable[str] = ("",), *, may_miss: bool = False
-    ) -> Mirror[StoredReport]:
+    ) -> Lister[StoredReport]:
         """The reports of one kind, of which the metadata is enough."""
-        return self._mirror(
+        return self._lister(
             resource,
             Object,
             watched if resource.namespaced else ("",),
@@ -207,9 +207,9 @@ class View:
             may_miss=may_miss,
         )
 
-    def _pods_of(self, selector: str, namespaces: Iterable[str], *, called: str) -> Mirror[JobPod]:
+    def _pods_of(self, selector: str, namespaces: Iterable[str], *, called: str) -> Lister[JobPod]:
         """The pods of Jobs of ours, with all that says whether they start."""
-        return self._mirror(
+        return self._lister(
             PODS,
             JobPod,
             sorted(namespaces),
@@ -218,7 +218,7 @@ class View:
             called=called,
         )
 
-    def _mirror(
+    def _lister(
         self,
         resource: Resource,
         struct: type[Any],
@@ -231,15 +231,15 @@ class View:
         indexes: Mapping[str, Callable[[V], Iterable[str]]] | None = None,
         called: str = "",
         may_miss: bool = False,
-    ) -> Mirror[V]:
+    ) -> Lister[V]:
         if not self._discovery.serves(resource):
             if not may_miss:
                 self.missing.append(resource)
-            return Mirror(resource, {})
+            return Lister(resource, {})
         informers: dict[str, Informer[V]] = {}
         for namespace in namespaces:
             name = (called or resource.plural) + (f"/{namespace}" if namespace else "")
-            informers[namespace] = self._informers[name] = Informer(
+            informers[namespace] = self._all[name] = Informer(
                 self._api,
                 resource,
                 struct,
@@ -253,14 +253,14 @@ class View:
                 metrics=self._metrics,
                 streaming=None,
             )
-        return Mirror(resource, informers)
+        return Lister(resource, informers)
 
     def stored(self, report: Object) -> StoredReport:
-        """What the mirrors keep of a report."""
+        """What the listers keep of a report."""
         return StoredReport.parse(report, self._report_labels)
 
     @property
-    def _needed(self) -> tuple[Mirror[Any], ...]:
+    def _needed(self) -> tuple[Lister[Any], ...]:
         """Without any of these there is nothing that can be done."""
         return (self.workloads[WorkloadKind.POD], self.scans, self.scan_jobs)
 
@@ -270,7 +270,7 @@ class View:
         return tuple(kind for kind in REPORT_KINDS if kind not in self.missing)
 
     @property
-    def all_reports(self) -> dict[Resource, Mirror[StoredReport]]:
+    def all_reports(self) -> dict[Resource, Lister[StoredReport]]:
         """The reports of every kind; of a kind that the server does not have, none."""
         return {
             **self.reports,
@@ -283,16 +283,16 @@ class View:
     @property
     def waiting_for(self) -> list[str]:
         """The informers whose first list is not complete, and that no refusal explains."""
-        return [name for name, one in self._informers.items() if not one.synced and not one.problem]
+        return [name for name, one in self._all.items() if not one.synced and not one.problem]
 
     def needs(self) -> list[str]:
         """Why nothing can be done: the problems of kinds without which there is no work."""
-        return [mirror.problem or "" for mirror in self._needed if mirror.dark]
+        return [lister.problem or "" for lister in self._needed if lister.unavailable]
 
     def problems(self) -> list[str]:
         """What may not be read or is not there, and why; what needs it is off, the rest is not."""
         missing = [f"the server has no {resource.name}" for resource in self.missing]
-        return missing + [f"{name}: {one.problem}" for name, one in self._informers.items() if one.problem]
+        return missing + [f"{name}: {one.problem}" for name, one in self._all.items() if one.problem]
 
     def sole_platform(self) -> str | None:
         """The platform of the nodes, if they all have the same; what a scan assumes when no pod tells."""
@@ -302,7 +302,7 @@ class View:
     async def run(self) -> None:
         """Run all informers until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for name, informer in self._informers.items():
+            for name, informer in self._all.items():
                 group.create_task(informer.run(), name=f"informer/{name}")
 
     async def wait_synced(self) -> bool:
@@ -310,10 +310,10 @@ class View:
 
         Of what there is no work without, a refusal is not enough.
         """
-        for informer in self._informers.values():
+        for informer in self._all.values():
             await informer.wait_settled()
-        for mirror in self._needed:
-            await mirror.wait_light()
+        for lister in self._needed:
+            await lister.wait_available()
         return True
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from tests.clock import FakeClock
-from trivyop.controllers.patience import LogPatience, job_patience, spread_ttl
+from trivyop.controllers.deadlines import LogDeadlines, job_deadline, spread_ttl
 
 
 def test_each_log_has_its_own_half_hour_from_its_first_try() -> None:
     clock = FakeClock()
-    patience = LogPatience(clock)
+    patience = LogDeadlines(clock)
     assert not patience.is_over("a")
     clock.advance(1799)
     assert not patience.is_over("a")
@@ -33,5 +33,5 @@ def test_what_was_made_together_gets_old_apart_and_never_late() -> None:
 
 def test_nothing_set_means_for_ever() -> None:
     assert spread_ttl(None, "scan") is None
-    assert job_patience(0) is None
-    assert job_patience(300) == timedelta(seconds=360)
+    assert job_deadline(0) is None
+    assert job_deadline(300) == timedelta(seconds=360)

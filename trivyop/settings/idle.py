@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from trivyop.settings.trivy import TrivyCommand, TrivyMode
+from trivyop.settings.choices import TrivyCommand, TrivyMode
 from trivyop.settings.values import SETTINGS, Settings
 
 _MISSING = {

@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from trivyop.errors import TerminalError
+from trivyop.settings.choices import TrivyCommand, TrivyMode
 from trivyop.settings.idle import idle_settings
 from trivyop.settings.images import TAG_ALLOWED, tag_problem
 from trivyop.settings.setting import Setting, Source
-from trivyop.settings.trivy import TrivyCommand, TrivyMode
 from trivyop.settings.values import GROUPS, SETTINGS, Settings
 
 Texts = Mapping[str, str]

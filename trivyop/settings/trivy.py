@@ -6,25 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from trivyop.settings import images, kinds, yamltexts
+from trivyop.settings.choices import PullPolicy, SbomSource, TrivyCommand, TrivyMode, VulnType
 from trivyop.settings.kinds import SecretText
 from trivyop.settings.setting import IN_TRIVY_CONFIG, Affects, family, setting
-
-
-class TrivyMode(StrEnum):
-    STANDALONE = "Standalone"
-    CLIENT_SERVER = "ClientServer"
-
-
-class TrivyCommand(StrEnum):
-    IMAGE = "image"
-    FILESYSTEM = "filesystem"
-    ROOTFS = "rootfs"
-
-
-class PullPolicy(StrEnum):
-    ALWAYS = "Always"
-    IF_NOT_PRESENT = "IfNotPresent"
-    NEVER = "Never"
 
 
 class SeverityName(StrEnum):
@@ -33,16 +17,6 @@ class SeverityName(StrEnum):
     MEDIUM = "MEDIUM"
     HIGH = "HIGH"
     CRITICAL = "CRITICAL"
-
-
-class SbomSource(StrEnum):
-    OCI = "oci"
-    REKOR = "rekor"
-
-
-class VulnType(StrEnum):
-    OS = "os"
-    LIBRARY = "library"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,32 @@
+"""Choices: what settings of Trivy that are one of a few words may be."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class TrivyMode(StrEnum):
+    STANDALONE = "Standalone"
+    CLIENT_SERVER = "ClientServer"
+
+
+class TrivyCommand(StrEnum):
+    IMAGE = "image"
+    FILESYSTEM = "filesystem"
+    ROOTFS = "rootfs"
+
+
+class PullPolicy(StrEnum):
+    ALWAYS = "Always"
+    IF_NOT_PRESENT = "IfNotPresent"
+    NEVER = "Never"
+
+
+class SbomSource(StrEnum):
+    OCI = "oci"
+    REKOR = "rekor"
+
+
+class VulnType(StrEnum):
+    OS = "os"
+    LIBRARY = "library"

@@ -37,7 +37,7 @@ from trivyop.workload.resolve import Workload
 from trivyop.workload.running import Same
 
 _HEADER = ("NAMESPACE", "WORKLOAD", "CONTAINER", "IMAGE", "STATE", "CRITICAL", "HIGH", "SECRETS", "AGE")
-_WIDE = ("ATTEMPTS", "NEXT TRY", "IMAGESCAN")
+_WIDE = ("SCAN REASON", "ATTEMPTS", "NEXT TRY", "IMAGESCAN")
 _NOT_SCANNED = "NotScanned"
 _STATES = (_NOT_SCANNED, *(phase.value for phase in reversed(Phase)))  # what needs attention first
 
@@ -59,6 +59,7 @@ class Line:
     last_success: str = ""
     attempts: int = 0
     next_retry: str = ""
+    scan_reason: str = ""  # why it is queued, or was scanned last
     image_scan: str = ""
 
 
@@ -166,6 +167,7 @@ def _line(workload: Workload, container: str, image: str, name: str, scan: Image
         last_success=found.last_success,
         attempts=found.attempts,
         next_retry=found.next_retry,
+        scan_reason=found.scan_reason,
         image_scan=name,
     )
 
@@ -238,6 +240,7 @@ def _cells(line: Line, *, now: datetime, wide: bool) -> list[str]:
     ]
     if wide:
         cells += [
+            line.scan_reason or "-",
             str(line.attempts),
             show_duration((retry - now).total_seconds()) if retry else "-",
             line.image_scan,

@@ -103,6 +103,7 @@ class ImageScanStatus(_Struct, frozen=True, kw_only=True):
     phase: Phase = Phase.PENDING
     reason: str = ""  # of a failure: its class
     message: str = ""
+    scan_reason: str = ""  # why it is queued, or was scanned or matched last: a ``lifecycle.Reason``
     attempts: int = 0
     consecutive_failures: int = 0
     last_attempt: str = ""

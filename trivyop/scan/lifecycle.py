@@ -1,7 +1,7 @@
 """The life of one image's scan: which one step comes next.
 
-Everything a rule needs is in the values passed in; nothing here reads a clock, a store or a file. The
-reconciler gathers these values, asks `next_step`, and does what it answers, one step a call.
+Everything a rule needs is in its inputs; nothing here reads a clock, a store or a file. The reconciler
+gathers the inputs, `decide` answers with one step and the reason for it, and the reconciler takes that step.
 
 The rules, in order: a Job that exists is finished with before anything else is thought of; an image that
 nothing runs is forgotten; what a user asked for comes before what time asks for; old results stay in use
@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import Enum, auto
-from typing import Final
+from enum import Enum, StrEnum, auto
+from typing import Final, NamedTuple
 
 from trivyop.control.queue import Priority
 
@@ -146,25 +146,67 @@ class Wait:
 Step = Collect | Reap | StartScan | Adopt | Project | Rematch | MarkUnused | Forget | Wait
 
 
-def next_step(
-    history: History, demand: Demand, means: Means, job: JobView | None, policy: Policy, *, now: datetime
-) -> Step:
+class Reason(StrEnum):
+    """Why a step is the next one."""
+
+    JOB_RUNS = "job-runs"
+    JOB_ENDED = "job-ended"
+    JOB_HANDLED = "job-handled"  # its outcome is in the status, or a later attempt's is
+    JOB_OVERDUE = "job-overdue"
+    POD_NOT_STARTED = "pod-not-started"
+    NOT_IN_USE = "not-in-use"
+    IN_USE_AGAIN = "in-use-again"
+    REQUESTED = "requested"  # by a user
+    INTERRUPTED = "interrupted"  # the last attempt has a beginning and no end
+    FIRST = "first"  # it never had a result
+    RETRY = "retry"  # the wait after a failure is over
+    BACKING_OFF = "backing-off"
+    NO_RETRY = "no-retry"  # only a change or a user brings another try
+    REPORTS_EXIST = "reports-exist"  # of a scan that has no history
+    REPORTS_MISSING = "reports-missing"
+    SETTINGS_CHANGED = "settings-changed"
+    NO_IMAGE = "no-image"  # so there will never be a result
+    NEWER_DATABASE = "newer-database"
+    TOO_OLD = "too-old"
+    UP_TO_DATE = "up-to-date"
+
+
+class Decision(NamedTuple):
+    """The one next step, and why."""
+
+    step: Step
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """All that decides on the next step."""
+
+    history: History
+    demand: Demand
+    means: Means
+    job: JobView | None
+    policy: Policy
+
+
+def decide(inputs: Inputs, now: datetime) -> Decision:
     """Answer the one next step. `now` and all times are aware and UTC."""
-    if job is not None:
-        step = _about_the_job(history, demand, job, policy)
-        if step is not None:
-            return step
+    history, demand = inputs.history, inputs.demand
+    if inputs.job is not None:
+        decision = _about_the_job(history, demand, inputs.job, inputs.policy)
+        if decision is not None:
+            return decision
     if not demand.in_use:
-        return _unused(history, policy, now)
+        return Decision(_unused(history, inputs.policy, now), Reason.NOT_IN_USE)
     if history.unused_since is not None:
-        return MarkUnused(None)
+        return Decision(MarkUnused(None), Reason.IN_USE_AGAIN)
     if demand.rescan_after is not None and not _since(history.last_attempt, demand.rescan_after):
-        return StartScan(Priority.USER)
+        return Decision(StartScan(Priority.USER), Reason.REQUESTED)
     if history.interrupted:
-        return StartScan(Priority.RETRY)
+        return Decision(StartScan(Priority.RETRY), Reason.INTERRUPTED)
     if history.last_success is None:
-        return _never_succeeded(history, demand, means, now)
-    return _succeeded_once(history, demand, means, policy, now)
+        return _never_succeeded(inputs, now)
+    return _succeeded_once(inputs, now)
 
 
 def refresh_due(history: History, policy: Policy) -> datetime | None:
@@ -176,21 +218,23 @@ def refresh_due(history: History, policy: Policy) -> datetime | None:
     return history.last_success + policy.report_ttl
 
 
-def _about_the_job(history: History, demand: Demand, job: JobView, policy: Policy) -> Step | None:
+def _about_the_job(history: History, demand: Demand, job: JobView, policy: Policy) -> Decision | None:
     superseded = job.state is JobState.FINISHED and job.attempt < history.attempts
     if job.name == history.handled_job or superseded:
-        return None if policy.keep_jobs and job.state is JobState.FINISHED else Reap(job.name)
+        kept = policy.keep_jobs and job.state is JobState.FINISHED
+        return None if kept else Decision(Reap(job.name), Reason.JOB_HANDLED)
     if not demand.in_use:
-        return Reap(job.name)
+        return Decision(Reap(job.name), Reason.NOT_IN_USE)
     if job.state is JobState.FINISHED:
-        return Collect(job.name)
+        return Decision(Collect(job.name), Reason.JOB_ENDED)
     until_start = _left_to_start(job, policy)
     if until_start is not None and until_start <= 0:
-        return Reap(job.name, unstarted=True)
+        return Decision(Reap(job.name, unstarted=True), Reason.POD_NOT_STARTED)
     left = None if policy.job_deadline is None else (policy.job_deadline - job.age).total_seconds()
     if left is not None and left <= 0:
-        return Reap(job.name, overdue=True)
-    return Wait(min((seconds for seconds in (until_start, left) if seconds is not None), default=None))
+        return Decision(Reap(job.name, overdue=True), Reason.JOB_OVERDUE)
+    waits = (seconds for seconds in (until_start, left) if seconds is not None)
+    return Decision(Wait(min(waits, default=None)), Reason.JOB_RUNS)
 
 
 def _left_to_start(job: JobView, policy: Policy) -> float | None:
@@ -209,47 +253,50 @@ def _unused(history: History, policy: Policy, now: datetime) -> Step:
     return Wait(left) if left > 0 else Forget()
 
 
-def _never_succeeded(history: History, demand: Demand, means: Means, now: datetime) -> Step:
-    if means.adoptable:
-        return Adopt()
-    if history.failed:
-        wait = _back_off(history, now)
-        return StartScan(Priority.RETRY) if wait is None else wait
-    return StartScan(Priority.USER if demand.new else Priority.BACKLOG)
+def _never_succeeded(inputs: Inputs, now: datetime) -> Decision:
+    if inputs.means.adoptable:
+        return Decision(Adopt(), Reason.REPORTS_EXIST)
+    if inputs.history.failed:
+        return _back_off(inputs.history, now) or Decision(StartScan(Priority.RETRY), Reason.RETRY)
+    return Decision(StartScan(Priority.USER if inputs.demand.new else Priority.BACKLOG), Reason.FIRST)
 
 
-def _succeeded_once(history: History, demand: Demand, means: Means, policy: Policy, now: datetime) -> Step:
+def _succeeded_once(inputs: Inputs, now: datetime) -> Decision:
+    history, demand, means, policy = inputs.history, inputs.demand, inputs.means, inputs.policy
     current = history.settings_hash == policy.settings_hash
     if current and demand.missing and means.sources:
-        return Project()
-    wait = _back_off(history, now) if history.failed else None
-    if wait is not None:
-        return wait
+        return Decision(Project(), Reason.REPORTS_MISSING)
+    back_off = _back_off(history, now) if history.failed else None
+    if back_off is not None:
+        return back_off
     if not current:
-        return StartScan(Priority.REFRESH)
+        return Decision(StartScan(Priority.REFRESH), Reason.SETTINGS_CHANGED)
     if history.settled:
-        return Wait()
+        return Decision(Wait(), Reason.NO_IMAGE)
     if demand.missing:
-        return StartScan(Priority.USER)
+        return Decision(StartScan(Priority.USER), Reason.REPORTS_MISSING)
     # A newer database alone is worth matching anew, not pulling every image again.
-    due = refresh_due(history, policy if means.rematchable else replace(policy, database_updated=None))
+    policy = policy if means.rematchable else replace(policy, database_updated=None)
+    due = refresh_due(history, policy)
     if due is None:
-        return Wait()
+        return Decision(Wait(), Reason.UP_TO_DATE)
     left = (due - now).total_seconds()
     if left > 0:
-        return Wait(left)
+        return Decision(Wait(left), Reason.UP_TO_DATE)
+    reason = Reason.NEWER_DATABASE if _database_is_newer(history, policy) else Reason.TOO_OLD
     # What failed as a match may go well as a scan, so that is how it is tried again.
-    return Rematch() if means.rematchable and not history.failed else StartScan(Priority.REFRESH)
+    matches = means.rematchable and not history.failed
+    return Decision(Rematch() if matches else StartScan(Priority.REFRESH), reason)
 
 
-def _back_off(history: History, now: datetime) -> Wait | None:
+def _back_off(history: History, now: datetime) -> Decision | None:
     """What is left to wait after a failure; None if it is over."""
     if history.next_retry is None:
-        return Wait()
+        return Decision(Wait(), Reason.NO_RETRY)
     if history.last_attempt is not None and history.last_attempt > now:
         return None  # the clock was set back since, and that time would come too late by as much
     left = (history.next_retry - now).total_seconds()
-    return Wait(left) if left > 0 else None
+    return Decision(Wait(left), Reason.BACKING_OFF) if left > 0 else None
 
 
 def _since(time: datetime | None, moment: datetime) -> bool:

@@ -26,7 +26,7 @@ from trivyop.scan.imagescan import (
     Scanner,
     Summary,
 )
-from trivyop.scan.lifecycle import History
+from trivyop.scan.lifecycle import History, Reason
 from trivyop.scan.matchable import Problem
 from trivyop.trivy.failures import Failure
 from trivyop.workload.images import any_digest
@@ -60,9 +60,9 @@ def history_of(status: ImageScanStatus) -> History:
     )
 
 
-def queued(status: ImageScanStatus) -> ImageScanStatus:
-    """It waits for a slot."""
-    return replace(_without_others_failure(status), phase=Phase.QUEUED)
+def queued(status: ImageScanStatus, reason: Reason) -> ImageScanStatus:
+    """It waits for a slot; `reason` is why it is to be scanned."""
+    return replace(_without_others_failure(status), phase=Phase.QUEUED, scan_reason=reason.value)
 
 
 def held_back(status: ImageScanStatus, failure: Failure) -> ImageScanStatus:
@@ -99,11 +99,17 @@ def attempted(status: ImageScanStatus, *, now: datetime) -> ImageScanStatus:
     return replace(status, attempts=status.attempts + 1, last_attempt=format_precise(now))
 
 
-def started(status: ImageScanStatus, job: str, *, now: datetime) -> ImageScanStatus:
-    """A Job was made for it; reason and message of the last failure stay until the outcome is known."""
+def started(
+    status: ImageScanStatus, job: str, why: Reason | None = None, *, now: datetime
+) -> ImageScanStatus:
+    """A Job was made for it; reason and message of the last failure stay until the outcome is known.
+
+    `why` is why it is scanned, if that is known.
+    """
     return replace(
         status,
         phase=Phase.RUNNING,
+        scan_reason=status.scan_reason if why is None else why.value,
         job=job,
         attempts=status.attempts + 1,
         last_attempt=format_precise(now),

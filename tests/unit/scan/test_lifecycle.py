@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from trivyop.scan.lifecycle import (
     Demand,
     Forget,
     History,
+    Inputs,
     JobState,
     JobView,
     MarkUnused,
@@ -23,10 +25,11 @@ from trivyop.scan.lifecycle import (
     Policy,
     Project,
     Reap,
+    Reason,
     Rematch,
     StartScan,
     Wait,
-    next_step,
+    decide,
 )
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -45,8 +48,12 @@ FAILED = History(last_attempt=NOON - HOUR, failed=True, next_retry=NOON + HOUR, 
 RUNNING = JobView("j2", JobState.RUNNING, timedelta(minutes=1))
 
 
-def step(history=FRESH, demand=WANTED, means=NOTHING, job=None, policy=POLICY, now=NOON):
-    return next_step(history, demand, means, job, policy, now=now)
+def decision(history=FRESH, demand=WANTED, means=NOTHING, job=None, policy=POLICY, now=NOON):
+    return decide(Inputs(history, demand, means, job, policy), now)
+
+
+def step(*args, **inputs):
+    return decision(*args, **inputs).step
 
 
 def test_first_scan_of_a_change_comes_before_the_backlog() -> None:
@@ -242,3 +249,38 @@ def test_every_wait_ends_in_the_future(history, demand, means, job) -> None:
 def test_retry_that_is_due_starts(seconds: int) -> None:
     history = replace(FAILED, next_retry=NOON + timedelta(seconds=seconds))
     assert step(history) == StartScan(Priority.RETRY)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "reason"),
+    [
+        ({"history": History()}, Reason.FIRST),
+        ({"history": FAILED}, Reason.BACKING_OFF),
+        ({"history": FAILED, "now": NOON + HOUR}, Reason.RETRY),
+        ({"history": replace(FAILED, next_retry=None)}, Reason.NO_RETRY),
+        ({"history": replace(FRESH, interrupted=True)}, Reason.INTERRUPTED),
+        ({"history": replace(FRESH, settled=True)}, Reason.NO_IMAGE),
+        ({"history": replace(FRESH, unused_since=NOON)}, Reason.IN_USE_AGAIN),
+        ({"history": History(), "means": Means(adoptable=True)}, Reason.REPORTS_EXIST),
+        ({"demand": replace(WANTED, rescan_after=NOON)}, Reason.REQUESTED),
+        ({"demand": replace(WANTED, missing=True)}, Reason.REPORTS_MISSING),
+        ({"demand": Demand(in_use=False)}, Reason.NOT_IN_USE),
+        ({"policy": replace(POLICY, settings_hash="s2")}, Reason.SETTINGS_CHANGED),
+        ({}, Reason.UP_TO_DATE),
+        ({"now": NOON + 24 * HOUR}, Reason.TOO_OLD),
+        ({"job": RUNNING}, Reason.JOB_RUNS),
+        ({"job": replace(RUNNING, age=HOUR)}, Reason.JOB_OVERDUE),
+        ({"job": replace(RUNNING, lonely=HOUR)}, Reason.POD_NOT_STARTED),
+        ({"job": replace(RUNNING, state=JobState.FINISHED)}, Reason.JOB_ENDED),
+        ({"job": replace(RUNNING, name="j1")}, Reason.JOB_HANDLED),
+    ],
+)
+def test_every_step_says_why(inputs: dict[str, Any], reason: Reason) -> None:
+    assert decision(**inputs).reason is reason
+
+
+def test_match_against_a_newer_database_says_so() -> None:
+    history = replace(FRESH, database_updated=NOON - 6 * HOUR)
+    newer = replace(POLICY, database_updated=NOON)
+    answer = decision(history, means=Means(rematchable=True), policy=newer)
+    assert answer == (Rematch(), Reason.NEWER_DATABASE)

@@ -18,7 +18,7 @@ from trivyop.kube.resources import JOBS, SECRETS, SERVICEACCOUNTS, ObjectKey
 from trivyop.scan.command import mirrored
 from trivyop.scan.credentials import Credential, pick_credentials, pull_secret_keys, read_pull_secrets
 from trivyop.scan.imagescan import ImageScan
-from trivyop.scan.job import ScanRequest, build_scan_job
+from trivyop.scan.job import ScanJob, ScanRequest, build_scan_job
 from trivyop.scan.logins import Logins
 from trivyop.settings.values import Settings
 from trivyop.workload.images import ImageName
@@ -43,6 +43,10 @@ class ScanJobs:
             if there.metadata.name == job:
                 return there.key
         return ObjectKey(self._namespaces.get(job, self._settings.operator.namespace), job)
+
+    def get(self, scan: str, job: str) -> ScanJob | None:
+        """The Job of that name, as observed last."""
+        return self._informers.scan_jobs.get(self.key(scan, job))
 
     async def create(self, scan: ImageScan, attempt: int, reference: str, targets: list[Target]) -> str:
         """Create the Job of an attempt, and its Secrets; returns its name.

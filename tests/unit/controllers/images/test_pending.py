@@ -7,8 +7,8 @@ from typing import cast
 
 import pytest
 
-from trivyop.controllers.images.asking import Asking
 from trivyop.controllers.images.delivery import Delivery
+from trivyop.controllers.images.pending import PendingRequests
 from trivyop.controllers.images.targets import Target, Targets
 from trivyop.errors import TransientError
 from trivyop.kube.resources import ObjectKey
@@ -25,7 +25,7 @@ class World:
 
     def __init__(self, *lacking: WorkloadRef) -> None:
         self.lacking = set(lacking)
-        self.asking = Asking(cast("Targets", self), cast("Delivery", self))
+        self.pending = PendingRequests(cast("Targets", self), cast("Delivery", self))
 
     def of_workloads(self, scan: str, refs: Iterable[WorkloadRef]) -> Iterator[Target]:
         return iter(cast("Iterable[Target]", refs))
@@ -35,64 +35,64 @@ class World:
 
     def served(self) -> list[WorkloadRef]:
         """Serve whoever asks; returns them."""
-        with self.asking.serving(SCAN) as targets:
+        with self.pending.serving(SCAN) as targets:
             return cast("list[WorkloadRef]", list(targets))
 
 
 async def test_nobody_lacks_anything_who_did_not_ask() -> None:
-    assert not await World(WEB).asking.any_lacks(SCAN, IMAGE, "")
+    assert not await World(WEB).pending.any_lacks(SCAN, IMAGE, "")
 
 
 async def test_who_lacks_something_goes_on_asking() -> None:
     world = World(WEB)
-    world.asking.add(SCAN, WEB)
+    world.pending.add(SCAN, WEB)
 
-    assert await world.asking.any_lacks(SCAN, IMAGE, "")
+    assert await world.pending.any_lacks(SCAN, IMAGE, "")
     assert world.served() == [WEB]
 
 
 async def test_who_lacks_nothing_stops_asking() -> None:
     world = World(WEB)
-    world.asking.add(SCAN, API)
-    world.asking.add(SCAN, WEB)
+    world.pending.add(SCAN, API)
+    world.pending.add(SCAN, WEB)
 
-    assert await world.asking.any_lacks(SCAN, IMAGE, "")
+    assert await world.pending.any_lacks(SCAN, IMAGE, "")
     assert world.served() == [WEB]
 
 
 async def test_who_was_served_stops_asking() -> None:
     world = World(WEB)
-    world.asking.add(SCAN, WEB)
+    world.pending.add(SCAN, WEB)
 
     assert world.served() == [WEB]
-    assert not await world.asking.any_lacks(SCAN, IMAGE, "")
+    assert not await world.pending.any_lacks(SCAN, IMAGE, "")
 
 
 async def test_who_was_served_in_vain_goes_on_asking() -> None:
     world = World(WEB)
-    world.asking.add(SCAN, WEB)
+    world.pending.add(SCAN, WEB)
 
-    with pytest.raises(TransientError), world.asking.serving(SCAN):
+    with pytest.raises(TransientError), world.pending.serving(SCAN):
         raise TransientError("the server is down")
 
-    assert await world.asking.any_lacks(SCAN, IMAGE, "")
+    assert await world.pending.any_lacks(SCAN, IMAGE, "")
 
 
 async def test_who_asks_while_others_are_served_is_served_next() -> None:
     """Its report was perhaps not among those that are just being written."""
     world = World(WEB, API)
-    world.asking.add(SCAN, WEB)
+    world.pending.add(SCAN, WEB)
 
-    with world.asking.serving(SCAN):
-        world.asking.add(SCAN, API)
+    with world.pending.serving(SCAN):
+        world.pending.add(SCAN, API)
 
     assert world.served() == [API]
 
 
 async def test_scan_that_is_forgotten_has_nobody_asking() -> None:
     world = World(WEB)
-    world.asking.add(SCAN, WEB)
+    world.pending.add(SCAN, WEB)
 
-    world.asking.forget(SCAN)
+    world.pending.forget(SCAN)
 
-    assert not await world.asking.any_lacks(SCAN, IMAGE, "")
+    assert not await world.pending.any_lacks(SCAN, IMAGE, "")

@@ -154,20 +154,27 @@ async def until_some(cluster: Cluster) -> None:
 # disturbances: each goes on until it is cancelled
 
 
+async def at_work(server: ApiServer, writes: int, agent: str = "") -> None:
+    """Until so many more writes came through: the work goes on, so a disturbance ends when it is done."""
+    await server.until_answered(
+        writes, lambda one: one.method != "GET" and one.status < 400 and agent in one.agent
+    )
+
+
 async def peace(_server: ApiServer) -> None:
     return
 
 
 async def cut_watches(server: ApiServer) -> None:
     while True:
-        await asyncio.sleep(1)
+        await at_work(server, 15, _OPERATOR)
         server.drop_watches(_OPERATOR)
 
 
 async def forget(server: ApiServer) -> None:
     """Every watch that is resumed finds its version expired, and lists in pages lose their thread."""
     while True:
-        await asyncio.sleep(1)
+        await at_work(server, 15, _OPERATOR)
         server.faults.forget_history()
         server.drop_watches(_OPERATOR)
 
@@ -176,20 +183,23 @@ async def refuse(server: ApiServer) -> None:
     for code in (429, 500, 503, 504):
         server.faults.add(Rule(code=code, probability=0.02, user_agent=_OPERATOR))
     while True:
-        await asyncio.sleep(3)  # a second would be for the informers to back off, and for us to wait
+        await at_work(server, 15, _OPERATOR)
         server.drop_watches(_OPERATOR)
 
 
 async def restart(server: ApiServer) -> None:
-    await asyncio.sleep(1.5)
     while True:
-        await server.restart()
-        await asyncio.sleep(4)  # the whole sandbox has to come back, not only the operator
+        await at_work(server, 100)  # the whole sandbox comes back, not only the operator
+        again = asyncio.ensure_future(server.restart())
+        try:
+            await asyncio.shield(again)
+        finally:
+            await again  # half a restart would leave no server
 
 
 DISTURBANCES: dict[str, Disturbance] = {
-    "watches cut every second": cut_watches,
-    "history forgotten every second": forget,
+    "watches cut again and again": cut_watches,
+    "history forgotten again and again": forget,
     "429 and 5xx for every twelfth request": refuse,
     "restarts": restart,
 }

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
 
 from trivyop.audit.nodes.eligibility import Skip
 from trivyop.audit.nodes.nodescan import NodeScanStatus, Phase
@@ -84,42 +86,70 @@ class Wait:
 Step = Collect | Reap | Start | Evaluate | SkipNode | Settle | Wait
 
 
-def next_step(
-    status: NodeScanStatus,
-    skip: Skip | None,
-    job: JobView | None,
-    policy: Policy,
-    *,
-    reported: bool,
-    untried: bool,
-    now: datetime,
-) -> Step:
-    """Answer the one next step.
+class Reason(StrEnum):
+    """Why a step is the next one."""
 
-    ``reported`` is whether the report says what it should; ``untried`` is whether nobody here has found yet
-    that it can not be made.
-    """
-    if job is not None:
-        return _about_the_job(status, skip, job, policy)
+    JOB_RUNS = "job-runs"
+    JOB_ENDED = "job-ended"
+    JOB_HANDLED = "job-handled"  # its outcome is in the status
+    JOB_OVERDUE = "job-overdue"
+    POD_NOT_STARTED = "pod-not-started"
+    SKIPPED = "skipped"  # the node is not read, or not now
+    NOT_REPORTED = "not-reported"  # what was read is to be evaluated
+    FIRST = "first"  # the node was never read
+    INTERRUPTED = "interrupted"  # the last attempt has a beginning and no end
+    RETRY = "retry"  # the wait after a failure is over
+    BACKING_OFF = "backing-off"
+    TOO_OLD = "too-old"
+    UP_TO_DATE = "up-to-date"
+
+
+class Decision(NamedTuple):
+    """The one next step, and why."""
+
+    step: Step
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """All that decides on the next step."""
+
+    status: NodeScanStatus
+    skip: Skip | None
+    job: JobView | None
+    policy: Policy
+    reported: bool  # whether the report says what it should
+    untried: bool  # whether nobody here has found yet that it can not be made
+
+
+def decide(inputs: Inputs, now: datetime) -> Decision:
+    """Answer the one next step."""
+    status, skip, policy = inputs.status, inputs.skip, inputs.policy
+    if inputs.job is not None:
+        return _about_the_job(status, skip, inputs.job, policy)
     if skip is not None and skip.for_good:
         return _skipped(status, skip)
-    if status.is_read and not reported:
-        wait = None if untried or not status.audit_failed else _back_off(status, now)
-        return wait or Evaluate()
+    if status.is_read and not inputs.reported:
+        back_off = None if inputs.untried or not status.audit_failed else _back_off(status, now)
+        return back_off or Decision(Evaluate(), Reason.NOT_REPORTED)
     interrupted = status.phase is Phase.RUNNING
     failed = status.consecutive_failures > 0 and not status.audit_failed
     if status.is_read and not interrupted and not failed:
         due = refresh_due(status, policy)
         if due is None or due > now:
             over = status.phase is Phase.SUCCEEDED or (skip is not None and status.phase is Phase.SKIPPED)
-            return Wait(None if due is None else (due - now).total_seconds()) if over else Settle()
+            wait = Wait(None if due is None else (due - now).total_seconds())
+            return Decision(wait if over else Settle(), Reason.UP_TO_DATE)
     if skip is not None:
         return _skipped(status, skip)
-    if failed and not interrupted:
-        return _back_off(status, now) or Start(Priority.RETRY)
     if interrupted:
-        return Start(Priority.RETRY)
-    return Start(Priority.REFRESH if status.is_read else Priority.BACKLOG)
+        return Decision(Start(Priority.RETRY), Reason.INTERRUPTED)
+    if failed:
+        return _back_off(status, now) or Decision(Start(Priority.RETRY), Reason.RETRY)
+    if status.is_read:
+        return Decision(Start(Priority.REFRESH), Reason.TOO_OLD)
+    return Decision(Start(Priority.BACKLOG), Reason.FIRST)
 
 
 def refresh_due(status: NodeScanStatus, policy: Policy) -> datetime | None:
@@ -128,37 +158,38 @@ def refresh_due(status: NodeScanStatus, policy: Policy) -> datetime | None:
     return None if read is None or policy.report_ttl is None else read + policy.report_ttl
 
 
-def _about_the_job(status: NodeScanStatus, skip: Skip | None, job: JobView, policy: Policy) -> Step:
-    handled = job.uid == status.job and status.phase is not Phase.RUNNING
-    if handled or (skip is not None and skip.for_good):
-        return Reap()
+def _about_the_job(status: NodeScanStatus, skip: Skip | None, job: JobView, policy: Policy) -> Decision:
+    if job.uid == status.job and status.phase is not Phase.RUNNING:
+        return Decision(Reap(), Reason.JOB_HANDLED)
+    if skip is not None and skip.for_good:
+        return Decision(Reap(), Reason.SKIPPED)
     if job.finished:
-        return Collect()
+        return Decision(Collect(), Reason.JOB_ENDED)
     if job.lonely >= policy.pod_patience or (job.stuck is not None and job.stuck >= policy.start_patience):
-        return Reap(refused=True)
+        return Decision(Reap(refused=True), Reason.POD_NOT_STARTED)
     waits = [policy.pod_patience - job.lonely] if job.lonely else []
     if job.stuck is not None:
         waits.append(policy.start_patience - job.stuck)
     if policy.job_deadline is not None:
         waits.append(policy.job_deadline - job.age)
     left = min(waits, default=None)
-    if left is None:
-        return Wait()
-    return Wait(left.total_seconds()) if left > timedelta() else Reap(overdue=True)
+    if left is not None and left <= timedelta():
+        return Decision(Reap(overdue=True), Reason.JOB_OVERDUE)
+    return Decision(Wait(None if left is None else left.total_seconds()), Reason.JOB_RUNS)
 
 
-def _skipped(status: NodeScanStatus, skip: Skip) -> Step:
-    told = status.phase is Phase.SKIPPED and (status.reason, status.message) == (skip.why.value, skip.message)
-    return Wait() if told else SkipNode(skip)
+def _skipped(status: NodeScanStatus, skip: Skip) -> Decision:
+    said = status.phase is Phase.SKIPPED and (status.reason, status.message) == (skip.why.value, skip.message)
+    return Decision(Wait() if said else SkipNode(skip), Reason.SKIPPED)
 
 
-def _back_off(status: NodeScanStatus, now: datetime) -> Wait | None:
+def _back_off(status: NodeScanStatus, now: datetime) -> Decision | None:
     """What is left to wait after a failure; None if it is over."""
     retry = time_or_none(status.next_retry)
     if retry is None:
-        return Wait()
+        return Decision(Wait(), Reason.BACKING_OFF)
     last = time_or_none(status.last_attempt)
     if last is not None and last > now:
         return None  # the clock was set back since
     left = (retry - now).total_seconds()
-    return Wait(left) if left > 0 else None
+    return Decision(Wait(left), Reason.BACKING_OFF) if left > 0 else None

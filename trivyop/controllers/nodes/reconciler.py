@@ -1,6 +1,6 @@
 """The reconciler of nodes: read how each is set up, have it checked, and keep the report on it.
 
-`lifecycle.next_step` decides; here its inputs are gathered and its answer is carried out, as for image scans.
+`_gather` reads what decides, `lifecycle.decide` decides, and why, `_act` takes the step, as for image scans.
 
 Promises: a node that is not read says why in its NodeScan; a failure has a class, a next try, an Event on the
 node and a metric, and holds up no other node. A report that is gone, or that other checks would make another
@@ -16,6 +16,7 @@ from datetime import timedelta
 
 import structlog
 from msgspec.structs import replace
+from structlog.contextvars import bound_contextvars
 
 from trivyop.audit.nodes import nodescan
 from trivyop.audit.nodes.commands import detect_platform
@@ -26,13 +27,15 @@ from trivyop.audit.nodes.job import CollectorJob
 from trivyop.audit.nodes.lifecycle import (
     Collect,
     Evaluate,
+    Inputs,
     Policy,
     Reap,
     Settle,
     SkipNode,
     Start,
+    Step,
     Wait,
-    next_step,
+    decide,
 )
 from trivyop.audit.nodes.nodescan import NodeScan, NodeScanStatus, Phase
 from trivyop.control.clock import Clock
@@ -159,26 +162,36 @@ class Nodes:
         elif all(owner.uid != node.metadata.uid for owner in scan.metadata.owner_references):
             await self._records.delete(scan)  # of another node of that name
             return None  # until we are told that it is gone
-        status = self._records.status(name)
-        now = self._clock.now()
-        policy = self._policy(name)
-        step = next_step(
+        inputs = self._gather(node, self._records.status(name))
+        step, reason = decide(inputs, self._clock.now())
+        if not isinstance(step, Start):
+            self._jobs.release(name)  # a place in line that is not needed any more
+        with bound_contextvars(because=reason.value):
+            return await self._act(step, node, scan, inputs)
+
+    def _gather(self, node: ClusterNode, status: NodeScanStatus) -> Inputs:
+        name = node.metadata.name
+        policy = Policy(
+            report_ttl=spread_ttl(self._settings.reports.ttl_seconds, name),
+            job_deadline=job_deadline(self._settings.scan_job.timeout_seconds),
+            pod_patience=_POD_PATIENCE,
+        )
+        return Inputs(
             status,
             why_not(node, self._settings),
             self._jobs.of(name),
             policy,
             reported=self._reports.is_current(node, status),
             untried=not self._reports.failed_before(name, status),
-            now=now,
         )
-        if not isinstance(step, Start):
-            self._jobs.release(name)  # a place in line that is not needed any more
 
+    async def _act(self, step: Step, node: ClusterNode, scan: NodeScan, inputs: Inputs) -> float | None:
+        name, status = node.metadata.name, inputs.status
         match step:
             case Wait(seconds):
                 return seconds
             case Collect():
-                await self._collect(node, status, policy)
+                await self._collect(node, status, inputs.policy)
             case Reap(overdue, refused):
                 await self._reap(node, status, overdue=overdue, refused=refused)
                 return None  # until we are told that it is gone
@@ -192,15 +205,6 @@ class Nodes:
             case Settle():
                 await self._records.save(name, nodescan.recovered(status))
         return 0.0
-
-    # gathering
-
-    def _policy(self, name: str) -> Policy:
-        return Policy(
-            report_ttl=spread_ttl(self._settings.reports.ttl_seconds, name),
-            job_deadline=job_deadline(self._settings.scan_job.timeout_seconds),
-            pod_patience=_POD_PATIENCE,
-        )
 
     # steps
 

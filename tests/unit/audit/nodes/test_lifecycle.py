@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,15 +17,17 @@ from trivyop.audit.nodes.info import read_info
 from trivyop.audit.nodes.lifecycle import (
     Collect,
     Evaluate,
+    Inputs,
     JobView,
     Policy,
     Reap,
+    Reason,
     Settle,
     SkipNode,
     Start,
     Step,
     Wait,
-    next_step,
+    decide,
 )
 from trivyop.audit.nodes.nodescan import NodeScanStatus, Phase
 from trivyop.control.queue import Priority
@@ -53,7 +56,8 @@ def step(
     after: timedelta = timedelta(),
     policy: Policy = POLICY,
 ) -> Step:
-    return next_step(status, skip, job, policy, reported=reported, untried=untried, now=NOON + after)
+    inputs = Inputs(status, skip, job, policy, reported=reported, untried=untried)
+    return decide(inputs, NOON + after).step
 
 
 def test_new_node_is_read() -> None:
@@ -168,3 +172,32 @@ def test_no_state_is_settled_or_skipped_for_ever(
             return
 
     assert not isinstance(step(status, skip=skip, reported=reported, untried=untried), type(first))
+
+
+@pytest.mark.parametrize(
+    ("status", "job", "after", "reason"),
+    [
+        (NEW, None, timedelta(), Reason.FIRST),
+        (STARTED, None, timedelta(), Reason.INTERRUPTED),
+        (READ, None, timedelta(), Reason.UP_TO_DATE),
+        (READ, None, DAY, Reason.TOO_OLD),
+        (FAILED, None, timedelta(), Reason.BACKING_OFF),
+        (FAILED, None, HOUR, Reason.RETRY),
+        (STARTED, JobView("j-1", finished=False), timedelta(), Reason.JOB_RUNS),
+        (STARTED, JobView("j-1", finished=True), timedelta(), Reason.JOB_ENDED),
+        (STARTED, JobView("j-1", finished=False, lonely=MINUTE), timedelta(), Reason.POD_NOT_STARTED),
+        (STARTED, JobView("j-1", finished=False, age=HOUR), timedelta(), Reason.JOB_OVERDUE),
+        (READ, JobView("j-1", finished=True), timedelta(), Reason.JOB_HANDLED),
+    ],
+)
+def test_every_step_says_why(
+    status: NodeScanStatus, job: JobView | None, after: timedelta, reason: Reason
+) -> None:
+    inputs = Inputs(status, None, job, POLICY, reported=True, untried=True)
+    assert decide(inputs, NOON + after).reason is reason
+
+
+def test_node_that_is_left_out_and_report_that_is_missing_are_reasons() -> None:
+    inputs = Inputs(READ, EXCLUDED, None, POLICY, reported=False, untried=True)
+    assert decide(inputs, NOON).reason is Reason.SKIPPED
+    assert decide(dataclasses.replace(inputs, skip=None), NOON).reason is Reason.NOT_REPORTED

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -19,6 +18,13 @@ import structlog
 from trivyop.control.clock import Clock
 from trivyop.control.queue import Priority, WorkQueue
 from trivyop.controllers.images.imagescans import ImageScans
+from trivyop.controllers.images.needs import (
+    ContainerInputs,
+    LostReport,
+    NeedReason,
+    decide_need,
+    sort_lost,
+)
 from trivyop.controllers.images.targets import (
     DIGEST_PATIENCE_SECONDS,
     Targets,
@@ -51,15 +57,6 @@ _PRIMED_AT_ONCE = 64  # before others have their turn on the event loop
 _DELETED_PATIENCE_SECONDS = 1.0  # time for a workload's own deletion to arrive after that of its report
 
 
-@dataclass(frozen=True, slots=True)
-class _Lost:
-    """A report that somebody deleted."""
-
-    owner_uid: str
-    at: datetime
-    due: float  # when its workload would be known to be deleted, too
-
-
 class Workloads:
     """Reconciles workloads by `WorkloadRef`."""
 
@@ -84,7 +81,7 @@ class Workloads:
         self._clock = clock
         self._waits_since: dict[WorkloadRef, dict[tuple[str, str], float]] = {}  # by container and image
         self._awaiting: dict[str, set[WorkloadRef]] = {}  # who waits for which scan by reference
-        self._lost: dict[WorkloadRef, dict[str, _Lost]] = {}  # by container
+        self._lost: dict[WorkloadRef, dict[str, LostReport]] = {}  # by container
 
     # events
 
@@ -198,7 +195,7 @@ class Workloads:
             self._look_at(ref)  # it comes with the result that is awaited, a new one already
             return
         due = self._clock.monotonic() + _DELETED_PATIENCE_SECONDS
-        self._lost.setdefault(ref, {})[old.container] = _Lost(old.owner_uid, self._clock.now(), due)
+        self._lost.setdefault(ref, {})[old.container] = LostReport(old.owner_uid, self._clock.now(), due)
         self._queue.add_after(ref, _DELETED_PATIENCE_SECONDS, Priority.USER)
 
     def _report_lost(self, resource: Resource, key: ObjectKey, report: StoredReport) -> None:
@@ -249,40 +246,45 @@ class Workloads:
         """The scan each container needs, and in how many seconds one that still waits for a digest does."""
         needs: dict[str, str] = {}
         waits: list[float] = []
-        now = self._clock.monotonic()
         waited = self._waits_since.pop(ref, {})
         for container in workload.containers:
-            if digest_may_come(workload, container):
-                waiting = (container.container, container.image)
-                since = self._waits_since.setdefault(ref, {})[waiting] = waited.get(waiting, now)
-                left = since + DIGEST_PATIENCE_SECONDS - now
-                if left > 0:
-                    waits.append(left)
-                    # a restart of the workload must not take its reports away, nor one of ours its scan
-                    before = self._usage.scans_of(ref).get(container.container)
-                    by_reference = self._targets.scan_name(workload, container)
-                    if before is not None:
-                        needs[container.container] = before
-                    elif self._scans.knows(by_reference):
-                        needs[container.container] = by_reference
-                    continue
-            needs[container.container] = self._need(ref, workload, container)
+            need = decide_need(self._container_inputs(ref, workload, container, waited))
+            if need.scan is not None:
+                needs[container.container] = need.scan
+            if need.wait_seconds is not None:
+                waits.append(need.wait_seconds)
+            if need.reason is NeedReason.REFERENCE_AT_WORK and need.scan is not None:
+                self._awaiting.setdefault(need.scan, set()).add(ref)
         return needs, min(waits, default=None)
 
-    def _need(self, ref: WorkloadRef, workload: Workload, container: ContainerImage) -> str:
-        """The scan of a container; that by reference goes on if it is at work when the digest is told.
-
-        Its result says of which digest it is, and where that is the one that runs no other scan is needed.
-        """
+    def _container_inputs(
+        self,
+        ref: WorkloadRef,
+        workload: Workload,
+        container: ContainerImage,
+        waited: Mapping[tuple[str, str], float],
+    ) -> ContainerInputs:
+        """`waited`: since when which container has waited for the digest of which image."""
+        wait: float | None = None
+        if digest_may_come(workload, container):
+            now, waiting = self._clock.monotonic(), (container.container, container.image)
+            since = self._waits_since.setdefault(ref, {})[waiting] = waited.get(waiting, now)
+            wait = since + DIGEST_PATIENCE_SECONDS - now
         name = self._targets.scan_name(workload, container)
         before = self._usage.scans_of(ref).get(container.container)
-        if before == name or container.digest is None or self._scans.knows(name):
-            return name
-        by_reference = self._targets.scan_name(workload, replace(container, digest=None))
-        if before not in (None, by_reference) or not self._scans.is_at_work(by_reference):
-            return name
-        self._awaiting.setdefault(by_reference, set()).add(ref)
-        return by_reference
+        has_digest, exists = container.digest is not None, self._scans.knows(name)
+        by_reference = ""
+        if has_digest and not exists and before != name:
+            by_reference = self._targets.scan_name(workload, replace(container, digest=None))
+        return ContainerInputs(
+            scan=name,
+            before=before,
+            has_digest=has_digest,
+            scan_exists=exists,
+            by_reference=by_reference,
+            reference_at_work=bool(by_reference) and self._scans.is_at_work(by_reference),
+            wait_seconds=wait,
+        )
 
     def _scan_changed(self, key: ObjectKey, old: ImageScan | None, new: ImageScan | None) -> None:
         had_nothing = old is not None and has_nothing(old.status)
@@ -314,12 +316,7 @@ class Workloads:
         """Ask for scans of lost reports whose workload is certain by now to miss them."""
         now = self._clock.monotonic()
         lost = self._lost.get(ref, {})
-        certain = {container: one for container, one in lost.items() if one.due <= now}
-        missed = {
-            container: one
-            for container, one in certain.items()
-            if container in needs and one.owner_uid == workload.uid
-        }
+        certain, missed = sort_lost(lost, needs, uid=workload.uid, now=now)
         if missed and not await self._is_going(workload.key.namespace):
             for container, one in missed.items():
                 await self._scans.ask_for_rescan(needs[container], since=one.at)

@@ -17,16 +17,16 @@ Every setting there is, where it may be set, what it may be, and what applies wh
 is written by `make docs`: change the declarations in `trivyop/settings`, not it.
 
 - The operator reads all settings when it starts. It refuses to start with a malformed value, and says of each
-  one where it is and what is allowed. A key that is not known is a warning, with the nearest key that is.
-- A key counts the same in a Secret and in the ConfigMap of that name; in both, the Secret's does. A key that
-  is there and empty counts as not there. What belongs into a Secret and is in the ConfigMap is a warning, as
-  is what was set for a part that is off.
+  one where it is and what is allowed. An unknown key is a warning that names the nearest known key.
+- A key means the same in a Secret and in the ConfigMap of that name; if it is in both, the Secret's value
+  applies. An empty value counts as not set. The operator warns about a secret in a ConfigMap, and about a
+  setting for a part that is off.
 - An environment variable that is set and empty means zero, none or off, not the default.
 - Durations are written as `90s`, `5m` or `1h30m`, truth values as `true` or `false`; lists are separated by
   commas or line breaks, and blanks around them do not matter.
 - *Marks*: **new** is a setting that the Go trivy-operator does not have; **rescan** changes what scans find
   and **rewrite** what reports contain, so a change brings all of them up to date; **no effect** is accepted,
-  so that a configuration can be taken over, and says why it does nothing; **secret** is never logged.
+  so that you can keep your configuration, and says why it does nothing; **secret** is never logged.
 """
 
 _PAGES: tuple[tuple[str, str, tuple[Source, ...]], ...] = (

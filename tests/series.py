@@ -137,7 +137,7 @@ class Reporting:
 
     async def until_told(self) -> None:
         """Wait until all that was written before has been told, and read where need be."""
-        for resource, lister in self.informers.all_reports.items():
+        for resource, lister in self.informers.reports.items():
             if not lister.informers:
                 continue
             there = await self.api.list(resource, type=Json)
@@ -219,9 +219,9 @@ async def reporting(
     switch = Switch()
     families = wanted_families(settings)
     queue = WorkQueue[Unread](clock, base_seconds=0.01)
-    reader = SeriesReader(api, informers.all_reports, families, queue, registry)
+    reader = SeriesReader(api, informers.reports, families, queue, registry)
     series = ReportSeries(
-        informers.all_reports,
+        informers.reports,
         reader,
         families,
         labels=ResourceLabels(keys, settings.resource_labels_prefix, family_labels()),

@@ -21,7 +21,7 @@ from tests.bench.cluster import (
 from tests.bench.figures import Figure, quantile
 from tests.bench.made_up import MadeUpWorkload, Patterns
 from tests.bench.stub_node import PLATFORM, stub_node
-from trivyop.controllers.informers import REPORT_KINDS
+from tests.kinds import REPORT_KINDS
 from trivyop.report import keys
 from trivyop.sandbox.apiserver.storage import Change
 from trivyop.scan.imagescan import image_scan_name

@@ -17,8 +17,8 @@ import msgspec
 from tests.bench.cluster import ENVIRON, OPERATOR_NAMESPACE, MadeUpCluster
 from tests.bench.made_up import MadeUpWorkload, Patterns, uid
 from tests.bench.stub_node import PLATFORM
+from tests.kinds import REPORT_KINDS
 from trivyop.control.clock import SystemClock
-from trivyop.controllers.informers import REPORT_KINDS
 from trivyop.controllers.selecting import build_options
 from trivyop.kube.resources import (
     EXPOSEDSECRETREPORTS,

@@ -28,11 +28,11 @@ from tests.e2e.foreign import (
     kubeconfig_of,
     only_with_own_server,
 )
+from tests.kinds import REPORT_KINDS
 from tests.patience import patience
 from trivyop.app import Operator
 from trivyop.cli.demo import prepare_cluster
 from trivyop.control.clock import Clock, SystemClock
-from trivyop.controllers.informers import REPORT_KINDS
 from trivyop.errors import TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig

@@ -9,8 +9,8 @@ from typing import Any
 
 from tests.e2e.harness import NAMESPACE, configure, pod, reported, running_cluster, running_operator
 from tests.e2e.looking import sample, until_event, until_phase
+from tests.kinds import REPORT_KINDS
 from trivyop.cli.status import read_lines, show_lines
-from trivyop.controllers.informers import REPORT_KINDS
 from trivyop.kube.resources import (
     EXPOSEDSECRETREPORTS,
     JOBS,

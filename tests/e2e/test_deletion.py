@@ -15,7 +15,7 @@ from tests.e2e.harness import (
     running_cluster,
     running_operator,
 )
-from trivyop.controllers.informers import REPORT_KINDS
+from tests.kinds import REPORT_KINDS
 from trivyop.kube.resources import (
     EXPOSEDSECRETREPORTS,
     IMAGESCANS,

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.field_cases import CASES, create_case, create_objects, field_images, read_case
 from tests.e2e.harness import NAMESPACE, Cluster, reported, running_cluster, running_operator
 from tests.e2e.looking import until_phase
-from trivyop.controllers.informers import REPORT_KINDS
+from tests.kinds import REPORT_KINDS
 from trivyop.kube.client import PatchKind
 from trivyop.kube.resources import (
     CONFIGMAPS,

@@ -25,8 +25,8 @@ from tests.e2e.harness import (
 from tests.e2e.leaping import LeapingClock
 from tests.e2e.looking import until_status
 from tests.e2e.programs import ROOT
+from tests.kinds import REPORT_KINDS
 from tests.patience import patience
-from trivyop.controllers.informers import REPORT_KINDS
 from trivyop.kube.resources import (
     CLUSTERSBOMREPORTS,
     CONFIGMAPS,

@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.harness import NAMESPACE, TRIVY, Cluster, pod, running_cluster, running_operator
 from tests.e2e.leaping import LeapingClock
 from tests.e2e.looking import reports_deleted, sample, until_event, until_phase, until_status
-from trivyop.controllers.informers import REPORT_KINDS
+from tests.kinds import REPORT_KINDS
 from trivyop.kube.resources import (
     CLUSTERSBOMREPORTS,
     CONFIGMAPS,

@@ -17,7 +17,7 @@ from tests.e2e.harness import (
     running_operator,
 )
 from tests.e2e.looking import image_of_its_own, until_phase
-from trivyop.controllers.informers import REPORT_KINDS
+from tests.kinds import REPORT_KINDS
 from trivyop.kube.client import PatchKind
 from trivyop.kube.resources import (
     CRONJOBS,

@@ -18,8 +18,8 @@ from tests.e2e.harness import (
     reported,
     running_cluster,
 )
+from tests.kinds import REPORT_KINDS
 from tests.patience import patience
-from trivyop.controllers.informers import REPORT_KINDS
 from trivyop.kube.resources import DEPLOYMENTS, IMAGESCANS, JOBS, PODS, Resource
 from trivyop.sandbox.registry.samples import numbered_images, sample_images
 

@@ -10,8 +10,8 @@ from typing import Any
 from tests.e2e.harness import NAMESPACE, Cluster, pod, running_cluster, running_operator
 from tests.e2e.looking import until_phase
 from tests.e2e.programs import Done, Kubectl
+from tests.kinds import REPORT_KINDS
 from trivyop.cli import demo_workloads
-from trivyop.controllers.informers import REPORT_KINDS
 from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig
 from trivyop.kube.resources import (

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.harness import IMAGES_ONLY, NAMESPACE, Cluster, running_cluster
 from tests.faults.replicas import ELECTED, holder, replica, until_held_by_another
 from tests.faults.scanner import Scanner, bare_pod, use_no_database
-from trivyop.controllers.informers import REPORT_KINDS
+from tests.kinds import REPORT_KINDS
 from trivyop.kube.objects import Object
 from trivyop.kube.resources import IMAGESCANS, PODS
 from trivyop.sandbox.apiserver.faults import Rule

@@ -19,8 +19,8 @@ import pytest
 from tests.e2e.harness import Cluster, deployment, named, pod, running_cluster, running_operator
 from tests.e2e.looking import until_phase
 from tests.faults.scanner import WITHOUT_DATABASE, Scanner, image
+from tests.kinds import REPORT_KINDS
 from tests.patience import patience
-from trivyop.controllers.informers import REPORT_KINDS
 from trivyop.errors import AlreadyExistsError, TransientError
 from trivyop.kube.resources import (
     CLUSTERSBOMREPORTS,

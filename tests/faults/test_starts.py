@@ -19,7 +19,7 @@ from tests.e2e.test_permissions import KINDS, OWN_SECRETS_ONLY, USER, grant
 from tests.faults.replicas import ELECTED, LEASE, holder, replica
 from tests.faults.scanner import WITHOUT_DATABASE, Scanner, bare_pod, use_no_database
 from tests.faults.test_leaders import run_pods
-from trivyop.controllers.informers import REPORT_KINDS
+from tests.kinds import REPORT_KINDS
 from trivyop.kube.objects import Object
 from trivyop.kube.resources import EVENTS, IMAGESCANS, JOBS, LEASES, PODS, ObjectKey
 from trivyop.sandbox.apiserver.server import LoggedRequest

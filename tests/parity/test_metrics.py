@@ -8,6 +8,7 @@ import orjson
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 
+from tests.kinds import AUDIT_REPORT_KINDS, REPORT_KINDS
 from tests.parity.golden import GOLDEN, MISSING_IMAGE, Json, scanned, trivy_output
 from tests.series import (
     EVERYTHING,
@@ -22,7 +23,6 @@ from tests.series import (
 )
 from tests.unit.controllers.series.world import World
 from tests.unit.report.samples import NOON
-from trivyop.controllers.informers import AUDIT_REPORT_KINDS, REPORT_KINDS
 from trivyop.kube.resources import (
     CLUSTERCOMPLIANCEREPORTS,
     EXPOSEDSECRETREPORTS,

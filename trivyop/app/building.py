@@ -224,9 +224,9 @@ class Builder:
         for problem in labels.problems:
             log.warning("setting_odd", problem=problem)
         queue = context.queue(_SERIES, Unread)
-        reader = SeriesReader(self._api, self._informers.all_reports, families, queue, context.registry)
+        reader = SeriesReader(self._api, self._informers.reports, families, queue, context.registry)
         series = ReportSeries(
-            self._informers.all_reports,
+            self._informers.reports,
             reader,
             families,
             labels=labels,

@@ -13,7 +13,6 @@ import msgspec
 from trivyop.cli.status import Line
 from trivyop.cli.status_audits import AuditsState
 from trivyop.cli.tables import show_count, show_table
-from trivyop.controllers.informers import REPORT_KINDS
 from trivyop.kube.client import Api
 from trivyop.kube.objects import Object
 from trivyop.kube.resources import (
@@ -23,6 +22,7 @@ from trivyop.kube.resources import (
     Resource,
 )
 from trivyop.report import keys
+from trivyop.report.kinds import About, reports_about
 from trivyop.scan.imagescan import Phase
 
 _HEADER = (
@@ -68,7 +68,8 @@ class _Report(Object, frozen=True, kw_only=True):
 
 async def count_reports(api: Api) -> Mapping[Resource, int]:
     """How many reports of each kind there are."""
-    return {kind: len((await api.list(kind, type=Object, metadata_only=True)).items) for kind in REPORT_KINDS}
+    kinds = reports_about(About.CONTAINER)
+    return {kind: len((await api.list(kind, type=Object, metadata_only=True)).items) for kind in kinds}
 
 
 def all_audited(lines: list[Line], audits: AuditsState, *, services: int) -> bool:

@@ -24,26 +24,9 @@ from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery
 from trivyop.kube.informer import Informer, InformerMetrics
 from trivyop.kube.objects import Object
-from trivyop.kube.resources import (
-    CLUSTERCOMPLIANCEREPORTS,
-    CLUSTERCONFIGAUDITREPORTS,
-    CLUSTERINFRAASSESSMENTREPORTS,
-    CLUSTERRBACASSESSMENTREPORTS,
-    CLUSTERSBOMREPORTS,
-    CLUSTERVULNERABILITYREPORTS,
-    CONFIGAUDITREPORTS,
-    EVENTS,
-    EXPOSEDSECRETREPORTS,
-    IMAGESCANS,
-    INFRAASSESSMENTREPORTS,
-    JOBS,
-    NODES,
-    PODS,
-    RBACASSESSMENTREPORTS,
-    SBOMREPORTS,
-    VULNERABILITYREPORTS,
-    Resource,
-)
+from trivyop.kube.resources import EVENTS, IMAGESCANS, JOBS, NODES, PODS, Resource
+from trivyop.report import kinds
+from trivyop.report.kinds import About, ReportKind, reports_about
 from trivyop.report.stored import StoredReport
 from trivyop.scan.imagescan import ImageScan
 from trivyop.scan.job import SCAN_JOB_SELECTOR, ScanJob
@@ -67,18 +50,6 @@ BY_OWNER = "owner"
 """Index of reports: from `str(WorkloadRef)` to the reports about that workload."""
 BY_SCAN = "scan"
 """Index of scan Jobs: from the name of an ImageScan to its Jobs."""
-
-REPORT_KINDS = (VULNERABILITYREPORTS, EXPOSEDSECRETREPORTS, SBOMREPORTS)
-"""What scans of images make for the containers of workloads."""
-AUDIT_REPORT_KINDS = (
-    CONFIGAUDITREPORTS,
-    CLUSTERCONFIGAUDITREPORTS,
-    RBACASSESSMENTREPORTS,
-    CLUSTERRBACASSESSMENTREPORTS,
-    INFRAASSESSMENTREPORTS,
-    CLUSTERINFRAASSESSMENTREPORTS,
-)
-"""What audits make for resources."""
 
 WORKLOAD_STRUCTS: Mapping[WorkloadKind, type[Any]] = {
     WorkloadKind.POD: Pod,
@@ -126,15 +97,10 @@ class Informers:
             for kind, struct in WORKLOAD_STRUCTS.items()
         }
         self.nodes: Lister[ClusterNode] = self._lister(NODES, ClusterNode, ("",), transform=slim)
+        # of every kind; of one that the server does not have, none
         self.reports: dict[Resource, Lister[StoredReport]] = {
-            resource: self._reports(resource, watched) for resource in REPORT_KINDS
+            kind.resource: self._reports(kind, watched) for kind in kinds.KINDS
         }
-        self.audit_reports: dict[Resource, Lister[StoredReport]] = {
-            resource: self._reports(resource, watched) for resource in AUDIT_REPORT_KINDS
-        }
-        self.cluster_sboms: Lister[StoredReport] = self._reports(CLUSTERSBOMREPORTS)
-        self.cluster_vulnerabilities: Lister[StoredReport] = self._reports(CLUSTERVULNERABILITYREPORTS)
-        self.compliance: Lister[StoredReport] = self._reports(CLUSTERCOMPLIANCEREPORTS, may_miss=True)
         self.scans: Lister[ImageScan] = self._lister(
             IMAGESCANS,
             ImageScan,
@@ -193,18 +159,16 @@ class Informers:
             same=self.sameness.same,
         )
 
-    def _reports(
-        self, resource: Resource, watched: Iterable[str] = ("",), *, may_miss: bool = False
-    ) -> Lister[StoredReport]:
+    def _reports(self, kind: ReportKind, watched: Iterable[str]) -> Lister[StoredReport]:
         """The reports of one kind, of which the metadata is enough."""
         return self._lister(
-            resource,
+            kind.resource,
             Object,
-            watched if resource.namespaced else ("",),
+            watched if kind.resource.namespaced else ("",),
             transform=self.stored,
             metadata_only=True,
             indexes={BY_OWNER: lambda report: (report.owner,), BY_DIGEST: _digests},
-            may_miss=may_miss,
+            may_miss=kind.may_be_missing,
         )
 
     def _pods_of(self, selector: str, namespaces: Iterable[str], *, called: str) -> Lister[JobPod]:
@@ -266,19 +230,8 @@ class Informers:
 
     @property
     def report_kinds(self) -> tuple[Resource, ...]:
-        """The report kinds that can be written here."""
-        return tuple(kind for kind in REPORT_KINDS if kind not in self.missing)
-
-    @property
-    def all_reports(self) -> dict[Resource, Lister[StoredReport]]:
-        """The reports of every kind; of a kind that the server does not have, none."""
-        return {
-            **self.reports,
-            **self.audit_reports,
-            CLUSTERSBOMREPORTS: self.cluster_sboms,
-            CLUSTERVULNERABILITYREPORTS: self.cluster_vulnerabilities,
-            CLUSTERCOMPLIANCEREPORTS: self.compliance,
-        }
+        """The kinds of report on containers that can be written here."""
+        return tuple(kind for kind in reports_about(About.CONTAINER) if kind not in self.missing)
 
     @property
     def waiting_for(self) -> list[str]:

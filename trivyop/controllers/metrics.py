@@ -184,7 +184,7 @@ class ScanCollector(Collector):
             failed.add_metric([failure_class.value], classes[failure_class.value])
         for phase in Phase:
             per_phase.add_metric([phase.value], tally[phase])
-        for resource, lister in self._informers.all_reports.items():
+        for resource, lister in self._informers.reports.items():
             per_kind.add_metric([resource.kind], len(lister))
         slots.add_metric([], self._slots.limit)
         waiting.add_metric([], self._slots.waiting)

@@ -82,7 +82,7 @@ class Reports:
         self.denials = Denials(api, clock)
         self._deleting: set[str] = set()  # uids
         self._lost_handlers: list[Callable[[Resource, ObjectKey, StoredReport], None]] = []
-        self._listers = informers.all_reports
+        self._listers = informers.reports
         self._ahead = {
             resource: Ahead[StoredReport, StoredReport](
                 lister, lost=partial(self._lost, resource), catches_up=_is_the_written

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from tests.clock import FakeClock
-from trivyop.controllers.informers import BY_DIGEST, REPORT_KINDS, Informers
+from tests.kinds import REPORT_KINDS
+from trivyop.controllers.informers import BY_DIGEST, Informers
 from trivyop.controllers.lister import Handler, Lister
 from trivyop.controllers.metrics import ReportMetrics
 from trivyop.controllers.reports import Reports
@@ -104,10 +105,7 @@ class World:
         informers = Informers.__new__(Informers)
         informers._report_labels = ("team",)  # kept of reports that are written as of those that are told
         self.informers = informers
-        informers.reports, informers.audit_reports = listers, {}
-        informers.cluster_sboms = listers[CLUSTERSBOMREPORTS]
-        informers.cluster_vulnerabilities = listers[CLUSTERVULNERABILITYREPORTS]
-        informers.compliance = listers[CLUSTERCOMPLIANCEREPORTS]
+        informers.reports = listers
         self.reports = Reports(
             cast("Api", self.server),
             informers,

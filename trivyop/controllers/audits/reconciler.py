@@ -49,6 +49,7 @@ from trivyop.report.audit import (
     report_kind,
     report_name,
 )
+from trivyop.report.kinds import reports_of_audits
 from trivyop.report.stored import StoredReport
 from trivyop.settings.features import Correction
 from trivyop.workload.owners import WorkloadKind
@@ -83,7 +84,7 @@ class Audits:
         clock: Clock,
     ) -> None:
         self._api = api
-        self._informers = informers
+        self._listers = {kind: informers.reports[kind] for kind in reports_of_audits()}
         self._audited = audited
         self._reports = reports
         self._auditor = auditor
@@ -107,7 +108,7 @@ class Audits:
         for ref in self.all():
             self._turns.add_later(ref)
         self._audited.listen(self._changed)
-        for lister in self._informers.audit_reports.values():
+        for lister in self._listers.values():
             lister.add_handler(lambda _key, old, new: self._report_changed(old, new))
             lister.add_recovery_handler(lambda: self.look_at(None))
         self._reports.add_permission_handler(lambda: self.look_at(None))
@@ -116,7 +117,7 @@ class Audits:
     def all(self) -> Iterator[AuditRef]:
         """Everything that might be audited, and everything that has reports of audits."""
         yield from self._audited.all()
-        for lister in self._informers.audit_reports.values():
+        for lister in self._listers.values():
             for report in lister.values():
                 ref = _subject_of(report)
                 if ref is not None:
@@ -327,7 +328,7 @@ class Audits:
 
     def _reports_of(self, ref: AuditRef) -> Iterator[tuple[Resource, StoredReport]]:
         owner = f"{ref.kind.partition('.')[0]}/{ref.key.namespace}/{ref.key.name}"
-        for kind, lister in self._informers.audit_reports.items():
+        for kind, lister in self._listers.items():
             if not self._reports.is_closed(kind, ref.key.namespace):
                 for report in lister.by_index(BY_OWNER, owner):
                     yield kind, report

@@ -55,7 +55,7 @@ async def delete_switched_off(api: Api, informers: Informers, settings: Settings
     operator = settings.operator.namespace
 
     async def delete(resource: Resource) -> None:
-        lister = informers.audit_reports[resource]
+        lister = informers.reports[resource]
         for scope in lister.scopes if len(lister) else ():
             for meta in await _written_by(api, resource, scope, operator):
                 if resource is CLUSTERINFRAASSESSMENTREPORTS and (report := lister.get(meta.key)) is not None:

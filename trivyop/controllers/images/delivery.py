@@ -28,7 +28,6 @@ from trivyop.kube.events import ObjectReference
 from trivyop.kube.resources import (
     CLUSTERSBOMREPORTS,
     EXPOSEDSECRETREPORTS,
-    SBOMREPORTS,
     VULNERABILITYREPORTS,
     ObjectKey,
     Resource,
@@ -36,14 +35,13 @@ from trivyop.kube.resources import (
 from trivyop.kube.times import time_or_none
 from trivyop.report.budget import row_count
 from trivyop.report.findings import Sbom
+from trivyop.report.kinds import kind_of
 from trivyop.report.names import cluster_sbom_name
 from trivyop.report.options import ReportOptions
 from trivyop.report.projection import reproject
-from trivyop.report.sbom import build_cluster_sbom_report, build_sbom_report
-from trivyop.report.secret import build_secret_report
+from trivyop.report.sbom import build_cluster_sbom_report
 from trivyop.report.stored import StoredReport
 from trivyop.report.summary import SeverityCounts
-from trivyop.report.vulnerability import build_vulnerability_report
 from trivyop.scan.matching import with_facts
 from trivyop.settings.values import Settings
 from trivyop.workload.images import ImageKey
@@ -81,17 +79,9 @@ class Delivery:
         self._options = options
         self._clock = clock
         self._long_work = asyncio.Semaphore()
-        operator = settings.operator
-        enabled = {
-            VULNERABILITYREPORTS: operator.vulnerability_scanner_enabled,
-            EXPOSEDSECRETREPORTS: operator.exposed_secret_scanner_enabled,
-            SBOMREPORTS: operator.sbom_generation_enabled,
-        }
-        self._wanted = tuple(kind for kind in informers.report_kinds if enabled[kind])
+        self._wanted = tuple(kind for kind in informers.report_kinds if kind_of(kind).enabled(settings))
         self._wants_boms = (
-            operator.cluster_sbom_cache_enabled
-            and operator.sbom_generation_enabled
-            and CLUSTERSBOMREPORTS not in informers.missing
+            kind_of(CLUSTERSBOMREPORTS).enabled(settings) and CLUSTERSBOMREPORTS not in informers.missing
         )
 
     @property
@@ -264,24 +254,12 @@ class Delivery:
     ) -> dict[str, Any]:
         """Build the report of one target, for all others to be made from."""
         container = pinned(target.container, image.digest, image.platform or "")
-        findings = result.findings
-        if kind is VULNERABILITYREPORTS:
-            build = partial(build_vulnerability_report, findings=findings)
-            rows = len(findings.vulnerabilities)
-        elif kind is EXPOSEDSECRETREPORTS:
-            build = partial(build_secret_report, findings=findings)
-            rows = len(findings.secrets)
-        else:
-            sbom = result.sbom or {}
-            build = partial(
-                build_sbom_report,
-                sbom=sbom,
-                left_out=result.bom_left_out,
-                scanner_version=findings.scanner_version,
-                scanned_digest=image.digest,
-            )
-            rows = len(sbom.get("components", ()))
-        return await self._make(rows, partial(build, target.workload, container, options=options, now=now))
+        build = kind_of(kind).build
+        if build is None:
+            raise AssertionError(f"{kind.kind} is on containers and has no builder")
+        findings, components = result.findings, (result.sbom or {}).get("components", ())
+        rows = max(len(findings.vulnerabilities), len(findings.secrets), len(components))
+        return await self._make(rows, partial(build, target.workload, container, result, options, now))
 
     def _projector(
         self, report: Mapping[str, Any], target: Target, image: ImageKey, options: ReportOptions

@@ -37,6 +37,7 @@ from trivyop.errors import DeniedError, ForbiddenError, outlasts_a_start
 from trivyop.kube.client import Api
 from trivyop.kube.objects import Object
 from trivyop.kube.resources import NAMESPACES, ObjectKey, Resource
+from trivyop.report.kinds import About, reports_about
 from trivyop.report.stored import StoredReport
 from trivyop.scan.imagescan import ImageScan
 from trivyop.scan.state import has_nothing
@@ -73,6 +74,7 @@ class Workloads:
     ) -> None:
         self._api = api
         self._informers = informers
+        self._report_kinds = reports_about(About.CONTAINER)
         self._usage = usage
         self._targets = targets
         self._reports = reports
@@ -90,7 +92,8 @@ class Workloads:
         for kind, lister in self._informers.workloads.items():
             lister.add_handler(self._handler_of(kind), replay=False)
         self._informers.nodes.add_handler(self._node_changed, replay=False)
-        for lister in self._informers.reports.values():
+        for resource in self._report_kinds:
+            lister = self._informers.reports[resource]
             lister.add_handler(self._report_changed, replay=False)
             lister.add_recovery_handler(self._look_at_all)
         self._reports.add_permission_handler(self._look_at_all)
@@ -199,7 +202,7 @@ class Workloads:
         self._queue.add_after(ref, _DELETED_PATIENCE_SECONDS, Priority.USER)
 
     def _report_lost(self, resource: Resource, key: ObjectKey, report: StoredReport) -> None:
-        if resource in self._informers.reports:
+        if resource in self._report_kinds:
             self._report_changed(key, report, None)
 
     def _report_told(self, report: StoredReport) -> None:

@@ -130,8 +130,8 @@ class ClusterComponents:
             self._note(pod.key, pod)
         pods.add_handler(self._pod_changed, replay=False)
         self._informers.nodes.add_handler(self._node_changed, replay=False)
-        self._informers.cluster_sboms.add_handler(self._report_changed)
-        self._informers.cluster_vulnerabilities.add_handler(self._report_changed)
+        self._informers.reports[CLUSTERSBOMREPORTS].add_handler(self._report_changed)
+        self._informers.reports[CLUSTERVULNERABILITYREPORTS].add_handler(self._report_changed)
         self.queue.add(CLUSTER, Priority.BACKLOG)
 
     def look(self) -> None:

@@ -113,7 +113,7 @@ class Nodes:
         self._jobs.listen()
         self._informers.nodes.add_handler(self._node_changed)
         self._informers.node_scans.add_handler(self._scan_changed)
-        self._informers.audit_reports[CLUSTERINFRAASSESSMENTREPORTS].add_handler(self._report_changed)
+        self._informers.reports[CLUSTERINFRAASSESSMENTREPORTS].add_handler(self._report_changed)
 
     def look_at_all(self) -> None:
         """Have all nodes looked at, after everything else: checks have changed."""

@@ -43,7 +43,7 @@ class News:
     def __init__(self, api: Api, informers: Informers, departures: Departures) -> None:
         self._api = api
         self._departures = departures
-        self._reports: Mapping[Resource, Lister[StoredReport]] = informers.all_reports
+        self._reports: Mapping[Resource, Lister[StoredReport]] = informers.reports
         self._scans: Lister[ImageScan] = informers.scans
 
     @property

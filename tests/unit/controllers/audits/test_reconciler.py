@@ -88,7 +88,7 @@ class World:
         informers = Informers(
             api, nothing, operator_namespace="trivy-system", watched_namespaces=("",), clock=clock
         )
-        informers.audit_reports = {CONFIGAUDITREPORTS: Lister(CONFIGAUDITREPORTS, {"": informer})}
+        informers.reports[CONFIGAUDITREPORTS] = Lister(CONFIGAUDITREPORTS, {"": informer})
         self.auditor = TheAuditor()
         self.reports = TheReports()
         self.queue = WorkQueue[AuditRef](clock, rng=rng)

@@ -1,24 +1,19 @@
-"""Records: the ImageScan objects, read and written.
+"""Records of images' scans: the ImageScan objects, and what others than the scan itself write in them.
 
-Their status is written by nobody else, so what we wrote last counts, not what the informer has told so far.
-
-Promises: what is read here is never older than what was written here.
-Not here: what a status says (`scan.state`), and when one is written (`imagescans.py`, `outcomes.py`).
+Not here: what a status says (`scan.state`), and when one is written (`jobsteps.py`, `outcomes.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
-import msgspec
 import structlog
 
-from trivyop.controllers.ahead import Ahead
 from trivyop.controllers.informers import BY_DIGEST, Informers
+from trivyop.controllers.records import Records
 from trivyop.kube.client import Api
-from trivyop.kube.resources import IMAGESCANS, ObjectKey
+from trivyop.kube.resources import IMAGESCANS
 from trivyop.kube.times import format_precise, time_or_none
 from trivyop.scan.imagescan import ImageScan, ImageScanSpec, ImageScanStatus, to_document
 from trivyop.workload.images import ImageKey
@@ -33,29 +28,26 @@ class ScanRecords:
     """The ImageScans of one namespace, by name."""
 
     def __init__(self, api: Api, informers: Informers, namespace: str, lost: Callable[[str], None]) -> None:
-        """`lost` is told of one that was gone before the informer told of what we wrote."""
+        """`lost` is called with the name of one that was gone before the informer observed what we wrote."""
         self._api = api
         self._informers = informers
-        self._namespace = namespace
-        self._statuses = Ahead[ImageScanStatus, ImageScan](
-            informers.scans, lost=lambda key, _: lost(key.name), catches_up=_is_the_written
+        self._records = Records[ImageScan, ImageScanStatus](
+            api,
+            IMAGESCANS,
+            ImageScan,
+            informers.scans,
+            namespace=namespace,
+            to_document=to_document,
+            lost=lost,
         )
-        self._created = Ahead[ImageScan, ImageScan](informers.scans, lost=lambda key, _: lost(key.name))
+        self.get = self._records.get
+        self.status = self._records.status
+        self.save = self._records.save
+        self.delete = self._records.delete
 
     def names(self) -> list[str]:
-        """All there are, as far as told."""
+        """All there are, as observed."""
         return [key.name for key in self._informers.scans.keys()]  # noqa: SIM118 - a lister, not a dict
-
-    def get(self, name: str) -> ImageScan | None:
-        """The object; its status may be older than what `status` answers."""
-        key = self._key(name)
-        return self._informers.scans.get(key) or self._created.get(key)
-
-    def status(self, name: str) -> ImageScanStatus | None:
-        """The status as written last; None without an object."""
-        known = self._statuses.get(self._key(name))
-        scan = None if known else self.get(name)
-        return known or (scan.status if scan else None)
 
     def image(self, name: str) -> ImageKey:
         """The image that is scanned; without a digest before the first result of a reference."""
@@ -70,21 +62,7 @@ class ScanRecords:
 
     async def write_spec(self, name: str, spec: ImageScanSpec) -> ImageScan:
         """Create the object, or bring its spec up to date."""
-        answer = await self._api.apply(IMAGESCANS, self._document(name, {"spec": to_document(spec)}))
-        scan = msgspec.convert(answer, ImageScan)
-        if self._informers.scans.get(self._key(name)) is None:
-            self._created.put(self._key(name), scan)
-        return scan
-
-    async def save(self, name: str, status: ImageScanStatus) -> None:
-        """Write the status, if it says anything new."""
-        if status == self.status(name):
-            return
-        document = self._document(name, {"status": to_document(status)})
-        await self._api.apply(IMAGESCANS, document, subresource="status")
-        told = self._informers.scans.get(self._key(name))
-        if told is None or told.status != status:  # the informer may have been faster than the answer
-            self._statuses.put(self._key(name), status)
+        return await self._records.write(name, {"spec": to_document(spec)})
 
     async def ask_for_rescan(self, name: str, *, since: datetime) -> None:
         """Make the scan due, whatever its result says, unless it was tried `since`.
@@ -99,32 +77,14 @@ class ScanRecords:
             return
         patch = {"spec": {"rescanAfter": format_precise(since)}}
         log.info("rescan_requested", scan=name)
-        await self._api.patch(IMAGESCANS, self._key(name), patch, field_manager=_FIELD_MANAGER_OF_REQUESTS)
+        await self._api.patch(
+            IMAGESCANS, self._records.key(name), patch, field_manager=_FIELD_MANAGER_OF_REQUESTS
+        )
 
     async def save_aliases(self, name: str, digests: tuple[str, ...]) -> None:
         """Write all other digests of the image."""
         patch = {"spec": {"alsoKnownAs": list(digests)}}
         log.info("image_renamed", scan=name, digests=list(digests))
-        await self._api.patch(IMAGESCANS, self._key(name), patch, field_manager=_FIELD_MANAGER_OF_NAMES)
-
-    async def delete(self, scan: ImageScan) -> None:
-        """Delete the object; what belongs to it goes with it."""
-        await self._api.delete(IMAGESCANS, scan.metadata.key, uid=scan.metadata.uid)
-        self._statuses.pop(scan.metadata.key)
-        self._created.pop(scan.metadata.key)
-
-    def _key(self, name: str) -> ObjectKey:
-        return ObjectKey(self._namespace, name)
-
-    def _document(self, name: str, part: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "apiVersion": IMAGESCANS.api_version,
-            "kind": IMAGESCANS.kind,
-            "metadata": {"name": name, "namespace": self._namespace},
-            **part,
-        }
-
-
-def _is_the_written(written: ImageScanStatus, old: ImageScan | None, new: ImageScan | None) -> bool:
-    replaced = old is not None and (new is None or new.metadata.uid != old.metadata.uid)
-    return replaced or (new is not None and new.status == written)
+        await self._api.patch(
+            IMAGESCANS, self._records.key(name), patch, field_manager=_FIELD_MANAGER_OF_NAMES
+        )

@@ -13,11 +13,11 @@ import structlog
 from trivyop.audit.nodes import nodescan
 from trivyop.audit.nodes.info import NodeInfo
 from trivyop.audit.nodes.lifecycle import Policy, refresh_due
-from trivyop.audit.nodes.nodescan import NodeScanStatus
+from trivyop.audit.nodes.nodescan import NodeScan, NodeScanStatus
 from trivyop.control.clock import Clock
 from trivyop.controllers.metrics import NodeMetrics
-from trivyop.controllers.nodes.records import NodeRecords
 from trivyop.controllers.nodes.reports import Unmade
+from trivyop.controllers.records import Records
 from trivyop.kube.events import EventRecorder, ObjectReference
 from trivyop.kube.resources import NODES
 from trivyop.trivy.failures import Failure, FailureClass
@@ -32,7 +32,7 @@ class NodeOutcomes:
 
     def __init__(
         self,
-        records: NodeRecords,
+        records: Records[NodeScan, NodeScanStatus],
         events: EventRecorder,
         metrics: NodeMetrics,
         *,

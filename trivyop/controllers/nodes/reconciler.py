@@ -37,7 +37,7 @@ from trivyop.audit.nodes.lifecycle import (
     Wait,
     decide,
 )
-from trivyop.audit.nodes.nodescan import NodeScan, NodeScanStatus, Phase
+from trivyop.audit.nodes.nodescan import NODESCANS, NodeScan, NodeScanStatus, Phase
 from trivyop.control.clock import Clock
 from trivyop.control.queue import Priority, WorkQueue
 from trivyop.controllers.deadlines import LogDeadlines, job_deadline, spread_ttl
@@ -45,14 +45,14 @@ from trivyop.controllers.informers import Informers
 from trivyop.controllers.metrics import NodeMetrics
 from trivyop.controllers.nodes.jobs import NodeJobs
 from trivyop.controllers.nodes.outcomes import NodeOutcomes
-from trivyop.controllers.nodes.records import NodeRecords
 from trivyop.controllers.nodes.reports import NodeAuditor, NodeReports
+from trivyop.controllers.records import Records
 from trivyop.controllers.reports import Reports
 from trivyop.errors import AlreadyExistsError, ForbiddenError, TerminalError, TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery
 from trivyop.kube.events import EventRecorder
-from trivyop.kube.resources import CLUSTERINFRAASSESSMENTREPORTS, CLUSTERVERSIONS, ObjectKey, Resource
+from trivyop.kube.resources import CLUSTERINFRAASSESSMENTREPORTS, CLUSTERVERSIONS, NODES, ObjectKey, Resource
 from trivyop.report.audit import AuditOptions
 from trivyop.report.stored import StoredReport
 from trivyop.settings import Settings
@@ -93,7 +93,14 @@ class Nodes:
         self._clock = clock
         self._metrics = metrics
         self._jobs = NodeJobs(api, informers, settings, clock, queue.add)
-        self._records = NodeRecords(api, informers, lost=lambda name: queue.add(name, Priority.USER))
+        self._records = Records[NodeScan, NodeScanStatus](
+            api,
+            NODESCANS,
+            NodeScan,
+            informers.node_scans,
+            to_document=nodescan.to_document,
+            lost=lambda name: queue.add(name, Priority.USER),
+        )
         self._outcomes = NodeOutcomes(
             self._records,
             events,
@@ -158,11 +165,11 @@ class Nodes:
             return None
         scan = self._records.get(name)
         if scan is None:
-            scan = await self._records.create(node)
+            scan = await self._records.write(name, {}, ownerReferences=[_owner_reference(node)])
         elif all(owner.uid != node.metadata.uid for owner in scan.metadata.owner_references):
             await self._records.delete(scan)  # of another node of that name
             return None  # until we are told that it is gone
-        inputs = self._gather(node, self._records.status(name))
+        inputs = self._gather(node, self._records.status(name) or NodeScanStatus())
         step, reason = decide(inputs, self._clock.now())
         if not isinstance(step, Start):
             self._jobs.release(name)  # a place in line that is not needed any more
@@ -325,3 +332,9 @@ class Nodes:
             await self._reports.delete(node)
         await self._records.save(name, nodescan.skipped(status, skip))
         log.info("node_skipped", node=name, why=skip.why.value)
+
+
+def _owner_reference(node: ClusterNode) -> dict[str, object]:
+    """What makes an object of a node go with it."""
+    owner = {"apiVersion": NODES.api_version, "kind": NODES.kind, "name": node.metadata.name}
+    return {**owner, "uid": node.metadata.uid, "blockOwnerDeletion": False, "controller": True}

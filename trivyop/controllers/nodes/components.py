@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from trivyop.audit.nodes.commands import detect_platform
 from trivyop.control.clock import Clock
@@ -26,6 +26,7 @@ from trivyop.control.queue import Priority, WorkQueue
 from trivyop.controllers.images.rematch import Matcher
 from trivyop.controllers.informers import Informers
 from trivyop.controllers.metrics import ClusterComponentMetrics
+from trivyop.controllers.nodes.matchdue import Match, MatchInputs, decide_match
 from trivyop.controllers.reports import Refusal, Reports
 from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery
@@ -71,15 +72,6 @@ _PAUSE_SECONDS = 60.0  # between two looks because of changes, which a rollout o
 _REFUSED_SECONDS = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Match:
-    """What was matched, and with what."""
-
-    matched: str  # what of the document counts
-    database: datetime | None
-    at: float  # by the monotonic clock
-
-
 class ClusterComponents:
     """Reconciles the reports on the cluster."""
 
@@ -115,8 +107,8 @@ class ClusterComponents:
         self._name = ""  # of the bill of materials
         self._looked_at = -_PAUSE_SECONDS
         self._written: dict[ObjectKey, str] = {}  # content hashes of the reports
-        self._matched: _Match | None = None
-        self._tried: _Match | None = None  # in vain
+        self._matched: Match | None = None
+        self._tried: Match | None = None  # in vain
         self._failures = 0
         self._retry_at = 0.0
         self._refused_until = 0.0
@@ -230,14 +222,14 @@ class ClusterComponents:
         if owner is None:
             return _REFUSED_SECONDS
         matched = await asyncio.to_thread(matched_of, bom)
-        left = self._left(tag, owner, matched)
-        if left is None or left > 0:
-            return left
-        this = self._this(matched)
-        if self._tried is not None and self._tried.matched == this.matched:
-            wait = self._retry_at - this.at
-            if wait > 0 and self._tried.database == this.database:
-                return wait
+        inputs = self._gather(tag, owner, matched)
+        seconds, reason = decide_match(inputs)
+        if seconds is None or seconds > 0:
+            return seconds
+        with bound_contextvars(because=reason.value):
+            return await self._match(tag, bom, owner, inputs.this)
+
+    async def _match(self, tag: str, bom: Sbom, owner: StoredReport, this: Match) -> float | None:
         try:
             result = await self._matcher.match(bom, ScanVariant())
         except ScanError as error:
@@ -257,23 +249,21 @@ class ClusterComponents:
             self._refused_until = this.at + _REFUSED_SECONDS
             return self._refused(refusal)
         log.info("cluster_components_matched", report=report["metadata"]["name"])
-        return self._left(tag, owner, matched)
+        return decide_match(self._gather(tag, owner, this.matched)).seconds
 
-    def _this(self, matched: str) -> _Match:
-        return _Match(matched, self._matcher.database_updated, self._clock.monotonic())
-
-    def _left(self, tag: str, owner: StoredReport, matched_now: str) -> float | None:
-        """Seconds until a match is due; None: only when something changes."""
-        this, matched = self._this(matched_now), self._matched
+    def _gather(self, tag: str, owner: StoredReport, matched: str) -> MatchInputs:
+        """What decides on a match; `matched` is what of the bill of materials counts."""
         key = ObjectKey("", cluster_vulnerabilities_name(tag))
         report = self._reports.get(CLUSTERVULNERABILITYREPORTS, key)
-        there = report is not None and report.owner_uid == owner.uid
-        if not there and this.at >= self._refused_until:
-            return 0.0
-        if matched is None or (matched.matched, matched.database) != (this.matched, this.database):
-            return 0.0
-        ttl = self._settings.reports.ttl_seconds
-        return max(0.0, matched.at + ttl - this.at) if ttl else None
+        return MatchInputs(
+            Match(matched, self._matcher.database_updated, self._clock.monotonic()),
+            self._matched,
+            self._tried,
+            retry_at=self._retry_at,
+            reported=report is not None and report.owner_uid == owner.uid,
+            refused_until=self._refused_until,
+            ttl_seconds=self._settings.reports.ttl_seconds,
+        )
 
     # failures
 
@@ -281,7 +271,7 @@ class ClusterComponents:
         log.warning("cluster_report_refused", report=str(refusal.key), error=str(refusal.error))
         return _REFUSED_SECONDS
 
-    def _failed(self, owner: StoredReport, this: _Match, why: Failure) -> float | None:
+    def _failed(self, owner: StoredReport, this: Match, why: Failure) -> float | None:
         self._failures += 1
         self._tried = this
         seconds = next_retry(why.failure_class, self._failures, self._rng)

@@ -149,7 +149,7 @@ class ImageScans:
     # what others ask
 
     def serves(self, scan: str, ref: WorkloadRef, workload: Workload) -> bool:
-        """Whether nothing is left to do for that workload, as far as can be told cheaply."""
+        """Whether nothing is left to do for that workload, as far as that is cheap to find out."""
         status = self._records.status(scan)
         if status is None or not status.last_success:
             return False

@@ -1,6 +1,6 @@
-"""Outcomes: what came of a scan, told to everybody: the status, the log, metrics, and Events on workloads.
+"""Outcomes: what came of a scan, recorded: in the status, the log, metrics, and Events on workloads.
 
-Promises: what is told is written to the status first, so that nothing is told of that a restart forgets.
+Promises: an outcome is written to the status first, so a restart forgets nothing that was logged.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from trivyop.trivy.retries import next_retry
 
 log = structlog.get_logger(__name__)
 
-_TOLD_AT_ONCE = 64  # workloads, before others have their turn on the event loop
+_NOTIFIED_AT_ONCE = 64  # workloads, before others have their turn on the event loop
 
 Due = Callable[[str, ImageScanStatus], datetime | None]
 """When the result of that status stops being fresh."""
 
 
 class Outcomes:
-    """Tells what came of scans."""
+    """Records what came of scans."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Outcomes:
         await self._save_fresh(scan, saved, source)
         log.info("scan_succeeded", scan=scan.metadata.name, image=scan.spec.image, source=source.value)
         if refused:
-            await self._tell_refused(scan, refused)
+            await self._record_refused(scan, refused)
 
     async def projected(self, scan: ImageScan, status: ImageScanStatus, refused: Sequence[Refusal]) -> None:
         """Reports were made from others; `refused` are those that the server did not take."""
@@ -102,7 +102,7 @@ class Outcomes:
             saved = state.delivered(status, _problem(refused), now=self._clock.now())
             await self._records.save(scan.metadata.name, saved)
         if refused:
-            await self._tell_refused(scan, refused)
+            await self._record_refused(scan, refused)
 
     async def adopted(
         self,
@@ -178,31 +178,31 @@ class Outcomes:
             message=why.message,
             retry_at=None if retry_at is None else retry_at.isoformat(timespec="seconds"),
         )
-        await self._tell(scan, "ImageScanFailed", f"{why.failure_class}: {why.advice}")
+        await self._notify(scan, "ImageScanFailed", f"{why.failure_class}: {why.advice}")
 
     async def _save_fresh(self, scan: ImageScan, status: ImageScanStatus, source: ResultSource) -> None:
         name = scan.metadata.name
         await self._records.save(name, state.with_refresh(status, self._due(name, status)))
         self._metrics.results.labels(source.value).inc()
 
-    async def _tell_refused(self, scan: ImageScan, refused: Sequence[Refusal]) -> None:
+    async def _record_refused(self, scan: ImageScan, refused: Sequence[Refusal]) -> None:
         """What we may not write is not the workloads' fault, and is logged once for its kind."""
         refused = [one for one in refused if not one.by_permission]
         if refused:
             name = scan.metadata.name
             log.warning("scan_not_delivered", scan=name, reports=[str(one.key) for one in refused])
-            await self._tell(scan, "ReportRefused", f"the API server refused {_problem(refused)}")
+            await self._notify(scan, "ReportRefused", f"the API server refused {_problem(refused)}")
 
-    async def _tell(self, scan: ImageScan, reason: str, note: str) -> None:
+    async def _notify(self, scan: ImageScan, reason: str, note: str) -> None:
         """An Event on each workload concerned."""
-        for told, target in enumerate(self._targets.of(scan.metadata.name)):
+        for notified, target in enumerate(self._targets.of(scan.metadata.name)):
             self._events.event(
                 Delivery.reference(target.workload),
                 "Warning",
                 reason,
                 f"container {target.container.container}: {note}",
             )
-            if told % _TOLD_AT_ONCE == 0:
+            if notified % _NOTIFIED_AT_ONCE == 0:
                 await asyncio.sleep(0)
 
 

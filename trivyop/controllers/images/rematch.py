@@ -3,8 +3,8 @@
 The database is fetched when the operator starts and as often as settings say. With a Trivy server there is
 none here: the server matches, and only the reports' age calls for it.
 
-Promises: as many matches at once as settings allow; a database that cannot be fetched is told by a log line
-and by the age metric, and never takes the one before away.
+Promises: as many matches at once as settings allow; a database that cannot be fetched shows in a log line
+and in the age metric, and never takes the one before away.
 Not here: when to match anew (`scan.lifecycle`), and how (`scan.rematch`).
 """
 
@@ -97,7 +97,7 @@ class Matcher:
             )
             log.warning("rematch_off", why=why, means=_MEANS)
             return
-        await self._learn_version()
+        await self._read_version()
         if self._server:
             on_new()
             return
@@ -106,7 +106,7 @@ class Matcher:
             before = self._database.version
             try:
                 if not opened:
-                    self._told(await asyncio.to_thread(self._database.open))
+                    self._record(await asyncio.to_thread(self._database.open))
                     opened = True
                 version = await self._database.refresh()
             except (ScanError, OSError) as error:
@@ -117,13 +117,13 @@ class Matcher:
                 )
                 await self._clock.sleep(_RETRY_SECONDS)
                 continue
-            self._told(version)
+            self._record(version)
             if version != before:
                 log.info("database_fetched", updated=_text(version))
                 on_new()
             await self._clock.sleep(settings.refresh_interval_seconds)
 
-    async def _learn_version(self) -> None:
+    async def _read_version(self) -> None:
         """Ask the Trivy here for its version until it says so."""
         while True:
             try:
@@ -136,7 +136,7 @@ class Matcher:
             log.warning("rematch_off", why=f"the version of Trivy here is not known: {why}", means=_MEANS)
             await self._clock.sleep(_RETRY_SECONDS)
 
-    def _told(self, version: DatabaseVersion | None) -> None:
+    def _record(self, version: DatabaseVersion | None) -> None:
         if version is not None and version.updated is not None:
             self._metrics.database_updated.set(version.updated.timestamp())
 

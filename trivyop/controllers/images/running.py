@@ -1,6 +1,6 @@
 """Running: the scan Job that each scan has, whether its pod starts, and the slots that they hold.
 
-A Job counts from the moment it was created, before the informer tells of it, until it has ended or is gone.
+A Job counts from the moment it was created, before the informer observes it, until it has ended or is gone.
 How long it runs is counted here, by a clock that nobody sets: the cluster's clock may be off by more than our
 patience, and both may jump.
 """
@@ -111,7 +111,7 @@ class RunningJobs:
         return there is not None and there.suspended
 
     def ignore(self, job: ObjectKey) -> None:
-        """A Job that we deleted, or can not delete: it does not count, whatever the informer still tells."""
+        """A Job that we deleted, or can not delete: it does not count, whatever the informer still has."""
         if self._informers.scan_jobs.get(job) is not None:
             self._ignored.add(job)
 
@@ -122,10 +122,10 @@ class RunningJobs:
     def made(self, scan: str, job: ObjectKey) -> None:
         """A Job was just created; its slot is held already."""
         self._held[scan] = _Held(job, self._clock.monotonic())
-        told = self._informers.scan_jobs.get(job)
-        if told is None:
+        observed = self._informers.scan_jobs.get(job)
+        if observed is None:
             self._made.put(job, scan)
-        elif told.state is JobState.FINISHED:  # the informer was faster than the answer
+        elif observed.state is JobState.FINISHED:  # the informer was faster than the answer
             self.ended(scan, job)
 
     def ended(self, scan: str, job: ObjectKey) -> None:
@@ -175,8 +175,8 @@ class RunningJobs:
         self._started(job.scan, held.key.namespace)
 
     def _gone(self, scan: str, job: ObjectKey) -> None:
-        told = self._informers.scan_jobs.get(job)
-        if told is None or not told.going:  # it is gone, or after all it is still there
+        observed = self._informers.scan_jobs.get(job)
+        if observed is None or not observed.going:  # it is gone, or after all it is still there
             self._ignored.discard(job)
         self.ended(scan, job)
         self._changed(scan)

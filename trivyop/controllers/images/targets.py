@@ -1,6 +1,6 @@
 """Targets: what to scan for a container, and for whom a scan is.
 
-A container whose digest a node has told is scanned by digest. Before that it waits a little, because most
+A container whose digest a node has reported is scanned by digest. Before that it waits a little, because most
 containers start within seconds; then the reference is scanned as written.
 """
 

@@ -2,7 +2,7 @@
 
 It writes no report itself: it says who uses which scan, and the scan's reconciler serves all users at once.
 
-A report that somebody deletes is a request for a new scan. That is told apart from what the cluster collects,
+A report that somebody deletes is a request for a new scan. It is kept apart from what the cluster collects,
 and from what we delete, by looking again after a moment: the workload must still be the one that owned it.
 """
 
@@ -151,7 +151,7 @@ class Workloads:
         self._queue.add(ref, Priority.USER)
 
     def _node_changed(self, key: ObjectKey, old: Node | None, new: Node | None) -> None:
-        """Pods may be told of before the node that runs them, and its platform is that of their images."""
+        """Pods may be observed before the node that runs them, and its platform is that of their images."""
         if new is None or (old is not None and old.platform == new.platform):
             return
         for pod in self._informers.workloads[WorkloadKind.POD].values():
@@ -186,7 +186,7 @@ class Workloads:
 
     def _report_changed(self, _key: ObjectKey, old: StoredReport | None, new: StoredReport | None) -> None:
         if new is not None:
-            self._report_told(new)
+            self._report_observed(new)
             return
         if old is None or self._reports.deleted_by_us(old.uid):
             return
@@ -205,8 +205,8 @@ class Workloads:
         if resource in self._report_kinds:
             self._report_changed(key, report, None)
 
-    def _report_told(self, report: StoredReport) -> None:
-        """A report may be told of when its workload is past it: it was on its way when that was looked at."""
+    def _report_observed(self, report: StoredReport) -> None:
+        """A report may be observed late: it was on its way when its workload was looked at."""
         ref = WorkloadRef.parse(report.owner)
         if ref is None:
             return

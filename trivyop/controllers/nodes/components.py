@@ -6,7 +6,7 @@ what it lists is matched here, by Trivy, when that is another, when there is a n
 is gone, and when it is old. Another node like those that there are is nothing else to match.
 
 Promises: a pod counts once, whatever labels it has. There is one bill of materials; that of an earlier
-version of Kubernetes is deleted. What fails is told by an Event on the bill of materials and a metric, and
+version of Kubernetes is deleted. A failure has an Event on the bill of materials and a metric, and
 tried again. What was matched when is not kept across restarts: a start matches once, and writes what is new.
 """
 

@@ -96,7 +96,7 @@ class NodeJobs:
                 lonely=timedelta() if held.had_pod else age,
                 stuck=None if stuck is None else stuck.age,
             )
-        job = self.told(node)
+        job = self.observed(node)
         if job is None or job.going or job.metadata.uid in self._ignored:
             return None
         return JobView(job.metadata.uid, finished=job.finished)
@@ -106,8 +106,8 @@ class NodeJobs:
         held = self._held.get(node)
         return None if held is None else self._starts.stuck(held.uid)
 
-    def told(self, node: str) -> CollectorJob | None:
-        """The Job as the informer tells of it."""
+    def observed(self, node: str) -> CollectorJob | None:
+        """The Job as the informer observed it last."""
         return self._informers.node_jobs.get(self._key(node))
 
     async def forbidden(self) -> Failure | None:
@@ -127,15 +127,15 @@ class NodeJobs:
         created = await self._api.create(JOBS, job)
         uid: str = created["metadata"]["uid"]
         self._held[name] = _Held(uid, self._clock.monotonic())
-        told_of = self.told(name)
-        if told_of is None or told_of.metadata.uid != uid:
+        observed = self.observed(name)
+        if observed is None or observed.metadata.uid != uid:
             self._made.put(self._key(name), name)
-        elif told_of.finished:  # the informer was faster than the answer
+        elif observed.finished:  # the informer was faster than the answer
             self._ended(name, uid)
         return uid
 
     async def delete(self, node: str, uid: str) -> None:
-        """Delete a Job; it does not count from then on, whatever the informer still tells.
+        """Delete a Job; it does not count from then on, whatever the informer still has.
 
         One that cannot be deleted for good does not count either; one that cannot be now still does.
         """
@@ -147,7 +147,7 @@ class NodeJobs:
         self._ignore(node, uid)
 
     def _ignore(self, node: str, uid: str) -> None:
-        there = self.told(node)
+        there = self.observed(node)
         if there is not None and there.metadata.uid == uid:
             self._ignored.add(uid)
         self._ended(node, uid)
@@ -216,7 +216,7 @@ class NodeJobs:
             self._changed(job.node, Priority.RETRY)
 
     def _lost(self, node: str) -> None:
-        """A Job that we made was gone before the informer told of it."""
+        """A Job that we made was gone before the informer observed it."""
         held = self._held.get(node)
         if held is not None:
             self._ended(node, held.uid)

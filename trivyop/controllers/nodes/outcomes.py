@@ -1,6 +1,6 @@
-"""Outcomes of reading nodes, told to everybody: the state, the log, metrics, and Events on nodes.
+"""Outcomes of reading nodes, recorded: in the state, the log, metrics, and Events on nodes.
 
-Promises: what is told is written to the state first, so that nothing is told of that a restart forgets.
+Promises: an outcome is written to the state first, so a restart forgets nothing that was logged.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 
 class NodeOutcomes:
-    """Tells what came of reading nodes."""
+    """Records what came of reading nodes."""
 
     def __init__(
         self,
@@ -60,20 +60,20 @@ class NodeOutcomes:
         retry_at, now = self._retry(status, why.failure_class), self._clock.now()
         self._metrics.collections.labels("failed").inc()
         self._metrics.failures.labels(why.failure_class.value).inc()
-        await self._tell(node, nodescan.failed(status, why, retry_at=retry_at, now=now))
+        await self._record_failure(node, nodescan.failed(status, why, retry_at=retry_at, now=now))
 
     async def unreported(self, node: ClusterNode, status: NodeScanStatus, why: Unmade) -> None:
         """The node was read, but there is no report on it."""
         retry_at, now = self._retry(status, why.failure_class), self._clock.now()
         saved = nodescan.unaudited(status, why.reason, why.message, retry_at=retry_at, now=now)
-        await self._tell(node, saved)
+        await self._record_failure(node, saved)
 
     def _retry(self, status: NodeScanStatus, failure_class: FailureClass) -> datetime | None:
         attempts = status.consecutive_failures + 1
         seconds = next_retry(failure_class, attempts, self._rng, at_least_seconds=self._retry_after_seconds)
         return None if seconds is None else self._clock.now() + timedelta(seconds=seconds)
 
-    async def _tell(self, node: ClusterNode, status: NodeScanStatus) -> None:
+    async def _record_failure(self, node: ClusterNode, status: NodeScanStatus) -> None:
         name = node.metadata.name
         await self._records.save(name, status)
         log.warning(

@@ -168,7 +168,7 @@ class Nodes:
             scan = await self._records.write(name, {}, ownerReferences=[_owner_reference(node)])
         elif all(owner.uid != node.metadata.uid for owner in scan.metadata.owner_references):
             await self._records.delete(scan)  # of another node of that name
-            return None  # until we are told that it is gone
+            return None  # until its end is observed
         inputs = self._gather(node, self._records.status(name) or NodeScanStatus())
         step, reason = decide(inputs, self._clock.now())
         if not isinstance(step, Start):
@@ -201,7 +201,7 @@ class Nodes:
                 await self._collect(node, status, inputs.policy)
             case Reap(overdue, refused):
                 await self._reap(node, status, overdue=overdue, refused=refused)
-                return None  # until we are told that it is gone
+                return None  # until its end is observed
             case Start(priority):
                 if not await self._start(node, scan, status, priority):
                     return None  # until a slot is free
@@ -255,7 +255,7 @@ class Nodes:
     async def _collect(self, node: ClusterNode, status: NodeScanStatus, policy: Policy) -> None:
         """Read what a Job that has ended printed."""
         name = node.metadata.name
-        job = self._jobs.told(name)
+        job = self._jobs.observed(name)
         if job is None:
             return
         now = self._clock.now()
@@ -292,7 +292,7 @@ class Nodes:
             await self._jobs.delete(name, job.uid)
         except TerminalError as error:
             log.warning("node_collector_job_not_deleted", node=name, error=str(error))
-            self._queue.add(name, Priority.REFRESH)  # nobody will tell of an end
+            self._queue.add(name, Priority.REFRESH)  # no event will say that it ended
         if not (overdue or refused):
             return
         if status.job != job.uid:

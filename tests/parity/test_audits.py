@@ -23,8 +23,8 @@ from tests.parity.golden import GOLDEN
 from tests.parity.manifests import manifests
 from tests.unit.audit.running import audit_all, auditing, subject_of
 from trivyop.audit.engine import AuditError, Outcome, Subject
-from trivyop.audit.ids import canonical, is_infra
 from trivyop.audit.results import without_added
+from trivyop.report.checkids import canonical, is_infra
 from trivyop.sandbox.programs import trivy
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

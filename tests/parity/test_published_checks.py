@@ -18,7 +18,7 @@ import pytest
 from tests.parity.test_audits import recorded_objects, recorded_reports
 from tests.unit.audit.running import audit_all, auditing, subject_of
 from trivyop.audit.engine import AuditError
-from trivyop.audit.ids import canonical
+from trivyop.report.checkids import canonical
 from trivyop.sandbox.programs import trivy
 from trivyop.sandbox.registry.oci import Blob, Image, gzip_stored, tar
 from trivyop.sandbox.registry.server import Registry

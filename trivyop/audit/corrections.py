@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 import msgspec
 import orjson
 
-from trivyop.audit.ids import canonical, reported
+from trivyop.report.checkids import canonical, reported
 from trivyop.report.checks import Check
 from trivyop.settings.features import Correction
 

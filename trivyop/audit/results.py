@@ -17,8 +17,8 @@ import msgspec
 
 from trivyop.audit.documents import Family
 from trivyop.audit.engine import AuditError, AuditFailure, Batch, Check, Crash, Outcome, Subject
-from trivyop.audit.ids import reported
 from trivyop.audit.policies import CustomPolicy, Policies
+from trivyop.report.checkids import reported
 from trivyop.report.findings import Severity
 from trivyop.trivy.messages import shorten
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from trivyop.audit.ids import canonical, is_infra, reported
+from trivyop.report.checkids import canonical, is_infra, reported
 
 
 @pytest.mark.parametrize(

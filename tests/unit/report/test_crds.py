@@ -30,6 +30,7 @@ KINDS = {
         "Namespaced",
     ),
     "ClusterInfraAssessmentReport": ("clusterinfraassessmentreports", ["clusterinfraassessment"], "Cluster"),
+    "ClusterComplianceReport": ("clustercompliancereports", ["compliance"], "Cluster"),
     "ImageScan": ("imagescans", ["imgscan", "imgscans"], "Namespaced"),
 }
 IMAGE_COLUMNS = ["Repository", "Tag", "Scanner", "Age"]
@@ -41,14 +42,16 @@ COLUMNS = {
     "ExposedSecretReport": (IMAGE_COLUMNS, ["Critical", "High", "Medium", "Low"]),
     "SbomReport": (IMAGE_COLUMNS, ["Components", "Dependencies"]),
     "ClusterSbomReport": (IMAGE_COLUMNS, ["Components", "Dependencies"]),
+    "ClusterComplianceReport": (["Age"], ["Fail", "Pass", "Not Evaluated", "Manual"]),
     "ImageScan": (
         ["Image", "Phase", "Critical", "High", "Reason", "Age"],
         ["Digest", "Platform", "Attempts", "Next Retry", "Matchable", "Scanned"],
     ),
 }
+_STRICT = {"ClusterSbomReport", "InfraAssessmentReport", "ClusterComplianceReport", "ImageScan"}
 SCHEMA_WORDS = {
     *("type", "format", "description", "properties", "additionalProperties", "items", "required", "enum"),
-    *("minimum", "minLength", "maxItems", "x-kubernetes-preserve-unknown-fields"),
+    *("minimum", "minLength", "maxItems", "pattern", "x-kubernetes-preserve-unknown-fields"),
     *("x-kubernetes-list-type", "x-kubernetes-list-map-keys"),
 }
 
@@ -89,15 +92,16 @@ def test_columns_are_the_ones_users_see(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_only_image_scans_have_a_status(kind: str) -> None:
-    assert version_of(kind).get("subresources") == ({"status": {}} if kind == "ImageScan" else None)
+def test_only_what_is_written_by_two_has_a_status(kind: str) -> None:
+    with_status = kind in {"ImageScan", "ClusterComplianceReport"}
+    assert version_of(kind).get("subresources") == ({"status": {}} if with_status else None)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_unknown_root_fields_are_kept_where_they_always_were(kind: str) -> None:
     kept = version_of(kind)["schema"]["openAPIV3Schema"].get("x-kubernetes-preserve-unknown-fields", False)
 
-    assert kept == (kind not in {"ClusterSbomReport", "InfraAssessmentReport", "ImageScan"})
+    assert kept == (kind not in _STRICT)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,0 +1,123 @@
+"""Reading: the little of an audit's report that compliance is answered from.
+
+The reports are read page by page, and none is kept: ``findings.py`` counts what they say.
+
+Promises: pure. All spellings of a check's id become one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from trivyop.compliance.scopes import CONTROL_PLANE_NODE, NODE, Audited, component_of
+from trivyop.kube.resources import CLUSTERINFRAASSESSMENTREPORTS, INFRAASSESSMENTREPORTS, ObjectKey, Resource
+from trivyop.report import keys
+from trivyop.report.checkids import canonical, reported
+
+
+class _Metadata(msgspec.Struct, frozen=True, gc=False):
+    name: str
+    namespace: str = ""
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+
+
+class _Check(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    check_id: str = msgspec.field(name="checkID")
+    success: bool = False
+    severity: str = ""
+    title: str = ""
+    description: str = ""
+    remediation: str = ""
+
+
+class _Body(msgspec.Struct, frozen=True, gc=False):
+    checks: tuple[_Check, ...] = ()
+
+
+class AuditReport(msgspec.Struct, frozen=True, gc=False):
+    """A report of any of the six kinds that audits make."""
+
+    metadata: _Metadata
+    report: _Body = _Body()
+
+
+class ListMetadata(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """Where a list goes on."""
+
+    resource_version: str = ""
+    continue_: str = msgspec.field(name="continue", default="")
+
+
+class Page(msgspec.Struct, frozen=True, gc=False):
+    """A page of a list of reports."""
+
+    items: tuple[AuditReport, ...] = ()
+    metadata: ListMetadata = ListMetadata()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckTexts:
+    """What reports say of a check that failed."""
+
+    id: str  # as reports spell it
+    severity: str
+    title: str
+    description: str
+    remediation: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFindings:
+    """What one report says."""
+
+    target: str  # "shop/replicaset-web"; "/clusterrole-admin" of a cluster-scoped resource
+    audited: Audited
+    failed: tuple[tuple[str, int], ...]  # canonical id and how many findings it has; sorted by id
+    texts: dict[str, CheckTexts] = field(compare=False)  # by canonical id
+
+
+def read_report(
+    resource: Resource, report: AuditReport, control_plane_nodes: Container[str] = ()
+) -> ReportFindings:
+    """Read a report of kind ``resource``; ``control_plane_nodes`` are names of nodes."""
+    meta = report.metadata
+    labels, annotations = meta.labels or {}, meta.annotations or {}
+    kind = labels.get(keys.RESOURCE_KIND, "")
+    name = labels.get(keys.RESOURCE_NAME) or annotations.get(keys.RESOURCE_NAME, "")
+    component = ""
+    if resource == CLUSTERINFRAASSESSMENTREPORTS:
+        component = CONTROL_PLANE_NODE if name in control_plane_nodes else NODE
+    elif resource == INFRAASSESSMENTREPORTS:
+        component = component_of(name)
+    failed = [check for check in report.report.checks if not check.success]
+    return ReportFindings(
+        target=f"{meta.namespace}/{meta.name}",
+        audited=Audited(
+            resource=resource.name,
+            kind=kind,
+            component=component,
+            policies=labels.get(keys.POLICIES_HASH, ""),
+            complete=keys.OMITTED not in annotations,
+        ),
+        failed=tuple(sorted(Counter(canonical(check.check_id) for check in failed).items())),
+        texts=_texts(failed),
+    )
+
+
+def _texts(checks: Iterable[_Check]) -> dict[str, CheckTexts]:
+    return {
+        canonical(check.check_id): CheckTexts(
+            reported(check.check_id), check.severity, check.title, check.description, check.remediation
+        )
+        for check in checks
+    }
+
+
+def key_of(resource: Resource, report: AuditReport) -> tuple[Resource, ObjectKey]:
+    """What a report is known by."""
+    return resource, ObjectKey(report.metadata.namespace, report.metadata.name)

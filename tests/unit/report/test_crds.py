@@ -48,7 +48,7 @@ COLUMNS = {
         ["Digest", "Platform", "Attempts", "Next Retry", "Matchable", "Scanned"],
     ),
 }
-_STRICT = {"ClusterSbomReport", "InfraAssessmentReport", "ClusterComplianceReport", "ImageScan"}
+_STRICT = {"ClusterSbomReport", "InfraAssessmentReport", "ImageScan"}
 SCHEMA_WORDS = {
     *("type", "format", "description", "properties", "additionalProperties", "items", "required", "enum"),
     *("minimum", "minLength", "maxItems", "pattern", "x-kubernetes-preserve-unknown-fields"),

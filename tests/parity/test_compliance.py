@@ -14,8 +14,8 @@ import pytest
 
 from tests.parity.golden import GOLDEN
 from trivyop.compliance.evaluation import Circumstances, evaluate
-from trivyop.compliance.findings import Findings
-from trivyop.compliance.reading import AuditReport, key_of, read_report
+from trivyop.compliance.findings import Findings, report_key
+from trivyop.compliance.reading import AuditReport, read_report
 from trivyop.compliance.specification import Specification, parse_specification
 from trivyop.compliance.status import build_status
 from trivyop.kube.resources import (
@@ -24,6 +24,7 @@ from trivyop.kube.resources import (
     CONFIGAUDITREPORTS,
     INFRAASSESSMENTREPORTS,
     RBACASSESSMENTREPORTS,
+    ObjectKey,
 )
 from trivyop.kube.times import parse_time
 from trivyop.report.findings import Severity
@@ -68,7 +69,8 @@ def _findings(*, without: str = "") -> Findings:
         for path in (REPORTS / resource.plural).glob("*.json"):
             if not without or without not in path.name:
                 report = msgspec.json.decode(path.read_bytes(), type=AuditReport)
-                findings.put(key_of(resource, report), read_report(resource, report, {"n1"}))
+                key = ObjectKey(report.metadata.namespace, report.metadata.name)
+                findings.put(report_key(resource, key), read_report(resource, report, {"n1"}))
     return findings
 
 

@@ -1,8 +1,7 @@
 """Findings: what all reports of audits say, as far as compliance needs it.
 
 One entry for each report, put when it is read and put again when it changes; so a control's answer follows a
-change without reading the others. Reports that are alike in what failed share what is kept of that: a report
-takes about 400 bytes.
+change without reading the others. Reports that are alike in what failed share what is kept of that.
 
 Promises: pure and plain; every answer is of the state after a whole ``put`` or ``remove``. The same reports
 in any order give the same answers.
@@ -19,15 +18,15 @@ from typing import NamedTuple
 from trivyop.compliance.reading import CheckTexts, ReportFindings
 from trivyop.compliance.scopes import Audited
 from trivyop.kube.resources import ObjectKey, Resource
+from trivyop.report.checkids import canonical
 
-ReportKey = tuple[Resource, ObjectKey]
+ReportKey = tuple[str, str]  # its target and the plural of its kind
 
 
 class Failure(NamedTuple):
     """A check that failed, in one report."""
 
     target: str
-    check: str  # canonical id
     findings: int
 
 
@@ -42,14 +41,15 @@ class Findings:
     """What is kept of the reports."""
 
     def __init__(self) -> None:
-        self._alike: dict[ReportKey, _Alike] = {}
-        self._keys: dict[_Alike, set[ReportKey]] = {}
+        self._reports: dict[ReportKey, _Alike] = {}
+        self._alike: dict[_Alike, tuple[_Alike, int]] = {}  # the one that is shared, and by how many
         self._audited: Counter[Audited] = Counter()
         self._totals: Counter[str] = Counter()
+        self._failed: dict[str, set[ReportKey]] = {}  # reports in which a check failed
         self._texts: dict[str, CheckTexts] = {}
 
     def __len__(self) -> int:
-        return len(self._alike)
+        return len(self._reports)
 
     @property
     def audited(self) -> Mapping[Audited, int]:
@@ -58,45 +58,44 @@ class Findings:
 
     def put(self, key: ReportKey, report: ReportFindings) -> bool:
         """Take what a report says in place of what it said; whether that is anything else."""
+        for check in report.checks:
+            self._learn(check)
         alike = _Alike(report.audited, report.failed)
-        for check, texts in report.texts.items():
-            known = self._texts.get(check)
-            # Reports of several bundles may differ; which is shown must not depend on their order.
-            if known is None or _order(texts) < _order(known):
-                self._texts[check] = texts
-        if self._alike.get(key) == alike:
+        if self._reports.get(key) == alike:
             return False
         self.remove(key)
-        keys = self._keys.setdefault(alike, set())
-        if keys:  # share the one that is kept
-            alike = self._alike[next(iter(keys))]
-        keys.add(key)
-        self._alike[key] = alike
+        alike, uses = self._alike.get(alike, (alike, 0))
+        self._alike[alike] = (alike, uses + 1)
+        self._reports[key] = alike
         self._audited[alike.audited] += 1
         for check, count in alike.failed:
             self._totals[check] += count
+            self._failed.setdefault(check, set()).add(key)
         return True
 
     def remove(self, key: ReportKey) -> bool:
         """Forget a report that is gone; whether there was one."""
-        alike = self._alike.pop(key, None)
+        alike = self._reports.pop(key, None)
         if alike is None:
             return False
-        keys = self._keys[alike]
-        keys.remove(key)
-        if not keys:
-            del self._keys[alike]
+        uses = self._alike[alike][1] - 1
+        if uses:
+            self._alike[alike] = (alike, uses)
+        else:
+            del self._alike[alike]
         self._audited[alike.audited] -= 1
         if not self._audited[alike.audited]:
             del self._audited[alike.audited]
         for check, count in alike.failed:
             self._totals[check] -= count
+            self._failed[check].remove(key)
         return True
 
     def retain(self, resource: Resource, keys: Iterable[ObjectKey]) -> int:
         """Forget the reports of a kind that are not among ``keys``, after a list; how many those were."""
-        kept = {(resource, key) for key in keys}
-        gone = [key for key in self._alike if key[0] == resource and key not in kept]
+        kept = {report_key(resource, key) for key in keys}
+        ours = resource.plural
+        gone = [key for key in self._reports if key[1] == ours and key not in kept]
         return sum(self.remove(key) for key in gone)
 
     def total(self, check: str) -> int:
@@ -107,22 +106,23 @@ class Findings:
         """What reports say of a check that failed somewhere; raises ``KeyError`` for others."""
         return self._texts[check]
 
-    def failures(self, checks: Iterable[str], limit: int) -> dict[str, list[Failure]]:
-        """The failures of each check, by target; of each at most ``limit``, of which there may be many."""
-        wanted = set(checks)
-        firsts = {check: list[Failure]() for check in wanted}
-        for alike, keys in self._keys.items():
-            failed = [(check, count) for check, count in alike.failed if check in wanted]
-            if failed:
-                targets = heapq.nsmallest(limit, map(_target, keys))
-                for check, count in failed:
-                    firsts[check] += [Failure(target, check, count) for target in targets]
-        return {check: heapq.nsmallest(limit, found) for check, found in firsts.items()}
+    def failures(self, check: str, limit: int) -> list[Failure]:
+        """The first reports, by target, in which a check failed; at most ``limit``."""
+        first = heapq.nsmallest(limit, self._failed.get(check, ()))
+        return [Failure(key[0], dict(self._reports[key].failed)[check]) for key in first]
+
+    def _learn(self, check: CheckTexts) -> None:
+        check_id = canonical(check.check_id)
+        known = self._texts.get(check_id)
+        # Reports of several bundles may differ; which is shown must not depend on their order.
+        if known is None or (known != check and _order(check) < _order(known)):
+            self._texts[check_id] = check
 
 
-def _target(key: ReportKey) -> str:
-    return f"{key[1].namespace}/{key[1].name}"
+def report_key(resource: Resource, key: ObjectKey) -> ReportKey:
+    """What a report is known by."""
+    return f"{key.namespace}/{key.name}", resource.plural
 
 
 def _order(texts: CheckTexts) -> tuple[str, ...]:
-    return (texts.id, texts.severity, texts.title, texts.description, texts.remediation)
+    return (texts.check_id, texts.severity, texts.title, texts.description, texts.remediation)

@@ -7,16 +7,15 @@ Promises: pure. All spellings of a check's id become one.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Container, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Container
+from dataclasses import dataclass
 
 import msgspec
 
 from trivyop.compliance.scopes import CONTROL_PLANE_NODE, NODE, Audited, component_of
-from trivyop.kube.resources import CLUSTERINFRAASSESSMENTREPORTS, INFRAASSESSMENTREPORTS, ObjectKey, Resource
+from trivyop.kube.resources import CLUSTERINFRAASSESSMENTREPORTS, INFRAASSESSMENTREPORTS, Resource
 from trivyop.report import keys
-from trivyop.report.checkids import canonical, reported
+from trivyop.report.checkids import canonical
 
 
 class _Metadata(msgspec.Struct, frozen=True, gc=False):
@@ -26,7 +25,9 @@ class _Metadata(msgspec.Struct, frozen=True, gc=False):
     annotations: dict[str, str] | None = None
 
 
-class _Check(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+class CheckTexts(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """What a report says of a check."""
+
     check_id: str = msgspec.field(name="checkID")
     success: bool = False
     severity: str = ""
@@ -36,7 +37,7 @@ class _Check(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 class _Body(msgspec.Struct, frozen=True, gc=False):
-    checks: tuple[_Check, ...] = ()
+    checks: tuple[CheckTexts, ...] = ()
 
 
 class AuditReport(msgspec.Struct, frozen=True, gc=False):
@@ -61,24 +62,13 @@ class Page(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class CheckTexts:
-    """What reports say of a check that failed."""
-
-    id: str  # as reports spell it
-    severity: str
-    title: str
-    description: str
-    remediation: str
-
-
-@dataclass(frozen=True, slots=True)
 class ReportFindings:
     """What one report says."""
 
     target: str  # "shop/replicaset-web"; "/clusterrole-admin" of a cluster-scoped resource
     audited: Audited
     failed: tuple[tuple[str, int], ...]  # canonical id and how many findings it has; sorted by id
-    texts: dict[str, CheckTexts] = field(compare=False)  # by canonical id
+    checks: tuple[CheckTexts, ...]  # those that failed; several findings may be of one check
 
 
 def read_report(
@@ -94,7 +84,11 @@ def read_report(
         component = CONTROL_PLANE_NODE if name in control_plane_nodes else NODE
     elif resource == INFRAASSESSMENTREPORTS:
         component = component_of(name)
-    failed = [check for check in report.report.checks if not check.success]
+    failed = tuple(check for check in report.report.checks if not check.success)
+    counts: dict[str, int] = {}
+    for check in failed:
+        check_id = canonical(check.check_id)
+        counts[check_id] = counts.get(check_id, 0) + 1
     return ReportFindings(
         target=f"{meta.namespace}/{meta.name}",
         audited=Audited(
@@ -104,20 +98,6 @@ def read_report(
             policies=labels.get(keys.POLICIES_HASH, ""),
             complete=keys.OMITTED not in annotations,
         ),
-        failed=tuple(sorted(Counter(canonical(check.check_id) for check in failed).items())),
-        texts=_texts(failed),
+        failed=tuple(sorted(counts.items())),
+        checks=failed,
     )
-
-
-def _texts(checks: Iterable[_Check]) -> dict[str, CheckTexts]:
-    return {
-        canonical(check.check_id): CheckTexts(
-            reported(check.check_id), check.severity, check.title, check.description, check.remediation
-        )
-        for check in checks
-    }
-
-
-def key_of(resource: Resource, report: AuditReport) -> tuple[Resource, ObjectKey]:
-    """What a report is known by."""
-    return resource, ObjectKey(report.metadata.namespace, report.metadata.name)

@@ -29,6 +29,7 @@ from trivyop.compliance.specification import (
 )
 from trivyop.kube.times import format_time
 from trivyop.report.audit import CATEGORY
+from trivyop.report.checkids import reported
 
 VALID: Final = "Valid"
 EVALUATED: Final = "Evaluated"
@@ -72,8 +73,9 @@ def build_status(
             "controlCheck": [_control_check(answer) for answer in answers],
         }
         return status
-    checks = {check for answer in answers if answer.result is Result.FAIL for check in answer.control.checks}
-    failures = findings.failures(checks, entries_limit)
+    failed = [answer.control for answer in answers if answer.result is Result.FAIL]
+    checks = {check for control in failed for check in control.checks}
+    failures = {check: findings.failures(check, entries_limit) for check in checks}
     limit, described = entries_limit, True
     while True:
         status["detailReport"] = _detail_report(specification, answers, findings, failures, limit, described)
@@ -163,7 +165,7 @@ def _rows(
     if answer.result is not Result.FAIL:
         return []
     listed = (
-        _row(failure, findings)
+        _row(check, failure, findings)
         for check in answer.control.checks
         for failure in failures.get(check, ())
         for _ in range(failure.findings)
@@ -171,8 +173,8 @@ def _rows(
     return list(islice(listed, limit))
 
 
-def _row(failure: Failure, findings: Findings) -> dict[str, Any]:
-    texts = findings.texts(failure.check)
+def _row(check: str, failure: Failure, findings: Findings) -> dict[str, Any]:
+    texts = findings.texts(check)
     optional = {
         "title": texts.title,
         "description": texts.description,
@@ -180,7 +182,7 @@ def _row(failure: Failure, findings: Findings) -> dict[str, Any]:
         "remediation": texts.remediation,
     }
     return {
-        "checkID": texts.id,
+        "checkID": reported(texts.check_id),
         "target": failure.target,
         "severity": texts.severity,
         "success": False,

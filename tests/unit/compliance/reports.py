@@ -12,8 +12,8 @@ import orjson
 import yaml
 
 from trivyop.compliance.evaluation import Circumstances
-from trivyop.compliance.findings import Findings
-from trivyop.compliance.reading import AuditReport, key_of, read_report
+from trivyop.compliance.findings import Findings, report_key
+from trivyop.compliance.reading import AuditReport, read_report
 from trivyop.compliance.scopes import (
     APISERVER,
     CONTROL_PLANE_NODE,
@@ -30,6 +30,7 @@ from trivyop.kube.resources import (
     CONFIGAUDITREPORTS,
     INFRAASSESSMENTREPORTS,
     RBACASSESSMENTREPORTS,
+    ObjectKey,
     Resource,
 )
 from trivyop.report import keys
@@ -118,7 +119,8 @@ def put(findings: Findings, document: Json) -> bool:
     """Take a report as it comes from the API server."""
     resource = next(one for one, _, _ in RESOURCES.values() if one.kind == document["kind"])
     report = msgspec.json.decode(orjson.dumps(document), type=AuditReport)
-    return findings.put(key_of(resource, report), read_report(resource, report, {CONTROL_PLANE}))
+    key = ObjectKey(report.metadata.namespace, report.metadata.name)
+    return findings.put(report_key(resource, key), read_report(resource, report, {CONTROL_PLANE}))
 
 
 def findings_of(*documents: Json) -> Findings:

@@ -20,7 +20,7 @@ from tests.unit.compliance.reports import (
 )
 from tests.unit.report.crds import check_accepted
 from trivyop.compliance.evaluation import Reason, Result, Scanner, evaluate
-from trivyop.compliance.findings import Findings
+from trivyop.compliance.findings import Findings, report_key
 from trivyop.compliance.profile import Platform, detect_profile
 from trivyop.compliance.specification import Problem, Specification, Unreadable
 from trivyop.compliance.status import build_refusal, build_status
@@ -163,7 +163,7 @@ def test_answer_follows_one_report_without_reading_the_others() -> None:
 
     assert put(findings, audit_report("Pod", name="web00001")) is True
     assert put(findings, audit_report("Pod", name="web00001")) is False
-    key = (CONFIGAUDITREPORTS, ObjectKey("shop", "pod-web00002"))
+    key = report_key(CONFIGAUDITREPORTS, ObjectKey("shop", "pod-web00002"))
     assert findings.remove(key) is True
     assert findings.remove(key) is False
 

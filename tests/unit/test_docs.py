@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -85,3 +86,34 @@ def test_metrics_that_pages_name_exist(page: Path) -> None:
 
     for name in re.findall(r"\btrivyop_[a-z_]+[a-z]\b", page.read_text()):
         assert f"| `{name}` |" in known, f"{page.name} names {name}"
+
+
+@pytest.mark.parametrize(
+    ("walk", "most"),
+    [
+        ("From a pod event to a scan Job", 12),
+        ("From a result to reports, metrics and webhooks", 10),
+        ("From a setting to its use", 6),
+    ],
+)
+def test_each_stop_of_a_walk_through_the_code_exists(walk: str, most: int) -> None:
+    """A stop that has moved or is called otherwise has to move on the page, too."""
+    section = re.split(r"^##+ ", (DOCS / "development.md").read_text().split(f"### {walk}\n")[1], flags=re.M)[
+        0
+    ]
+    stops = re.findall(r"^\| `([\w/]+\.py): ([\w.]+)` \|", section, re.M)
+
+    assert 0 < len(stops) == section.count("\n| `") <= most
+    for path, name in stops:
+        assert name in _definitions(ast.parse((ROOT / "trivyop" / path).read_text())), f"{path} has no {name}"
+
+
+def _definitions(tree: ast.Module | ast.ClassDef, prefix: str = "") -> set[str]:
+    """The functions and classes of a module, with the methods of each class."""
+    found = set[str]()
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            found |= {prefix + node.name, *_definitions(node, f"{prefix}{node.name}.")}
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found.add(prefix + node.name)
+    return found

@@ -85,7 +85,7 @@ class Operator:
         ProcessCollector(registry=self.registry)
         Gauge(
             "trivyop_build_info",
-            "Always 1; the labels tell what runs.",
+            "Always 1; the labels are the versions of trivyop and Python.",
             ["version", "python"],
             registry=self.registry,
         ).labels(__version__, platform.python_version()).set(1)

@@ -219,7 +219,7 @@ async def _show(
 
 
 async def _until_done(api: Api, stop: asyncio.Event, elapsed: Callable[[], float]) -> list[Line]:
-    """Show the progress until every container has its reports, or until told to stop."""
+    """Show the progress until every container has its reports, or until ``stop`` is set."""
     shown = ""
     services = sum(body["kind"] == "Service" for body in demo_workloads.workloads(""))
     while not stop.is_set():

@@ -87,14 +87,14 @@ def change_level_on_signals(usual: str) -> None:
 
     def change(level: str) -> None:
         set_level(level)
-        log.warning("log_level_changed", now=level)  # told at any level but the highest
+        log.warning("log_level_changed", now=level)  # logged at any level but the highest
 
     loop.add_signal_handler(signal.SIGUSR1, change, "debug")
     loop.add_signal_handler(signal.SIGUSR2, change, usual)
 
 
 async def _settings(api: Api, environ: dict[str, str], stop: asyncio.Event) -> Settings | None:
-    """Read the settings as soon as the server answers; None if told to stop before."""
+    """Read the settings as soon as the server answers; None if ``stop`` is set first."""
     waited = False
     while not stop.is_set():
         try:

@@ -67,7 +67,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser = commands.add_parser(
         "status",
         help="show what is scanned, queued or failed",
-        description="Show every container that runs, and how the scan of its image stands; then what the "
+        description="Show every container that runs, and the state of its image's scan; then what the "
         "reports of audits say together, and what could not be audited. JSON is of the containers only.",
     )
     add_cluster_arguments(parser)

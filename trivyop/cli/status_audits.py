@@ -109,7 +109,7 @@ async def read_audits(api: Api, operator_namespace: str, namespace: str = "") ->
 
 
 def show_audits(state: AuditsState) -> str:
-    """A table by kind of report, and a line for each problem; empty if there is nothing to tell."""
+    """A table by kind of report, and a line for each problem; empty if there is nothing to show."""
     rows: list[Sequence[str]] = [
         (
             tally.kind,

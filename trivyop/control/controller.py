@@ -47,7 +47,7 @@ class ReconcileObserver(Protocol):
 
 
 class ControllerMetrics:
-    """What controllers tell Prometheus; one of these serves all of them."""
+    """Metrics of controllers; one of these serves all of them."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.total = Counter(

@@ -1,4 +1,4 @@
-"""Queue metrics: what work queues tell Prometheus.
+"""Queue metrics: the metrics of work queues.
 
 Promises: noting what became of a key costs little, however many there are; families are made when asked for.
 """
@@ -21,7 +21,7 @@ _WORK_SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60)
 
 
 class QueueMetrics:
-    """What work queues tell Prometheus; ``of`` is the observer of one queue.
+    """Metrics of work queues; ``of`` is the observer of one queue.
 
     A queue moves thousands of keys a second, so each is noted in plain numbers, of which families are made
     when they are asked for.

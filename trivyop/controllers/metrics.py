@@ -32,7 +32,7 @@ class ReportMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.writes = Counter(
             "trivyop_report_writes_total",
-            "Reports by what became of writing them: written, unchanged, refused, denied (and to be tried "
+            "Reports by the outcome of writing them: written, unchanged, refused, denied (and to be tried "
             "again), gone (with its namespace).",
             ["kind", "result"],
             registry=registry,

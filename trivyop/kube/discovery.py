@@ -1,9 +1,9 @@
 """Discovery: which kinds a server serves.
 
-It asks for the aggregated document, which tells of all groups in two requests, and where a server does not
+It asks for the aggregated document, which has all groups in two requests, and where a server does not
 know that, for the list of groups and for each version's resources.
 
-Promises: a group that cannot tell of itself right now (an aggregated API that is down) is left out, not an
+Promises: a group that cannot be read right now (an aggregated API that is down) is left out, not an
 error.
 Not here: what a kind looks like (OpenAPI).
 """
@@ -24,7 +24,7 @@ _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryL
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """The kinds of a server, as it told of them at one moment."""
+    """The kinds of a server, as it listed them at one moment."""
 
     kinds: dict[tuple[str, str, str], frozenset[str]]  # (group, version, plural) -> verbs
     resources: tuple[Resource, ...] = ()  # the same, each group's preferred version first

@@ -1,4 +1,4 @@
-"""Events: what we tell people about objects, where ``kubectl describe`` shows it.
+"""Events: what users should see about an object, where ``kubectl describe`` shows it.
 
 What repeats within ten minutes is one event with a count. Telling is fire and forget for the teller: it only
 notes down what happened, and a task sends it.
@@ -41,12 +41,12 @@ _UNFIT = re.compile(r"[^a-z0-9.-]")  # RBAC names hold colons, names of events m
 
 
 class EventMetrics:
-    """What the recorder tells Prometheus."""
+    """Metrics of the recorder."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.total = Counter(
             "trivyop_events_total",
-            "Kubernetes Events by what became of them: sent, dropped (too many), refused (by the server).",
+            "Kubernetes Events by outcome: sent, dropped (too many), refused (by the server).",
             ["outcome"],
             registry=registry,
         )
@@ -82,7 +82,7 @@ class _Told(NamedTuple):
 
 @dataclass(slots=True)
 class _Series:
-    """How often something was told, and what the server knows of it."""
+    """How often an Event was recorded, and the state of it that the server has."""
 
     name: str
     first: datetime
@@ -137,7 +137,7 @@ class EventRecorder:
         self._queue.add(told, Priority.USER)
 
     async def run(self) -> None:
-        """Send what was told, until cancelled, or until ``stop`` and all of it is sent."""
+        """Send what was recorded, until cancelled, or until ``stop`` and all of it is sent."""
         async for told in self._queue:
             try:
                 await self._send(told)

@@ -1,7 +1,7 @@
 """Informer: one kind, listed, then watched, and mirrored into a store.
 
-When a list has come in, the store is replaced in one step, and handlers are told of every key that differs,
-the vanished ones too; from then on they are told of each change.
+When a list has come in, the store is replaced in one step, and handlers are notified of every key that
+differs, the vanished ones too; from then on they are notified of each change.
 
 Promises: per key, states appear in order, some may be skipped. Between keys, no order. An object that does
 not decode is not there, and is warned of once. A kind that is missing or forbidden shows as ``problem`` and
@@ -36,7 +36,7 @@ Handler = Callable[[ObjectKey, V | None, V | None], None]
 
 
 class InformerMetrics:
-    """What informers tell Prometheus; one of these serves all of them."""
+    """Metrics of informers; one of these serves all of them."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._informers: dict[str, list[Informer[Any]]] = {}
@@ -156,7 +156,7 @@ class Informer(Generic[V]):
         """Mirror what the selectors select of ``resource``, decoded as ``type``.
 
         ``transform`` makes of each object what the store holds; None for objects of no interest. Where that
-        is equal to what the store held before, nobody is told. ``streaming`` is whether to try streamed
+        is equal to what the store held before, nobody is notified. ``streaming`` is whether to try streamed
         lists; None: where they cost the server less.
         """
         self.resource = resource
@@ -198,12 +198,12 @@ class Informer(Generic[V]):
         """Call ``handler(key, old, new)`` after each change of the store; it must not wait, nor raise.
 
         ``old`` is None for a new key, ``new`` is None for one that is gone. What is in the store already is
-        told at once, as new, unless ``replay`` is off.
+        notified at once, as new, unless ``replay`` is off.
         """
         self._mirror.add_handler(handler, replay=replay)
 
     def add_list_handler(self, handler: Callable[[], None]) -> None:
-        """Call ``handler`` after each list that came in, once its changes were told; as ``add_handler``'s."""
+        """Call ``handler`` after each list, after the notifications of its changes; as ``add_handler``'s."""
         self._mirror.list_handlers.append(handler)
 
     def add_recovery_handler(self, handler: Callable[[], None]) -> None:
@@ -242,7 +242,7 @@ class Informer(Generic[V]):
 
 
 class _Mirror(Generic[V]):
-    """The sink of an informer: transforms, stores, tells handlers."""
+    """The sink of an informer: transforms, stores, notifies handlers."""
 
     def __init__(
         self,

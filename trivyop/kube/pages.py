@@ -1,6 +1,6 @@
 """Pages: lists of objects, decoded from bytes straight into the caller's type.
 
-Promises: an object that does not decode is left out and told of by name; it does not cost the rest of its
+Promises: an object that does not decode is left out and reported by name; it does not cost the rest of its
 page.
 """
 

@@ -2,7 +2,7 @@
 
 Promises: what it hands out is shared, so read it and never change it; lists are snapshots, in the order in
 which keys first came. Reads and writes are plain, so between two ``await`` the store stands still.
-Not here: where the objects come from, and who is told of changes (``kube.informer``).
+Not here: where the objects come from, and who is notified of changes (``kube.informer``).
 """
 
 from __future__ import annotations

@@ -50,12 +50,12 @@ class RequestObserver(Protocol):
 
 
 class ApiMetrics:
-    """What the API client tells Prometheus; label values come from code, never from objects."""
+    """Metrics of the API client; label values come from code, never from objects."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.requests = Counter(
             "trivyop_api_requests_total",
-            "Requests to the Kubernetes API; code is the HTTP status, or what became of the connection.",
+            "Requests to the Kubernetes API; code is the HTTP status, or how the connection failed.",
             ["verb", "resource", "code"],
             registry=registry,
         )

@@ -2,7 +2,7 @@
 
 Promises: each line is decoded once, straight into the caller's type; a line of many megabytes costs no more
 than its length. An ERROR event is raised as what it means (410: ``ExpiredError``). An object that does not
-decode is told of by name and passed over.
+decode is reported by name and skipped.
 Not here: where the bytes come from, resuming, back-off (``kube.informer``).
 """
 

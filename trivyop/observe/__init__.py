@@ -1,1 +1,1 @@
-"""What the operator tells people and Prometheus: logs, health, and the metrics of scans and reports."""
+"""What users and Prometheus see of the operator: logs, health, and the metrics of scans and reports."""

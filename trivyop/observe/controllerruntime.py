@@ -1,7 +1,7 @@
 """controller-runtime's metric names: how the operator's work goes, under the names that operators in Go have.
 
 Dashboards of operators in general know ``controller_runtime_reconcile_total`` or ``workqueue_depth``. Only
-what we can tell truthfully is here: the numbers of our own metrics, with the labels those dashboards use.
+what has a true counterpart is here: the numbers of our own metrics, with the labels those dashboards use.
 Buckets of histograms are ours.
 """
 

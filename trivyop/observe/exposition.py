@@ -31,5 +31,5 @@ def show_head(name: str, documentation: str) -> str:
 
 
 def show_number(value: float) -> str:
-    """As few digits as tell the number: 10, 5.5."""
+    """As few digits as identify the number: 10, 5.5."""
     return str(int(value)) if value == int(value) else repr(float(value))

@@ -26,15 +26,15 @@ class Health:
         self._conditions[name] = condition
 
     def mention(self, name: str, condition: Condition) -> None:
-        """Have `condition` told at each probe, though readiness does not depend on it."""
+        """Show `condition` at each probe, though readiness does not depend on it."""
         self._mentions[name] = condition
 
     def tell(self, name: str, note: Callable[[], str]) -> None:
-        """Have `note` told at each probe, whatever it says."""
+        """Show `note` at each probe, whatever it says."""
         self._notes[name] = note
 
     def notes(self) -> dict[str, str]:
-        """What is told in any case, by name."""
+        """What is shown in any case, by name."""
         return {name: note() for name, note in self._notes.items()}
 
     def mentions(self) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Registry: prometheus_client's, but one collector that fails does not take the others' metrics with it.
 
-What fails is left out of that scrape, told in the log once per kind of error, and counted in
+What fails is left out of that scrape, logged once per kind of error, and counted in
 ``trivyop_collector_failures_total``.
 """
 

@@ -124,7 +124,7 @@ class AuditSettings:
         True,
         "Use the checks that are part of Trivy.",
         sources=IN_TRIVY_CONFIG,
-        ignored="they apply wherever the bundle does not, so that reports are never empty for want of checks",
+        ignored="they apply wherever the bundle does not, so that no report lacks checks",
     )
     supported_kinds: tuple[str, ...] = setting(
         "trivy.supportedConfigAuditKinds",

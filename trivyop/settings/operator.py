@@ -143,7 +143,7 @@ class OperatorSettings:
         "OPERATOR_DRAIN_TIMEOUT",
         kinds.DURATION,
         5.0,
-        "How long work in hand may take after the operator was told to stop.",
+        "How long work in hand may take after the operator receives the signal to stop.",
         ours=True,
     )
     resync_interval_seconds: float = setting(

@@ -167,7 +167,7 @@ CAUSES_IN_SCANS: dict[FailureClass, tuple[Cause, ...]] = {
         cause(
             "a rate limit",
             r"TOOMANYREQUESTS|Too Many Requests|\b429\b|rate limit",
-            "The registry of the databases does not want to be asked so often: name a copy of your own in "
+            "The registry of the databases limits how often it may be asked: name a copy of your own in "
             "trivy.dbRepository and trivy.javaDbRepository, or a login (trivy.dbRepositoryUsername).",
         ),
         cause(

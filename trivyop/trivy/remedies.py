@@ -14,16 +14,16 @@ from trivyop.trivy.podcauses import CAUSES_IN_PODS
 GENERAL: dict[FailureClass, str] = {
     FailureClass.AUTH: "Give the workload a pull secret for this registry, or name one in "
     "OPERATOR_PRIVATE_REGISTRY_SCAN_SECRETS_NAMES.",
-    FailureClass.NOT_FOUND: "Check the image's name and tag; the registry does not have it (any more), or "
-    "hides it from this login.",
+    FailureClass.NOT_FOUND: "Check the image's name and tag: the registry does not have the image (any "
+    "more), or hides it from this login.",
     FailureClass.INVALID_IMAGE: "Correct the image's name in the workload.",
-    FailureClass.UNSUPPORTED: "Read the message: what is there is no image that Trivy can read.",
+    FailureClass.UNSUPPORTED: "Read the message: the reference leads to no image that Trivy can read.",
     FailureClass.RATE_LIMIT: "Use credentials for this registry, or a mirror of it "
     "(trivy.registry.mirror.<registry>).",
     FailureClass.TLS: "Let Trivy trust the registry's certificate authority (trivy.sslCertDir), or list the "
     "registry under trivy.insecureRegistry or trivy.nonSslRegistry.",
     FailureClass.NETWORK: "Check that scan pods can reach the registry: DNS, proxies, network policies.",
-    FailureClass.PLATFORM: "The image has nothing for the platform of its node.",
+    FailureClass.PLATFORM: "Use an image that supports the platform of the node.",
     FailureClass.OUT_OF_MEMORY: "Raise trivy.resources.limits.memory, or set trivy.slow.",
     FailureClass.TIMEOUT: "Raise trivy.timeout and OPERATOR_SCAN_JOB_TIMEOUT.",
     FailureClass.DISK: "Raise trivy.resources.limits.ephemeral-storage, or free disk space on the node.",
@@ -38,8 +38,8 @@ GENERAL: dict[FailureClass, str] = {
     "the roles of deploy/kustomize/base.",
     FailureClass.SCANNER_IMAGE: "Check trivy.repository, trivy.tag and trivy.imagePullSecret.",
     FailureClass.POD_START: "See what the node says about the scan pod, its volumes and its network.",
-    FailureClass.INTERRUPTED: "None needed: the scan is tried again.",
-    FailureClass.PARSE: "Check that trivy.tag is a version that is supported.",
+    FailureClass.INTERRUPTED: "Nothing: the operator scans the image again.",
+    FailureClass.PARSE: "Check that trivyop supports the version in trivy.tag.",
     FailureClass.TRANSPORT: "Check that nodes keep long logs of pods (containerLogMaxSize), or make the "
     "result smaller (trivy.skipDirs).",
     FailureClass.SCANNER: "Read the message: the cause is not known.",

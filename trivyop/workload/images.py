@@ -113,7 +113,7 @@ class ImageKey:
     """What is scanned once: one image, for one platform."""
 
     digest: str  # "sha256:..."
-    platform: str | None  # "linux/arm64"; None when no node told it
+    platform: str | None  # "linux/arm64"; None when no node reported it
 
 
 class ContainerKind(StrEnum):
@@ -128,7 +128,7 @@ class ContainerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ContainerImage:
-    """One image of a workload: of a container or a volume, as far as its pods tell."""
+    """One image of a workload: of a container or a volume, as far as its pods report it."""
 
     container: str  # the container's name, or another place (`running.py`)
     kind: ContainerKind
@@ -136,7 +136,7 @@ class ContainerImage:
     digest: str | None = None  # None until a node has pulled it
     platform: str | None = None
     waiting_reason: str = ""  # "ImagePullBackOff" and the like, "" when it does not wait
-    digest_may_come: bool = True  # False: it is in use already, and no digest was told
+    digest_may_come: bool = True  # False: it is in use already, and no node reported a digest
     told: tuple[str, ...] = ()  # what nodes call it: "repository@sha256:...", not always with `digest`
 
     @property

@@ -13,7 +13,7 @@ template, that of the newest pod. Other places hold a dot, which no name of a co
 * ``volume.<name of the volume>`` for the image of a volume.
 
 Promises: the order of the pods does not matter. A place is a valid label value; different things have
-different places. A pod that does not tell its digest yet adds no image while another pod tells one for the
+different places. A pod whose digest is not known yet adds no image while another pod has one for the
 same text.
 Not here: which pods count as running (`resolve.py`).
 """
@@ -59,7 +59,7 @@ class Seen(NamedTuple):
     image_id: str  # as the status has it; "" when it does not say
     waiting_reason: str
     in_use: bool  # the pod has got it, whether it says its digest or not
-    digest: str | None  # that of the spec, known before any pod starts; else the one that the node tells
+    digest: str | None  # that of the spec, known before any pod starts; else the one that the node reports
     pod: Pod
 
 
@@ -151,7 +151,7 @@ def _further(sights: Sequence[Seen], nodes: Lister[Node]) -> ContainerImage:
 
 
 def _telling(pods: Iterable[Pod]) -> Iterator[Pod]:
-    """The pods that tell more than those before them.
+    """The pods that add something to those before them.
 
     Of a thousand replicas nearly all say the same, and informers keep that once (``objects.Slim``), so that
     it is enough to see whether it is the same object.

@@ -260,6 +260,6 @@ class _Unread(Collector):
     def _family() -> GaugeMetricFamily:
         return GaugeMetricFamily(
             "trivyop_reports_unread",
-            "Reports that have to be read for metrics, and are not yet; metrics lack them, or tell the old.",
+            "Reports still to be read for metrics, which lack them or show an older state.",
             labels=["kind"],
         )

@@ -51,7 +51,7 @@ class Receiver:
         return web.Response()
 
     @property
-    def told(self) -> list[tuple[str, str, str]]:
+    def delivered(self) -> list[tuple[str, str, str]]:
         """Verb, kind and name of each, of the Go operator's format."""
         bodies = [json.loads(body) for _, body in self.got]
         return [
@@ -116,30 +116,32 @@ async def test_reports_are_told_once_across_a_kill_and_deletions_with_what_was_d
         await configure_endpoints(cluster, {"name": "archive", "url": receiver.url, "deletes": True})
         await cluster.create(*(pod(f"p{n}", "shop", app=image(n)) for n in range(3)))
         async with operator_process(cluster, log=log, environ=WITHOUT_DATABASE) as process:
-            await receiver.until(lambda: len(set(receiver.told)) == 9)
+            await receiver.until(lambda: len(set(receiver.delivered)) == 9)
             process.kill()
             await process.wait()
-        before = list(receiver.told)
+        before = list(receiver.delivered)
         await cluster.api.delete(PODS, ObjectKey("shop", "p0"), grace_seconds=0)
         await cluster.until(lambda found: len(found) == 2, VULNERABILITYREPORTS, "shop", what="collected")
         await cluster.create(pod("p3", "shop", app=image(3)))
 
         async with operator_process(cluster, log=log, environ=WITHOUT_DATABASE):
-            await receiver.until(lambda: gone | new <= set(receiver.told[len(before) :]))
+            await receiver.until(lambda: gone | new <= set(receiver.delivered[len(before) :]))
             (report,) = [
                 one
                 for one in await cluster.list(VULNERABILITYREPORTS, "shop")
                 if one["metadata"]["name"] == "pod-p1-app"
             ]
             await cluster.api.delete(PODS, ObjectKey("shop", "p1"), grace_seconds=0)
-            await receiver.until(lambda: ("delete", "VulnerabilityReport", "pod-p1-app") in receiver.told)
+            await receiver.until(
+                lambda: ("delete", "VulnerabilityReport", "pod-p1-app") in receiver.delivered
+            )
 
     assert set(before) == {("update", kind, f"pod-p{n}-app") for kind in kinds for n in range(3)}
-    after = receiver.told[len(before) :]
+    after = receiver.delivered[len(before) :]
     assert {one for one in after if one[2] == "pod-p0-app"} == gone
     assert len([one for one in after if one in before]) <= DEFAULT_CONCURRENCY
     assert sorted(one for one in after if one not in before and one[2] != "pod-p1-app") == sorted(gone | new)
-    place = receiver.told.index(("delete", "VulnerabilityReport", "pod-p1-app"))
+    place = receiver.delivered.index(("delete", "VulnerabilityReport", "pod-p1-app"))
     deleted = json.loads(receiver.got[place][1])["operatorObject"]
     assert deleted["metadata"]["uid"] == report["metadata"]["uid"]
     assert deleted["report"] == report["report"]

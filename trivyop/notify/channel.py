@@ -1,16 +1,16 @@
-"""Channel: all that is done for one endpoint; nothing in it waits for another one.
+"""Channel: notifies one endpoint; it never waits for another endpoint.
 
-Subjects come in by name. A few workers take them out, read what is to be told, send it, and go on once it is
-written down that it was told; a format that makes digests gets all that waits at once, every so often. What
-fails for now is tried again for as long as it takes, the endpoint's pace slowing down; what is refused is
-not, until the subject, or the endpoint's configuration, changes.
+The outbox holds the names of subjects. A few workers take them out, read their present state, send it, and
+go on once the ledger has recorded that it was sent. A format that makes digests gets all waiting subjects at
+once, every so often. A transient failure is retried for as long as it takes, at a rate that the circuit
+breaker limits. A refused message is not retried until the subject, or the endpoint's configuration, changes.
 
-Promises: at least once, in order per subject, the latest state wins; a crash repeats what workers had in hand
-and nothing else, if the ledger can be written; what did not fit into the outbox, or was missed, comes to
-light when all subjects are compared with the ledger: at the start, after an overflow, when the configuration
-changed, and when asked. ``run`` ends with its cancellation only, and then writes the ledger.
+Promises: at least once, in order per subject, the latest state wins. If the ledger can be written, a crash
+repeats only what workers held. A comparison of all subjects with the ledger finds what was missed, or did not
+fit into the outbox: at the start, after an overflow, when the configuration changed, and on request. ``run``
+ends with its cancellation only, and then writes the ledger.
 Not here: how messages get to the endpoint (``notify.sender``); where the configuration comes from, and what a
-report is (``controllers.webhooks.notifications``).
+report is (``controllers.webhooks``).
 """
 
 from __future__ import annotations
@@ -23,29 +23,27 @@ from typing import Any
 
 import structlog
 
-from trivyop.control.backoff import full_jitter
+from trivyop.control.backoff import Backoff
 from trivyop.control.clock import Clock
 from trivyop.errors import TerminalError, TransientError
-from trivyop.notify.delivery import Access, RefusedError
+from trivyop.notify.deduplication import Deduplicator, Prepared
 from trivyop.notify.endpoint import Endpoint
-from trivyop.notify.events import Subject, slimmed
+from trivyop.notify.events import Source, Subject, slimmed
 from trivyop.notify.formats import DigestFormat, Format
-from trivyop.notify.ledger import Ledger
+from trivyop.notify.ledger.ledger import Ledger
 from trivyop.notify.metrics import WebhookMetrics
 from trivyop.notify.outbox import Outbox
 from trivyop.notify.sender import Sender
-from trivyop.notify.source import Source
-from trivyop.notify.telling import Prepared, Telling
+from trivyop.notify.transport import Access, RefusedError
 
 log = structlog.get_logger(__name__)
 
 DEFAULT_DIGEST_SECONDS = 900.0
 _CAPACITY = 10_000
-_BODY_SECONDS = 2.0  # how much later than the news of a deletion its content may come in
+_BODY_SECONDS = 2.0  # how much later than the deletion itself its tombstone may arrive
 _MANY = 200  # compared without letting others run
 _MAX_NOTES = 5_000  # in one digest
-_LAST_WORDS_SECONDS = 5.0
-_LOAD_SECONDS = (1.0, 60.0)
+_LAST_FLUSH_SECONDS = 5.0
 _NOTHING = 0  # the change of the ledger that need not be waited for
 
 Refused = Callable[[Subject, RefusedError], None]
@@ -78,7 +76,7 @@ class Channel:
         self._rng = rng
         self._metrics = metrics
         self._on_refused = on_refused
-        self._telling = Telling(
+        self._dedup = Deduplicator(
             endpoint,
             ledger,
             source,
@@ -98,44 +96,44 @@ class Channel:
 
     @property
     def problem(self) -> str | None:
-        """What keeps the endpoint from being told, or what it does not take; None if all is well."""
+        """Why messages do not reach the endpoint, or what it refuses; None if all is well."""
         return self._sender.problem or self._unreadable or self._ledger.problem
 
     @property
     def idle(self) -> bool:
-        """Whether everybody has been told of everything, and that is remembered."""
+        """Whether the endpoint has received everything, and the ledger has recorded it."""
         if not self._loaded or self._comparing or self._compare_wanted.is_set():
             return False
         return not len(self._outbox) and not self._outbox.overflowed and self._ledger.clean
 
-    # what others say
+    # called by others
 
     async def use(self, access: Access | None, problem: str | None = None) -> None:
-        """Send by that from now on; without it nothing is sent, and ``problem`` says why."""
+        """Use ``access`` from now on; with None nothing is sent, and ``problem`` says why."""
         await self._sender.use(access, problem)
         if access is not None:
-            self._telling.fingerprint = access.fingerprint
+            self._dedup.fingerprint = access.fingerprint
             self.compare()
 
     def changed(self, subject: Subject, *, body_to_come: bool = False) -> None:
-        """Something happened to it. With ``body_to_come``, who knows more of it will tell soon."""
-        if not self._loaded or not self._telling.wants(subject) or not self._telling.is_due(subject):
+        """Look at a subject that may have changed; with ``body_to_come`` its tombstone will follow soon."""
+        if not self._loaded or not self._dedup.wants(subject) or not self._dedup.is_due(subject):
             return
-        self._telling.announce(subject)
+        self._dedup.announce(subject)
         if not self._outbox.add(subject, after=_BODY_SECONDS if body_to_come else 0.0):
             self._metrics.dropped(self.endpoint.name, "backlog")
         self._pending.set()
 
     def compare(self) -> None:
-        """Have all subjects compared with the ledger."""
+        """Request a comparison of all subjects with the ledger."""
         self._compare_wanted.set()
 
     # the work
 
     async def run(self) -> None:
-        """Tell the endpoint, until cancelled."""
+        """Notify the endpoint, until cancelled."""
         self._loaded = False
-        # what a crash left in the old one's hands would never come out; the comparison finds it again
+        # subjects that crashed workers held would never leave the old one; the comparison finds them
         self._outbox = Outbox(self._clock, self._rng, capacity=self._capacity)
         self._metrics.start(self.endpoint.name, lambda: len(self._outbox), lambda: self.problem)
         try:
@@ -156,14 +154,13 @@ class Channel:
         await self._sender.close(at_once=True)
         if self._loaded:
             try:
-                async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                async with asyncio.timeout(_LAST_FLUSH_SECONDS):
                     await self._ledger.flush()
             except TimeoutError:
                 log.warning("webhook_ledger_cut_short", endpoint=self.endpoint.name)
 
     async def _load(self) -> None:
-        failures = 0
-        base, most = _LOAD_SECONDS
+        backoff = Backoff(self._rng, base_seconds=1.0, max_seconds=60.0)
         while True:
             try:
                 await self._ledger.load()
@@ -177,15 +174,14 @@ class Channel:
             else:
                 self._unreadable = None
                 break
-            await self._clock.sleep(full_jitter(failures, self._rng, base_seconds=base, max_seconds=most))
-            failures += 1
+            await self._clock.sleep(backoff.failed())
         self._loaded = True
         self.compare()
 
     async def _compare(self) -> None:
         while True:
             await self._compare_wanted.wait()
-            await self._sender.wait_usable()  # what was refused is due depends on the configuration
+            await self._sender.wait_usable()  # whether a refused subject is due depends on the configuration
             self._compare_wanted.clear()
             self._comparing = True
             self._outbox.overflowed = False
@@ -196,16 +192,16 @@ class Channel:
             log.debug("webhook_compared", endpoint=self.endpoint.name, backlog=len(self._outbox))
 
     async def _compare_these(self, subjects: Sequence[Subject], *, gone: bool = False) -> None:
-        """Take in those that are due, as room comes up; with ``gone``, only such as are not there now."""
+        """Add those that are due, as room allows; with ``gone``, only those that no longer exist."""
         for n, subject in enumerate(subjects):
             # Starting over whenever it is full would never get beyond reports that have to be read to know.
             await self._outbox.wait_roomy()
             if gone and self._source.marker(subject) is not None:
                 due = False
             else:
-                due = self._telling.wants(subject) and self._telling.is_due(subject)
+                due = self._dedup.wants(subject) and self._dedup.is_due(subject)
             if due and self._outbox.add(subject):
-                self._telling.announce(subject)
+                self._dedup.announce(subject)
                 self._pending.set()
             if n % _MANY == 0:
                 await asyncio.sleep(0)
@@ -215,17 +211,17 @@ class Channel:
             subject = await self._outbox.take()
             await self._sender.wait_usable()
             async with self._sender.turn():
-                change = await self._attempt(self._tell(subject, format_), subject)
+                change = await self._attempt(self._notify(subject, format_), subject)
             if change is None:
                 self._outbox.retry(subject)
             else:
                 self._outbox.done(subject)
-                await self._ledger.written(change)  # before that, the delivery is not over
-            self._make_good()
+                await self._ledger.written(change)  # only then is the delivery over
+            self._compare_if_overflowed()
             await asyncio.sleep(0)
 
     async def _attempt(self, doing: Awaitable[int], subject: Subject) -> int | None:
-        """The change of the ledger after which it is done with, one way or the other; None: try it again."""
+        """The change of the ledger that completes it, whatever the outcome; None: try again."""
         try:
             return await doing
         except TransientError as error:
@@ -239,30 +235,30 @@ class Channel:
             log.exception("webhook_crashed", endpoint=self.endpoint.name, subject=str(subject))
         return None
 
-    def _make_good(self) -> None:
+    def _compare_if_overflowed(self) -> None:
         if self._outbox.overflowed and self._outbox.roomy:
             self.compare()
 
-    async def _tell(self, subject: Subject, format_: Format) -> int:
-        prepared = await self._telling.prepare(subject)
+    async def _notify(self, subject: Subject, format_: Format) -> int:
+        prepared = await self._dedup.prepare(subject)
         if prepared is None:
             return _NOTHING
         messages = format_.render(prepared.event, prepared.diff, self.endpoint, self._clock.now())
         if not messages:
-            self._telling.held_back(prepared)
+            self._dedup.held_back(prepared)
             return _NOTHING
-        await self._ledger.written(self._telling.expect(prepared))
+        await self._ledger.written(self._dedup.expect(prepared))
         refusal = await self._sender.send(messages)
-        return self._note_down([prepared], refusal)
+        return self._record([prepared], refusal)
 
-    def _note_down(self, prepared: Sequence[Prepared], refusal: RefusedError | None) -> int:
-        """Remember what became of a delivery; returns the change of the ledger."""
+    def _record(self, prepared: Sequence[Prepared], refusal: RefusedError | None) -> int:
+        """Record the outcome of sending; returns the change of the ledger."""
         if refusal is None:
-            return max(map(self._telling.told, prepared))
+            return max(map(self._dedup.delivered, prepared))
         self._metrics.dropped(self.endpoint.name, "refused")
         if self._on_refused is not None:
             self._on_refused(prepared[0].subject, refusal)
-        return max(map(self._telling.refused, prepared))
+        return max(map(self._dedup.refused, prepared))
 
     # digests
 
@@ -270,14 +266,14 @@ class Channel:
         every = self.endpoint.digest_seconds or DEFAULT_DIGEST_SECONDS
         while True:
             await self._pending.wait()
-            await self._clock.sleep(every)  # from the first news on, so that a lone one waits no longer
+            await self._clock.sleep(every)  # counted from the first change, so a single one waits no longer
             await self._sender.wait_usable()
             self._pending.clear()
-            await self._tell_all(format_)
-            self._make_good()
+            await self._send_digest(format_)
+            self._compare_if_overflowed()
 
-    async def _tell_all(self, format_: DigestFormat) -> None:
-        """Tell of all that waits, at once."""
+    async def _send_digest(self, format_: DigestFormat) -> None:
+        """Send everything that waits, at once."""
         held: list[Subject] = []
         prepared: list[tuple[Prepared, Any]] = []
         expected = _NOTHING
@@ -298,8 +294,8 @@ class Channel:
             messages = await asyncio.to_thread(format_.digest, notes, self.endpoint, now)  # 0.1 s, if many
             await self._ledger.written(expected)
             # its notes are small, and the next one waits for it
-            refusal = await self._sender.send_patiently(messages)
-            await self._ledger.written(self._note_down([one for one, _ in prepared], refusal))
+            refusal = await self._sender.send_until_answered(messages)
+            await self._ledger.written(self._record([one for one, _ in prepared], refusal))
         finally:
             for subject in held:
                 self._outbox.done(subject)
@@ -309,13 +305,13 @@ class Channel:
     async def _note(
         self, subject: Subject, format_: DigestFormat, prepared: list[tuple[Prepared, Any]]
     ) -> int:
-        one = await self._telling.prepare(subject)
+        one = await self._dedup.prepare(subject)
         if one is None:
             return _NOTHING
         note = format_.note(one.event, one.diff, self.endpoint)
         if note is None:
-            self._telling.held_back(one)
+            self._dedup.held_back(one)
             return _NOTHING
         slim = replace(one, event=slimmed(one.event), diff=None)
         prepared.append((slim, note))
-        return self._telling.expect(one)
+        return self._dedup.expect(one)

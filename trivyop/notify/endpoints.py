@@ -30,8 +30,7 @@ from trivyop.notify.endpoint import (
 )
 from trivyop.notify.filters import Filter
 from trivyop.notify.formats import FORMATS, DigestFormat
-from trivyop.notify.problems import EndpointError
-from trivyop.notify.urls import check_url
+from trivyop.notify.validation import EndpointError, check_url
 from trivyop.report import kinds
 from trivyop.settings import Settings
 from trivyop.settings.durations import format_duration, parse_duration

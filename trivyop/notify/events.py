@@ -9,9 +9,10 @@ Not here: whether an endpoint wants it (``notify.filters``), and in which words 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -75,3 +76,50 @@ Event = Change | ScanFailed
 def slimmed(event: Event) -> Event:
     """The event without the report that it is about."""
     return msgspec.structs.replace(event, object=None) if isinstance(event, Change) else event
+
+
+class Marker(NamedTuple):
+    """What is known of a subject without reading it."""
+
+    uid: str
+    content_hash: str  # "": it has to be read to know
+
+
+class Source(Protocol):
+    """The subjects there are, and what is to be told of them now."""
+
+    def marker(self, subject: Subject) -> Marker | None:
+        """What there is to tell of; None if there is nothing (any more)."""
+        ...
+
+    def certain(self, subject: Subject) -> bool:
+        """Whether "nothing" can be believed: the kind can be watched, and was listed."""
+        ...
+
+    def batches(self) -> Iterable[Sequence[Subject]]:
+        """All subjects there are, some at a time; what changes meanwhile is told otherwise."""
+        ...
+
+    async def read(self, subject: Subject) -> Event | None:
+        """What is to be told of it; None if it has just gone. Raises transient and terminal errors."""
+        ...
+
+    def tombstone(self, subject: Subject, endpoint: str) -> Change | None:
+        """The deletion of it as it was last seen, unless the endpoint has been told, or nobody saw it."""
+        ...
+
+    def has_tombstone(self, subject: Subject, endpoint: str) -> bool:
+        """Whether ``tombstone`` has an answer."""
+        ...
+
+    def settled(self, subject: Subject, endpoint: str) -> None:
+        """The endpoint need not be told of that deletion (any more)."""
+        ...
+
+
+def deletion(subject: Subject, uid: str, document: dict[str, Any] | None = None) -> Change:
+    """The deletion of a report, with what is known of it: at least which one it was."""
+    resource, key = subject
+    metadata = {"name": key.name, "uid": uid} | ({"namespace": key.namespace} if key.namespace else {})
+    identity = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata}
+    return Change(Verb.DELETE, resource, key, uid, "", document or identity)

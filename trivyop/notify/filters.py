@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Final, Self, TypeVar, cast
 from trivyop.notify.events import Change, Event, ScanFailed, Verb
 from trivyop.notify.findings import FindingsDiff
 from trivyop.notify.listing import FindingRef, list_findings
-from trivyop.notify.problems import EndpointError
+from trivyop.notify.validation import EndpointError
 from trivyop.report import kinds
 from trivyop.report.findings import Severity
 from trivyop.workload.globs import Glob

@@ -1,11 +1,11 @@
-"""Findings: what is new in a report and what is gone, told from a few bytes remembered of the last time.
+"""Findings: what is new in a report and what is gone, compared with ids recorded the last time.
 
-What is remembered are the numbers of its findings (``listing.py``), ``ID_BYTES`` bytes each. A finding that
-is worse than it was, or for which a fix came out, counts as changed.
+The record holds the ids of the findings (``listing.py``), ``ID_BYTES`` bytes each. A finding that has become
+worse, or for which a fix came out, counts as changed.
 
 Promises: pure; the order in a report means nothing; after ``diff`` the ids are those of the new report.
-A report that had no room for all of its findings resolves nothing: what it does not show may be there.
-Not here: where the numbers are kept.
+A report that had no room for all of its findings resolves nothing: what it does not show may still be there.
+Not here: where the ids are stored (``notify.ledger``).
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ MAX_IDS = 20_000  # of one report, 120 kB; beyond that the least bad ones are no
 
 
 class FindingsDiff(msgspec.Struct, frozen=True, kw_only=True):
-    """What a report says beyond what it said last time; each tuple worst first, then by name."""
+    """How a report differs from what was recorded of it; each tuple worst first, then by name."""
 
     added: tuple[FindingRef, ...] = ()
     changed: tuple[FindingRef, ...] = ()  # known ones that are worse now, or can be fixed now
     resolved: tuple[FindingRef, ...] = ()
     present: tuple[FindingRef, ...] = ()  # all that the report shows
-    ids: tuple[int, ...] = ()  # what to remember; ascending
-    first: bool = False  # nothing was known of the report
+    ids: tuple[int, ...] = ()  # to be recorded; ascending
+    first: bool = False  # nothing was recorded of the report
 
     @property
     def news(self) -> tuple[FindingRef, ...]:
@@ -37,22 +37,22 @@ class FindingsDiff(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def finding_ids(report: Mapping[str, Any]) -> tuple[int, ...]:
-    """What to remember of a report that is seen for the first time."""
+    """The ids to record of a report that is seen for the first time."""
     return diff(None, report).ids
 
 
 def diff(old_ids: Iterable[int] | None, report: Mapping[str, Any], *, deleted: bool = False) -> FindingsDiff:
-    """Compare a report with what is remembered of it; None: nothing is.
+    """Compare a report with the ids recorded of it; None: none are recorded.
 
-    With ``deleted``, ``report`` is what was last known of it (or its metadata alone): all is resolved that
-    is remembered, with names where ``report`` still tells them.
+    With ``deleted``, ``report`` is its last known state (or its metadata alone). All recorded findings are
+    resolved then, with names where ``report`` still has them.
     """
     present = list_findings(report)
     now = {found.which: found for found in present[:MAX_IDS]}
     before = {which(number): number for number in old_ids or ()}
     first = old_ids is None
     if deleted:
-        return FindingsDiff(resolved=_told(before.values(), now), present=present, first=first)
+        return FindingsDiff(resolved=_refs(before.values(), now), present=present, first=first)
     gone = [number for one, number in before.items() if one not in now]
     ids = [found.id for found in now.values()]
     if not shows_everything(report):
@@ -60,7 +60,7 @@ def diff(old_ids: Iterable[int] | None, report: Mapping[str, Any], *, deleted: b
     return FindingsDiff(
         added=tuple(found for one, found in now.items() if one not in before),
         changed=tuple(found for one, found in now.items() if one in before and grew(before[one], found.id)),
-        resolved=_told(gone, {}),
+        resolved=_refs(gone, {}),
         present=present,
         ids=tuple(sorted(ids[:MAX_IDS])),
         first=first,
@@ -80,6 +80,6 @@ def unpack(data: bytes) -> tuple[int, ...]:
     return tuple(int.from_bytes(data[start : start + ID_BYTES]) for start in starts)
 
 
-def _told(numbers: Iterable[int], names: Mapping[int, FindingRef]) -> tuple[FindingRef, ...]:
+def _refs(numbers: Iterable[int], names: Mapping[int, FindingRef]) -> tuple[FindingRef, ...]:
     found = (names.get(which(number)) or FindingRef.of_id(number) for number in numbers)
     return tuple(sorted(found, key=order))

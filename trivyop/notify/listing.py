@@ -1,12 +1,12 @@
-"""Listing: the findings that a report of any kind shows, and the number by which each is remembered.
+"""Listing: the findings that a report of any kind shows, and the id under which each is recorded.
 
 A finding is one vulnerability in one package, one secret rule in one file, one failed check, one failed
-control. Versions are not part of what it is: an update of the package that leaves the vulnerability in is no
-news. Its number has 48 bits: 44 of a hash that says which finding, 3 of its severity, 1 whether it can be
-fixed. So one that grew worse is still the same, and one that is gone is still known by its severity.
+control. Versions do not belong to its identity: an update of the package that keeps the vulnerability makes
+no new finding. The id has 48 bits: 44 of a hash that identifies the finding, 3 of its severity, 1 whether it
+can be fixed. So a finding that grew worse is still the same, and the severity of one that is gone is known.
 
-Reports are read as they are stored, whoever wrote them: what is not as the schema says is passed over, never
-an error. Rows that are the same finding (a package that is there twice) are one, as bad as the worst of them.
+Reports are read as they are stored, whoever wrote them: what does not match the schema is skipped, never an
+error. Rows of the same finding (a package that is there twice) count as one, as bad as the worst of them.
 
 Not here: bills of materials, which have no findings; what is new (``findings.py``).
 """
@@ -47,10 +47,10 @@ class FindingKind(StrEnum):
 
 
 class FindingRef(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """One finding, as far as messages tell of it; texts are "" where nothing is known."""
+    """One finding, as far as messages describe it; texts are "" where nothing is known."""
 
-    id: int  # what is remembered of it
-    kind: FindingKind | None = None  # None: only the id is known any more
+    id: int  # what the ledger records
+    kind: FindingKind | None = None  # None: nothing but the id is known any more
     name: str = ""  # "CVE-2023-5363", "aws-access-key-id", "AVD-KSV-0014"
     severity: Severity
     fixable: bool = True  # only of a vulnerability it can be false
@@ -73,7 +73,7 @@ class FindingRef(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     @classmethod
     def of_id(cls, number: int) -> FindingRef:
-        """What an id alone tells."""
+        """A finding of which only the id is known."""
         rank = (number & _STATE_MASK) >> 1
         severity = _SEVERITIES[rank] if rank < len(_SEVERITIES) else Severity.UNKNOWN
         return cls(id=number, severity=severity, fixable=bool(number & 1))
@@ -120,10 +120,10 @@ def shows_everything(report: Row) -> bool:
     return not Omitted.of({key: text for key, text in annotations.items() if isinstance(text, str)}).findings
 
 
-def lineage(report: Row) -> str:
-    """What a report is about, whatever revision of it: two ReplicaSets of one Deployment are the same.
+def baseline_key(report: Row) -> str:
+    """What a report is about, whatever its revision: two ReplicaSets of one Deployment have the same key.
 
-    Findings are worth comparing along it: a rollout that changes nothing in an image is no news.
+    Findings are compared along it, so that a rollout that changes nothing in an image sends nothing.
     """
     labels = _mapping(_mapping(report, "metadata"), "labels")
     kind, name = _text(labels, keys.RESOURCE_KIND), _text(labels, keys.RESOURCE_NAME)

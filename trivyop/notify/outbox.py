@@ -1,11 +1,11 @@
-"""Outbox: the subjects that one endpoint is still to be told of; names only, never bodies.
+"""Outbox: the subjects that one endpoint still has to be notified of; names only, never bodies.
 
-A subject waits at most once, whatever happens to it meanwhile, and is in one hand at a time: so what is told
-of one object is told in order, and only the latest of it. What does not fit is not taken in; ``overflowed``
-then says that a comparison with the ledger is due, which finds it again.
+A subject waits at most once, whatever happens to it meanwhile, and one worker at a time holds it. So messages
+about one object leave in order, and only its latest state is sent. The outbox does not accept what does not
+fit; ``overflowed`` then says that a comparison with the ledger is due, which finds it again.
 
 Promises: bounded; a subject that fails comes back, with full jitter, after the others.
-Not here: what is told.
+Not here: what is sent (``notify.deduplication``).
 """
 
 from __future__ import annotations
@@ -13,15 +13,19 @@ from __future__ import annotations
 import asyncio
 import random
 
-from trivyop.control.backoff import full_jitter
+from trivyop.control.backoff import Backoff
 from trivyop.control.clock import Clock
 from trivyop.control.queue import Priority, WorkQueue
 from trivyop.notify.events import Subject
-from trivyop.notify.pace import BASE_SECONDS, MAX_SECONDS
+
+
+def build_backoff(rng: random.Random) -> Backoff:
+    """The waits between tries, of one subject or of a whole endpoint."""
+    return Backoff(rng, base_seconds=1.0, max_seconds=300.0)
 
 
 class Outbox:
-    """What waits for one endpoint."""
+    """The subjects that wait for one endpoint."""
 
     def __init__(self, clock: Clock, rng: random.Random, *, capacity: int) -> None:
         self.overflowed = False
@@ -29,7 +33,7 @@ class Outbox:
         self._rng = rng
         self._queue = WorkQueue[Subject](clock, rng=rng)
         self._waiting: dict[Subject, None] = {}
-        self._failures: dict[Subject, int] = {}
+        self._backoffs: dict[Subject, Backoff] = {}
         self._taken = asyncio.Event()
 
     def __len__(self) -> int:
@@ -71,14 +75,13 @@ class Outbox:
         return await self.take() if len(self._queue) else None
 
     def done(self, subject: Subject) -> None:
-        self._failures.pop(subject, None)
+        self._backoffs.pop(subject, None)
         self._queue.done(subject)
 
     def retry(self, subject: Subject) -> float:
         """Give it back to be tried again; returns in how many seconds."""
-        failures = self._failures.get(subject, 0)
-        self._failures[subject] = failures + 1
-        delay = full_jitter(failures, self._rng, base_seconds=BASE_SECONDS, max_seconds=MAX_SECONDS)
+        backoff = self._backoffs.get(subject) or self._backoffs.setdefault(subject, build_backoff(self._rng))
+        delay = backoff.failed()
         self._waiting[subject] = None
         self._queue.add_after(subject, delay, Priority.RETRY)
         self._queue.done(subject)

@@ -21,12 +21,11 @@ from trivyop.errors import TerminalError
 from trivyop.kube.client import Api
 from trivyop.kube.proxies import ProxyError, proxy_for
 from trivyop.kube.resources import SECRETS, ObjectKey
-from trivyop.notify.delivery import Access
 from trivyop.notify.endpoint import Endpoint, SecretRef, Text
-from trivyop.notify.problems import EndpointError
 from trivyop.notify.signature import signing_keys
 from trivyop.notify.tls import TlsError, build_context
-from trivyop.notify.urls import check_url
+from trivyop.notify.transport import Access
+from trivyop.notify.validation import EndpointError, check_url
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 Promises: what cannot work is found before anything is sent, and named: a text that is no certificate, a key
 that belongs to another one, a certificate whose time is over or has not come.
-Not here: what the other side shows (``notify.delivery`` words those failures).
+Not here: what the other side shows (``notify.transport`` words those failures).
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ from tests.unit.notify.receiver import Fault, Request, receiving
 from tests.unit.notify.reports import vulnerability
 from tests.unit.notify.world import NAMESPACE, World, subject, uid_of, world
 from trivyop.kube.resources import CONFIGMAPS
-from trivyop.notify.delivery import Access
+from trivyop.notify.events import deletion
 from trivyop.notify.filters import Filter
-from trivyop.notify.source import deletion
+from trivyop.notify.transport import Access
 from trivyop.report.findings import Severity
 
 REFUSALS = (Fault.REFUSE, Fault.UNAUTHORIZED)
@@ -27,7 +27,7 @@ async def here() -> AsyncGenerator[World]:
         yield made
 
 
-def told(requests: list[Request]) -> list[tuple[str, str, int]]:
+def delivered(requests: list[Request]) -> list[tuple[str, str, int]]:
     """Verb, name and version of each."""
     found: list[tuple[str, str, int]] = []
     for request in requests:
@@ -44,7 +44,7 @@ async def test_the_latest_state_is_told_once(here: World) -> None:
             here.reports.put("a", version)
         await here.until(lambda: channel.idle, receiver)
 
-        assert told(receiver.taken)[-1] == ("update", "a", 4)
+        assert delivered(receiver.taken)[-1] == ("update", "a", 4)
         assert len(receiver.taken) <= 2
         assert here.sample("trivyop_webhook_deliveries_total", result="delivered") == len(receiver.taken)
         assert here.sample("trivyop_webhook_last_success_timestamp_seconds") > 0
@@ -65,7 +65,7 @@ async def test_nothing_unchanged_is_sent_after_a_restart(here: World) -> None:
 
         again = receiver.requests[before:]
         assert before == 200
-        assert sorted(told(again)) == [("delete", "r8", -1), ("update", "r7", 2)]
+        assert sorted(delivered(again)) == [("delete", "r8", -1), ("update", "r7", 2)]
         (gone,) = [one.json for one in again if one.json["verb"] == "delete"]
         assert gone["operatorObject"]["metadata"] == {"name": "r8", "namespace": "shop", "uid": uid_of("r8")}
 
@@ -80,7 +80,7 @@ async def test_what_was_not_written_down_before_a_crash_is_sent_again_and_no_del
                 here.reports.put(f"r{n}", 1)
             await here.until(lambda: len(receiver.taken) >= 20, receiver)
             here.alive = False  # kill -9: nothing is written any more
-        heard = {name for _, name, _ in told(receiver.taken)}
+        heard = {name for _, name, _ in delivered(receiver.taken)}
         for name in sorted(heard):
             here.reports.delete(name, seen=False)
         before = len(receiver.requests)
@@ -88,7 +88,7 @@ async def test_what_was_not_written_down_before_a_crash_is_sent_again_and_no_del
         async with here.channel(receiver) as channel:
             await here.until(lambda: channel.idle, receiver)
 
-        again = told(receiver.requests[before:])
+        again = delivered(receiver.requests[before:])
         assert heard <= {name for verb, name, _ in again if verb == "delete"}
         assert {name for verb, name, _ in again if verb == "update"} == {f"r{n}" for n in range(50)} - heard
 
@@ -121,9 +121,9 @@ async def test_what_a_filter_held_back_before_is_not_forgotten_once_it_may_have_
             async with here.channel(receiver, filter=wanted) as channel:
                 await here.until(lambda: channel.idle, receiver)
 
-    assert told(receiver.taken)[0] == ("update", "a", 2)
+    assert delivered(receiver.taken)[0] == ("update", "a", 2)
     last = {"deleted": ("delete", "a", -1), "harmless": ("update", "a", 3)}[ends]
-    assert told(receiver.taken)[1:] == [last]
+    assert delivered(receiver.taken)[1:] == [last]
 
 
 def end(here: World, how: str) -> None:
@@ -148,7 +148,7 @@ async def test_the_deletion_of_another_report_of_the_same_name_names_that_one(he
         async with here.channel(receiver) as channel:
             await here.until(lambda: channel.idle, receiver)
 
-        assert told(receiver.taken)[-1][0] == "delete"
+        assert delivered(receiver.taken)[-1][0] == "delete"
         assert receiver.taken[-1].json["operatorObject"]["metadata"]["uid"] == uid_of("a", 1)
 
 
@@ -163,7 +163,7 @@ async def test_a_deletion_carries_the_object_that_was_deleted(here: World) -> No
         here.reports.delete("a")
         await here.until(lambda: channel.idle, receiver)
 
-        assert told(receiver.taken)[-1] == ("delete", "a", 1)
+        assert delivered(receiver.taken)[-1] == ("delete", "a", 1)
 
 
 async def test_a_deletion_after_updates_that_were_never_told_is_told(here: World) -> None:
@@ -175,7 +175,7 @@ async def test_a_deletion_after_updates_that_were_never_told_is_told(here: World
             receiver.misbehave = lambda _: None
             await here.until(lambda: channel.idle, receiver)
 
-        assert told(receiver.taken) == [("delete", "a", 1)]
+        assert delivered(receiver.taken) == [("delete", "a", 1)]
 
 
 async def test_a_deletion_whose_body_comes_while_the_report_seems_to_be_there_is_told_in_full(
@@ -194,7 +194,7 @@ async def test_a_deletion_whose_body_comes_while_the_report_seems_to_be_there_is
         channel.changed(subject("a"))
         await here.until(lambda: channel.idle, receiver)
 
-        assert told(receiver.taken) == [("update", "a", 1), ("update", "a", 2), ("delete", "a", 2)]
+        assert delivered(receiver.taken) == [("update", "a", 1), ("update", "a", 2), ("delete", "a", 2)]
 
 
 async def test_a_deletion_that_was_never_told_is_no_news_once_another_report_is_there(here: World) -> None:
@@ -205,8 +205,8 @@ async def test_a_deletion_that_was_never_told_is_no_news_once_another_report_is_
         here.reports.put("a", 2, life=1)
         await here.until(lambda: channel.idle, receiver)
 
-        assert told(receiver.taken) == [("update", "a", 1), ("update", "a", 2)]
-        assert not here.reports.has_departed(subject("a"), "siem")
+        assert delivered(receiver.taken) == [("update", "a", 1), ("update", "a", 2)]
+        assert not here.reports.has_tombstone(subject("a"), "siem")
 
 
 async def test_deliveries_wait_for_what_is_remembered_no_longer_than_etcd_needs(here: World) -> None:
@@ -233,7 +233,7 @@ async def test_where_a_kind_cannot_be_watched_nothing_counts_as_deleted(here: Wo
         async with here.channel(receiver) as channel:
             await here.until(lambda: channel.idle, receiver)
 
-        assert told(receiver.taken) == [("update", "a", 1)]
+        assert delivered(receiver.taken) == [("update", "a", 1)]
 
 
 async def test_a_dead_endpoint_is_called_seldom_and_gets_everything_in_the_end(here: World) -> None:
@@ -255,7 +255,7 @@ async def test_a_dead_endpoint_is_called_seldom_and_gets_everything_in_the_end(h
         await here.until(lambda: channel.idle, receiver)
 
         assert channel.problem is None
-        assert {name for _, name, _ in told(receiver.taken)} == {f"r{n}" for n in range(300)}
+        assert {name for _, name, _ in delivered(receiver.taken)} == {f"r{n}" for n in range(300)}
 
 
 async def test_what_does_not_fit_is_counted_and_made_good(here: World) -> None:
@@ -272,7 +272,7 @@ async def test_what_does_not_fit_is_counted_and_made_good(here: World) -> None:
         receiver.misbehave = lambda _: None
         await here.until(lambda: channel.idle, receiver)
 
-        assert {name for _, name, _ in told(receiver.taken)} == {f"r{n}" for n in range(100)}
+        assert {name for _, name, _ in delivered(receiver.taken)} == {f"r{n}" for n in range(100)}
 
 
 async def test_a_refused_report_is_not_sent_again_until_it_or_the_endpoint_changes(here: World) -> None:
@@ -295,7 +295,7 @@ async def test_a_refused_report_is_not_sent_again_until_it_or_the_endpoint_chang
             await channel.use(Access(endpoint="siem", url=receiver.url, fingerprint="2"))
             await here.until(lambda: channel.idle, receiver)
 
-            assert told(receiver.taken) == [("update", "a", 1)]
+            assert delivered(receiver.taken) == [("update", "a", 1)]
             assert channel.problem is None
 
 
@@ -324,7 +324,7 @@ async def test_ten_thousand_events_through_every_fault_end_with_every_final_stat
 
         last: dict[str, tuple[str, int]] = {}
         for request in receiver.requests:
-            ((verb, name, seen),) = told([request])
+            ((verb, name, seen),) = delivered([request])
             if request.fault is not None and request not in receiver.taken:
                 if request.fault in REFUSALS and last.get(name, ("", 0))[0] != "delete":
                     last.pop(name, None)  # it said itself that it does not want it
@@ -344,7 +344,7 @@ async def test_ten_thousand_events_through_every_fault_end_with_every_final_stat
         receiver.angry = False
         await channel.use(Access(endpoint="siem", url=receiver.url, fingerprint="2"))
         await here.until(lambda: channel.idle, receiver)
-        latest = {name: version for verb, name, version in told(receiver.taken) if verb == "update"}
+        latest = {name: version for verb, name, version in delivered(receiver.taken) if verb == "update"}
         assert {
             one.key.name: document["report"]["version"] for one, document in here.reports.present.items()
         }.items() <= latest.items()
@@ -425,7 +425,7 @@ async def test_a_channel_that_crashes_tells_what_it_had_in_hand_when_it_is_back(
         channel.compare()
         await here.until(lambda: here.crashes == 1 and channel.idle, receiver)
 
-        assert {name for _, name, _ in told(receiver.taken)} == {f"r{n}" for n in range(20)}
+        assert {name for _, name, _ in delivered(receiver.taken)} == {f"r{n}" for n in range(20)}
         assert here.sample("trivyop_webhook_backlog") == 0
 
 
@@ -466,4 +466,4 @@ async def test_a_report_that_alone_fails_does_not_hold_up_the_others(here: World
         await here.until(lambda: channel.idle, receiver)
 
     assert soon < 120
-    assert told(receiver.taken)[-1] == ("update", "poison", 2)
+    assert delivered(receiver.taken)[-1] == ("update", "poison", 2)

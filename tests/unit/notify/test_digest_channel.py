@@ -14,10 +14,10 @@ from tests.clock import settle
 from tests.unit.notify.receiver import Fault, Request, receiving
 from tests.unit.notify.reports import vulnerability
 from tests.unit.notify.world import World, world
-from trivyop.notify.delivery import Access, Courier
 from trivyop.notify.endpoint import Endpoint
 from trivyop.notify.formats import Message
 from trivyop.notify.formats.slack import SlackFormat
+from trivyop.notify.transport import Access, Transport
 
 CHAT: dict[str, Any] = {"name": "chat", "format": "slack", "envelope": False, "digest_seconds": 900.0}
 
@@ -111,17 +111,17 @@ async def test_a_digest_waits_while_old_connections_are_closed(
 ) -> None:
     """There is nobody to send it then; trying all the time would leave no turn to the closing."""
     closed = asyncio.Event()
-    retire = Courier.retire
+    retire = Transport.retire
 
-    async def retire_slowly(courier: Courier) -> None:
+    async def retire_slowly(transport: Transport) -> None:
         await closed.wait()
-        await retire(courier)
+        await retire(transport)
 
     async with receiving(here.clock, misbehave=lambda _: Fault.ERROR) as receiver:
         async with here.channel(receiver, **CHAT) as channel:
             here.reports.put("a", 1, rows=[vulnerability("CVE-2026-0001", "CRITICAL")])
             await here.until(lambda: len(receiver.requests) >= 2, receiver)
-            monkeypatch.setattr(Courier, "retire", retire_slowly)
+            monkeypatch.setattr(Transport, "retire", retire_slowly)
             renewing = asyncio.create_task(
                 channel.use(Access(endpoint="chat", url=receiver.url, fingerprint="2"))
             )

@@ -14,8 +14,8 @@ import yaml
 
 from trivyop.notify.endpoint import SecretRef
 from trivyop.notify.endpoints import default_endpoint, default_kinds, parse_endpoints
-from trivyop.notify.problems import EndpointError
 from trivyop.notify.secrets import Secret, Secrets, build_access
+from trivyop.notify.validation import EndpointError
 from trivyop.settings import load_settings
 from trivyop.settings.kinds import SecretText
 

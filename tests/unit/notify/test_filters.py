@@ -21,7 +21,7 @@ from trivyop.kube.resources import SBOMREPORTS, ObjectKey
 from trivyop.notify.events import Change, ScanFailed, Verb
 from trivyop.notify.filters import EventType, Filter
 from trivyop.notify.findings import diff, finding_ids
-from trivyop.notify.problems import EndpointError
+from trivyop.notify.validation import EndpointError
 from trivyop.report.findings import Severity
 
 

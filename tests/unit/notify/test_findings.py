@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.unit.notify.reports import ROWS, SECRET_REPORTS, Json, check, report, vulnerability
 from trivyop.notify.findings import FindingsDiff, diff, finding_ids, pack, unpack
-from trivyop.notify.listing import FindingKind, lineage
+from trivyop.notify.listing import FindingKind, baseline_key
 from trivyop.report import keys
 from trivyop.report.findings import Severity
 
@@ -188,17 +188,17 @@ def test_reports_of_any_shape_are_read(document: object) -> None:
         assert len(found.ids) == len(found.added)
 
 
-def test_revisions_of_one_deployment_are_one_lineage() -> None:
+def test_revisions_of_one_deployment_share_a_baseline() -> None:
     """So that a rollout that changes nothing in the image is no news."""
     one, two = (report(name=f"web-{suffix}") for suffix in ("7b8cd85855", "6f94bd9c7b"))
     other = report(name="web-admin-6f94bd9c7b")
     stateful = report(name="web-7b8cd85855", kind="StatefulSet")
 
-    assert lineage(one) == lineage(two)
-    assert len({lineage(one), lineage(other), lineage(stateful)}) == 3
+    assert baseline_key(one) == baseline_key(two)
+    assert len({baseline_key(one), baseline_key(other), baseline_key(stateful)}) == 3
 
 
-def test_report_without_labels_is_its_own_lineage() -> None:
+def test_report_without_labels_is_its_own_baseline() -> None:
     one, two = ({"kind": "SbomReport", "metadata": {"name": name}} for name in ("a", "b"))
 
-    assert lineage(one) != lineage(two)
+    assert baseline_key(one) != baseline_key(two)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.unit.notify.receiver import Fault, Receiver, Request, receiving
 from tests.unit.notify.world import World, subject, world
-from trivyop.notify.delivery import Access
+from trivyop.notify.transport import Access
 
 ANSWERED = (None, Fault.SLOW_BODY, Fault.ENDLESS_BODY)  # with 2xx, as far as the sender can tell
 REFUSALS = (Fault.REFUSE, Fault.UNAUTHORIZED)
@@ -24,7 +24,7 @@ async def here() -> AsyncGenerator[World]:
         yield made
 
 
-def told(request: Request) -> tuple[str, str, int]:
+def delivered(request: Request) -> tuple[str, str, int]:
     """Verb, name and version."""
     body = request.json
     document: dict[str, Any] = body["operatorObject"]
@@ -38,7 +38,7 @@ async def test_a_kill_at_any_moment_of_a_storm_repeats_no_more_than_was_in_hand(
     """A thousand changes to an endpoint that fails in every way, with a kill now and then."""
     rng = random.Random(seed)
     if seed > 3:  # the pages are written all the time
-        monkeypatch.setattr("trivyop.notify.ledger._JOURNAL_BYTES", (1000, 1000))
+        monkeypatch.setattr("trivyop.notify.ledger.ledger._JOURNAL_BYTES", (1000, 1000))
     concurrency = [1, 2, 4, 8][seed % 4]
     faults = [*Fault, *[None] * 2 * len(Fault)]
     if concurrency > 1:
@@ -80,7 +80,7 @@ async def test_a_kill_at_any_moment_of_a_storm_repeats_no_more_than_was_in_hand(
             for _ in range(rng.randrange(10)):  # while nobody looks
                 version += 1
                 change(here, rng, version, seen=False)
-            for name in {told(one)[1] for one in receiver.taken[-8:]}:  # some of that was not written down
+            for name in {delivered(one)[1] for one in receiver.taken[-8:]}:  # part of it unwritten
                 if subject(name) in here.reports.present and rng.random() < 0.4:
                     here.reports.delete(name, seen=False)
         death = last_write = 0
@@ -129,7 +129,7 @@ def assert_in_order(receiver: Receiver) -> None:
     """Of each report, later states came later."""
     last: dict[str, int] = {}
     for request in receiver.taken:
-        _, name, version = told(request)
+        _, name, version = delivered(request)
         if version >= 0:
             assert last.get(name, 0) <= version
             last[name] = version
@@ -137,10 +137,10 @@ def assert_in_order(receiver: Receiver) -> None:
 
 def assert_final(here: World, receiver: Receiver) -> None:
     """What is there was told as it is; what is not there was told to be gone, if it was ever told."""
-    last = {name: (verb, version) for verb, name, version in map(told, receiver.taken)}
+    last = {name: (verb, version) for verb, name, version in map(delivered, receiver.taken)}
     for one, document in here.reports.present.items():
         assert last[one.key.name] == ("update", document["report"]["version"])
-    refused = {told(one)[1] for one in receiver.requests if one.fault in REFUSALS}
+    refused = {delivered(one)[1] for one in receiver.requests if one.fault in REFUSALS}
     for name, (verb, _) in last.items():
         if subject(name) not in here.reports.present and name not in refused:
             assert verb == "delete", f"{name} is not known to be gone"

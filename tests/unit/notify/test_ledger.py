@@ -19,13 +19,13 @@ from tests.clock import settle
 from tests.unit.notify.world import NAMESPACE, World, subject, uid_of, world
 from trivyop.errors import TransientError
 from trivyop.kube.resources import CONFIGMAPS, ObjectKey
-from trivyop.notify import pages
 from trivyop.notify.events import Subject
-from trivyop.notify.ledger import Ledger
-from trivyop.notify.records import Mark, Record, content_of, pack_record, unpack_record
+from trivyop.notify.ledger.configmaps import decode_findings
+from trivyop.notify.ledger.ledger import Ledger
+from trivyop.notify.ledger.records import Mark, Record, content_of, pack_record, unpack_record
 from trivyop.sandbox.apiserver.faults import Rule
 
-MARKS = [Mark.NONE, Mark.TOLD, Mark.TOLD | Mark.REFUSED]
+MARKS = [Mark.NONE, Mark.SENT, Mark.SENT | Mark.REFUSED]
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_record_is_read_as_it_was_written(uid: str, content: bytes, marks: Mar
 
 
 def test_a_record_takes_few_bytes() -> None:
-    record = Record(str(uuid.uuid4()), content_of("hash"), Mark.TOLD, b"findings")
+    record = Record(str(uuid.uuid4()), content_of("hash"), Mark.SENT, b"findings")
 
     assert len(pack_record(record)) == 34
 
@@ -89,7 +89,7 @@ async def test_what_was_put_is_found_by_the_next_one(here: World, old: bool) -> 
     first = here.ledger()
     for n in range(100):
         first.put(
-            subject(f"r{n}"), Record(uid_of(f"r{n}"), content_of(str(n)), Mark.TOLD), b"sixsix" * (n % 3)
+            subject(f"r{n}"), Record(uid_of(f"r{n}"), content_of(str(n)), Mark.SENT), b"sixsix" * (n % 3)
         )
     first.remove(subject("r7"))
     await first.flush()
@@ -103,7 +103,7 @@ async def test_what_was_put_is_found_by_the_next_one(here: World, old: bool) -> 
     assert second.get(subject("r7")) is None
     record = second.get(subject("r5"))
     assert record is not None
-    assert (record.uid, record.content, record.marks) == (uid_of("r5"), content_of("5"), Mark.TOLD)
+    assert (record.uid, record.content, record.marks) == (uid_of("r5"), content_of("5"), Mark.SENT)
     assert second.findings(record) == b"sixsix" * 2
     assert set(second.subjects()) == {subject(f"r{n}") for n in range(100) if n != 7}
 
@@ -112,36 +112,36 @@ async def test_reports_of_one_image_share_their_findings(here: World) -> None:
     one = here.ledger()
     findings = bytes(range(240))
     for n in range(1000):
-        one.put(subject(f"r{n}"), Record(uid_of(f"r{n}"), content_of("x"), Mark.TOLD), findings)
+        one.put(subject(f"r{n}"), Record(uid_of(f"r{n}"), content_of("x"), Mark.SENT), findings)
     await age(here, one)
 
     kept = [data for name, data in (await written(here)).items() if name.startswith("findings-")]
 
     assert len(kept) == 1
-    assert pages.decode_findings(kept[0]).popitem()[1] == findings
+    assert decode_findings(kept[0]).popitem()[1] == findings
 
 
 @pytest.mark.parametrize("old", [False, True])
 async def test_findings_that_nobody_has_any_more_go(here: World, old: bool) -> None:
     one = here.ledger()
-    one.put(subject("a"), Record("u", content_of("1"), Mark.TOLD), b"old")
+    one.put(subject("a"), Record("u", content_of("1"), Mark.SENT), b"old")
     if old:
         await age(here, one)
-    one.put(subject("a"), Record("u", content_of("2"), Mark.TOLD), b"new")
+    one.put(subject("a"), Record("u", content_of("2"), Mark.SENT), b"new")
     await one.flush()
 
     again = await loaded(here)
 
-    assert list(again._memory._sets.values()) == [b"new"]
+    assert list(again._records._sets.values()) == [b"new"]
 
 
 async def test_findings_that_come_back_are_written_down_again(here: World) -> None:
     """They have left the pages meanwhile."""
     one = here.ledger()
     for findings in (b"old", b"new", b"newer"):
-        one.put(subject("a"), Record("u", content_of("1"), Mark.TOLD), findings)
+        one.put(subject("a"), Record("u", content_of("1"), Mark.SENT), findings)
         await age(here, one)
-    one.put(subject("a"), Record("u", content_of("2"), Mark.TOLD), b"old")
+    one.put(subject("a"), Record("u", content_of("2"), Mark.SENT), b"old")
     await one.flush()
 
     assert state(await loaded(here)) == state(one)
@@ -182,7 +182,7 @@ async def test_thirty_thousand_reports_stay_far_below_what_a_configmap_may_hold(
     one = here.ledger()
     for n in range(30_000):
         key = ObjectKey(f"team-{n % 300}", f"replicaset-some-service-{n}-7b8cd85855-container")
-        one.put(subject("x")._replace(key=key), Record(uid_of(str(n)), content_of(str(n)), Mark.TOLD))
+        one.put(subject("x")._replace(key=key), Record(uid_of(str(n)), content_of(str(n)), Mark.SENT))
     await one.flush()
 
     sizes = [len(base64.b64decode(data["records"])) for data in (await written(here)).values()]
@@ -207,10 +207,10 @@ async def test_much_at_once_goes_to_the_journal_in_pieces_if_the_pages_have_just
 async def test_what_is_damaged_is_told_of_and_costs_only_what_was_in_it(here: World) -> None:
     one = here.ledger()
     for n in range(200):
-        one.put(subject(f"r{n}"), Record(uid_of(f"r{n}"), content_of("1"), Mark.TOLD))
+        one.put(subject(f"r{n}"), Record(uid_of(f"r{n}"), content_of("1"), Mark.SENT))
     await age(here, one)
     for n in range(3):
-        one.put(subject(f"new{n}"), Record("u", content_of("1"), Mark.TOLD))
+        one.put(subject(f"new{n}"), Record("u", content_of("1"), Mark.SENT))
         await one.flush()
         one._journal.seal()
     part = sorted(await written(here))[-2]
@@ -232,7 +232,7 @@ async def test_what_is_damaged_is_told_of_and_costs_only_what_was_in_it(here: Wo
 async def test_a_part_that_is_lost_costs_only_what_was_in_it(here: World) -> None:
     one = here.ledger()
     for n in range(3):
-        one.put(subject(f"r{n}"), Record("u", content_of("1"), Mark.TOLD))
+        one.put(subject(f"r{n}"), Record("u", content_of("1"), Mark.SENT))
         await one.flush()
         one._journal.seal()
     await here.api.delete(
@@ -246,7 +246,7 @@ async def test_pages_that_know_of_no_journal_are_read(here: World) -> None:
     """As they were written before there was one."""
     one = here.ledger()
     for n in range(50):
-        one.put(subject(f"r{n}"), Record(uid_of(f"r{n}"), content_of("1"), Mark.TOLD), b"sixsix" * n)
+        one.put(subject(f"r{n}"), Record(uid_of(f"r{n}"), content_of("1"), Mark.SENT), b"sixsix" * n)
     await age(here, one)
     for name in await written(here):
         key = ObjectKey(NAMESPACE, f"trivyop-delivered-siem-{name}")
@@ -439,7 +439,7 @@ async def rush(here: World, kill_at: int, *, lost: bool) -> bool:
                 history[which].append((None, None))
             else:
                 ids = rng.choice([b"", b"sixsix", b"sevens"]) * 2
-                change = one.put(which, Record("u", rng.randbytes(8), Mark.TOLD), ids)
+                change = one.put(which, Record("u", rng.randbytes(8), Mark.SENT), ids)
                 record = one.get(which)
                 history[which].append((record, ids))
         if rng.random() < 0.4:

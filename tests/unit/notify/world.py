@@ -20,13 +20,12 @@ from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig
 from trivyop.kube.resources import NAMESPACES, VULNERABILITYREPORTS, ObjectKey, Resource
 from trivyop.notify.channel import Channel
-from trivyop.notify.delivery import Access, RefusedError
 from trivyop.notify.endpoint import Endpoint
-from trivyop.notify.events import Change, Event, Subject, Verb
+from trivyop.notify.events import Change, Event, Marker, Subject, Verb, deletion
 from trivyop.notify.formats import FORMATS, DigestFormat, Format
-from trivyop.notify.ledger import Ledger
+from trivyop.notify.ledger.ledger import Ledger
 from trivyop.notify.metrics import WebhookMetrics
-from trivyop.notify.source import Marker, deletion
+from trivyop.notify.transport import Access, RefusedError
 from trivyop.sandbox.apiserver.server import ApiServer
 from trivyop.settings.kinds import SecretText
 
@@ -117,10 +116,10 @@ class Reports:
         version = meta["annotations"]["trivyop.dev/content-hash"]
         return Change(Verb.UPDATE, *subject, meta["uid"], version, document)
 
-    def departed(self, subject: Subject, endpoint: str) -> Change | None:
-        return self.gone.get(subject) if self.has_departed(subject, endpoint) else None
+    def tombstone(self, subject: Subject, endpoint: str) -> Change | None:
+        return self.gone.get(subject) if self.has_tombstone(subject, endpoint) else None
 
-    def has_departed(self, subject: Subject, endpoint: str) -> bool:
+    def has_tombstone(self, subject: Subject, endpoint: str) -> bool:
         return subject in self.gone and (subject, endpoint) not in self.done
 
     def settled(self, subject: Subject, endpoint: str) -> None:
@@ -278,8 +277,8 @@ class World:
         return sum(receiver.activity for receiver in receivers) + self.reports.reads + self.traffic.writes
 
     def _calling(self) -> bool:
-        couriers = [channel._sender._courier for channel in self.channels]
-        return self.traffic.busy > 0 or any(courier is not None and courier._users for courier in couriers)
+        transports = [channel._sender._transport for channel in self.channels]
+        return self.traffic.busy > 0 or any(one is not None and one._users for one in transports)
 
 
 class _Awaited(ThreadPoolExecutor):

@@ -1,14 +1,15 @@
-"""Notifications: the endpoints that are configured, each with its channel, and what happens in the cluster.
+"""Notifications: the endpoints that are configured, each with its channel, fed by changes in the cluster.
 
-Endpoints are read from the ConfigMap ``trivyop-webhooks`` in the operator's namespace, which is watched, and
-from the Go operator's settings. The Secrets that they refer to are read again every minute, when the
-ConfigMap changes, and when a receiver does not take our credentials. A channel whose endpoint stays as it is
-goes on; one whose secrets changed gets new access; any other change starts a new channel, which finds in its
-ledger what was delivered.
+Endpoints come from the ConfigMap ``trivyop-webhooks`` in the operator's namespace, which is watched, and from
+the Go operator's settings. The Secrets that they refer to are read again every minute, when the ConfigMap
+changes, and when a receiver rejects our credentials. A channel whose endpoint stays the same goes on; one
+whose Secrets changed gets new access; any other change starts a new channel, which finds in its ledger what
+was delivered.
 
-Promises: a bad endpoint, or a channel that crashes, harms no other, and never the operator; what is wrong is
-told by log, metric, Event and ``problem``, once. Runs on the leader only.
-Not here: what a channel does (``notify.channel``), what there is to tell (``news.py``).
+Promises: a bad endpoint, or a channel that crashes, harms no other endpoint, and never the operator. A
+problem is reported once by log, metric and Event, and by ``problem`` as long as it lasts. Runs on the leader
+only.
+Not here: what a channel does (``notify.channel``), what has changed (``changes.py``).
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from trivyop.control.backoff import full_jitter
+from trivyop.control.backoff import Backoff
 from trivyop.control.clock import Clock, Timer, deadline
 from trivyop.controllers.informers import Informers
-from trivyop.controllers.webhooks.departures import Departures, watch_all
-from trivyop.controllers.webhooks.news import News
+from trivyop.controllers.webhooks.changes import ChangeTracker
+from trivyop.controllers.webhooks.tombstones import Tombstones, watch_all
 from trivyop.errors import TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.events import EventRecorder, ObjectReference
@@ -33,15 +34,15 @@ from trivyop.kube.informer import Informer, InformerMetrics
 from trivyop.kube.objects import Object
 from trivyop.kube.resources import CONFIGMAPS, ObjectKey
 from trivyop.notify.channel import Channel
-from trivyop.notify.delivery import RefusedError
 from trivyop.notify.endpoint import Endpoint
 from trivyop.notify.endpoints import Parsed, default_endpoint, parse_endpoints
 from trivyop.notify.events import Subject
 from trivyop.notify.formats import FORMATS
-from trivyop.notify.ledger import Ledger
+from trivyop.notify.ledger.ledger import Ledger
 from trivyop.notify.metrics import WebhookMetrics
-from trivyop.notify.problems import EndpointError
 from trivyop.notify.secrets import Secrets, build_access, read_secrets, refs_of
+from trivyop.notify.transport import RefusedError
+from trivyop.notify.validation import EndpointError
 from trivyop.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -63,12 +64,12 @@ class _Running:
 
     channel: Channel
     task: asyncio.Task[None]
-    access: str = ""  # the fingerprint, or the problem, that it was told last
-    refused: set[int] = field(default_factory=set[int])  # the answers that were told of
+    access: str = ""  # the fingerprint, or the problem, that it was given last
+    refused: set[int] = field(default_factory=set[int])  # the answers that an Event was made of
 
 
 class Notifications:
-    """All endpoints; ``run`` tells them."""
+    """All endpoints; ``run`` serves them."""
 
     def __init__(
         self,
@@ -91,10 +92,10 @@ class Notifications:
         self._rng = rng
         self._metrics = metrics
         self._namespace = settings.operator.namespace
-        self._departures = Departures(api, clock=clock, rng=rng)
-        self._departures.add_handler(lambda subject: self._changed(subject, False))
-        self._departures.add_lost_handler(lambda endpoint: metrics.dropped(endpoint, "body"))
-        self._news = News(api, informers, self._departures)
+        self._tombstones = Tombstones(api, clock=clock, rng=rng)
+        self._tombstones.add_handler(lambda subject: self._changed(subject, False))
+        self._tombstones.add_lost_handler(lambda endpoint: metrics.dropped(endpoint, "body"))
+        self._changes = ChangeTracker(api, informers, self._tombstones)
         self._config: Informer[_Config] = Informer(
             api,
             CONFIGMAPS,
@@ -113,7 +114,7 @@ class Notifications:
         self._soon: Timer | None = None
 
     def problem(self) -> str | None:
-        """What is wrong with endpoints, for people; None if nothing is."""
+        """What is wrong with endpoints, for people; None if all are well."""
         problems = [str(error) for error in self._problems.values()]
         for name, running in self._channels.items():
             if name not in self._problems and running.channel.problem is not None:
@@ -124,12 +125,12 @@ class Notifications:
 
     @property
     def idle(self) -> bool:
-        """Whether every endpoint has been told of everything."""
+        """Whether every endpoint has received everything."""
         return all(running.channel.idle for running in self._channels.values())
 
     async def run(self) -> None:
-        """Tell all endpoints, until cancelled."""
-        self._news.listen(self._changed, self._compare)
+        """Serve all endpoints, until cancelled."""
+        self._changes.listen(self._changed, self._compare)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._config.run(), name="webhooks/config")
             await self._config.wait_settled()
@@ -145,13 +146,13 @@ class Notifications:
                     async with deadline(self._clock, _REFRESH_SECONDS):
                         await self._look_again.wait()
 
-    # what happens
+    # what changes
 
     def _changed(self, subject: Subject, gone: bool) -> None:
         for name, running in self._channels.items():
             to_come = gone and running.channel.endpoint.deletes
             running.channel.changed(
-                subject, body_to_come=to_come and not self._news.has_departed(subject, name)
+                subject, body_to_come=to_come and not self._changes.has_tombstone(subject, name)
             )
 
     def _compare(self) -> None:
@@ -159,7 +160,7 @@ class Notifications:
             running.channel.compare()
 
     def _denied(self) -> None:
-        """A receiver does not take our credentials; perhaps there are new ones."""
+        """A receiver rejects our credentials: look soon whether the Secrets have changed."""
         if self._soon is None:
             self._soon = self._clock.call_later(_SOON_SECONDS, self._look_now)
 
@@ -172,12 +173,12 @@ class Notifications:
         note = f"{error} (first: {subject}); it is not sent again until it, or the endpoint, changes"
         if running is not None and error.status not in running.refused:  # their words may differ each time
             running.refused.add(error.status)
-            self._tell("WebhookRefused", note)
+            self._warn("WebhookRefused", note)
 
     # how it is configured
 
     async def _refresh(self, group: asyncio.TaskGroup) -> None:
-        """Make the channels what the configuration says; raises ``TransientError``."""
+        """Bring the channels in line with the configuration; raises ``TransientError``."""
         parsed = self._read()
         secrets = await read_secrets(self._api, self._namespace, parsed.endpoints)
         problems = {error.endpoint: error for error in parsed.problems}
@@ -201,7 +202,7 @@ class Notifications:
             if running.access != str(problem):
                 running.access = str(problem)
                 await running.channel.use(None, str(problem))
-        self._tell_problems(problems)
+        self._report_problems(problems)
         self._watch_deletions(group)
 
     def _read(self) -> Parsed:
@@ -239,8 +240,8 @@ class Notifications:
         channel = Channel(
             endpoint,
             FORMATS[endpoint.format],
-            Ledger(self._api, self._namespace, endpoint.name, self._news.kinds, clock=self._clock),
-            self._news,
+            Ledger(self._api, self._namespace, endpoint.name, self._changes.kinds, clock=self._clock),
+            self._changes,
             clock=self._clock,
             rng=self._rng,
             metrics=self._metrics,
@@ -250,11 +251,11 @@ class Notifications:
         )
         task = group.create_task(self._keep_running(channel), name=f"webhooks/{endpoint.name}")
         running = self._channels[endpoint.name] = _Running(channel, task)
-        self._departures.audience = self._audience()
+        self._tombstones.audience = self._audience()
         return running
 
     async def _keep_running(self, channel: Channel) -> None:
-        failures = 0
+        backoff = Backoff(self._rng, base_seconds=_RETRY_SECONDS, max_seconds=600.0)
         while True:
             try:
                 await channel.run()
@@ -263,36 +264,34 @@ class Notifications:
             if (running := self._channels.get(channel.endpoint.name)) is not None:
                 running.access = ""
                 self._look_again.set()
-            delay = full_jitter(failures, self._rng, base_seconds=_RETRY_SECONDS, max_seconds=600.0)
-            await self._clock.sleep(delay)
-            failures += 1
+            await self._clock.sleep(backoff.failed())
 
     async def _stop(self, name: str) -> None:
         running = self._channels.pop(name)
         running.task.cancel()
         await asyncio.wait([running.task])  # unlike awaiting it, this ends when we are cancelled ourselves
-        self._departures.audience = self._audience()
+        self._tombstones.audience = self._audience()
         log.info("webhook_stopped", endpoint=name)
 
     def _audience(self) -> frozenset[str]:
         return frozenset(name for name, running in self._channels.items() if running.channel.endpoint.deletes)
 
     def _watch_deletions(self, group: asyncio.TaskGroup) -> None:
-        """Have deletions watched while somebody wants to be told of them."""
-        if self._departures.audience and self._watching is None:
+        """Watch deletions while an endpoint wants to receive them."""
+        if self._tombstones.audience and self._watching is None:
             self._watching = group.create_task(
-                watch_all(self._departures, self._news.scopes), name="webhooks/deletions"
+                watch_all(self._tombstones, self._changes.scopes), name="webhooks/deletions"
             )
-        elif not self._departures.audience and self._watching is not None:
+        elif not self._tombstones.audience and self._watching is not None:
             self._watching.cancel()
             self._watching = None
 
-    def _tell_problems(self, problems: dict[str, EndpointError]) -> None:
+    def _report_problems(self, problems: dict[str, EndpointError]) -> None:
         for name, error in problems.items():
             known = self._problems.get(name)
             if known is None or str(known) != str(error):
                 log.warning("webhook_misconfigured", endpoint=name, error=str(error))
-                self._tell("WebhookMisconfigured", str(error))
+                self._warn("WebhookMisconfigured", str(error))
             if name not in self._channels:
                 self._metrics.unusable(name)
         for name in self._problems.keys() - problems.keys():
@@ -301,7 +300,7 @@ class Notifications:
                 self._metrics.usable(name)
         self._problems = problems
 
-    def _tell(self, reason: str, note: str) -> None:
+    def _warn(self, reason: str, note: str) -> None:
         config = self._config.store.get(ObjectKey(self._namespace, WEBHOOKS_CONFIG))
         key = ObjectKey(self._namespace, WEBHOOKS_CONFIG)
         uid = config.metadata.uid if config is not None else ""

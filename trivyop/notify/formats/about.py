@@ -48,7 +48,7 @@ class About(msgspec.Struct, frozen=True, gc=False):
         return "/".join(filter(None, (self.namespace, self.kind, self.name)))
 
 
-def told_at(change: Change) -> str:
+def made_at(change: Change) -> str:
     """When the report was made, RFC 3339; "" if it does not say."""
     document = change.object or {}
     made = _text(_mapping(document, "report"), "updateTimestamp")

@@ -27,10 +27,9 @@ from trivyop.notify.endpoint import Endpoint
 from trivyop.notify.events import Change, Event, ScanFailed, Verb
 from trivyop.notify.filters import SCANS, EventType
 from trivyop.notify.findings import FindingsDiff
-from trivyop.notify.formats.about import About, told_at
-from trivyop.notify.formats.ids import event_id
-from trivyop.notify.formats.message import Message
-from trivyop.notify.formats.stored import told
+from trivyop.notify.formats.about import About, made_at
+from trivyop.notify.formats.message import Message, event_id
+from trivyop.notify.formats.stored import unordered
 from trivyop.notify.listing import FindingRef, order
 
 STRUCTURED = "application/cloudevents+json"
@@ -83,7 +82,7 @@ def _of_change(
     change: Change, diff: FindingsDiff | None, endpoint: Endpoint, now: datetime
 ) -> Iterator[tuple[Attributes, Any]]:
     deleted = change.verb is Verb.DELETE
-    made = told_at(change)
+    made = made_at(change)
     time = made if _TIMESTAMP.fullmatch(made) and not deleted else format_time(now)
     subject = "/".join(filter(None, (change.resource.plural, *change.key)))
     about = {"kind": change.resource.kind, "namespace": change.key.namespace}
@@ -95,7 +94,7 @@ def _of_change(
 
     report_type = EventType.REPORT_DELETED if deleted else EventType.REPORT_UPDATED
     if endpoint.filter.wants(report_type):
-        yield attributes(report_type, diff.present if diff else ()), told(change)
+        yield attributes(report_type, diff.present if diff else ()), unordered(change)
     if diff is None:
         return
     told_of: list[tuple[EventType, Sequence[FindingRef], frozenset[int]]] = []

@@ -23,8 +23,8 @@ from trivyop.notify.endpoint import Endpoint
 from trivyop.notify.events import Event, ScanFailed, Verb
 from trivyop.notify.findings import FindingsDiff, pack, unpack
 from trivyop.notify.formats.about import About
-from trivyop.notify.formats.ids import text_id
-from trivyop.notify.listing import ID_BYTES, FindingRef, lineage, stem, which
+from trivyop.notify.formats.message import text_id
+from trivyop.notify.listing import ID_BYTES, FindingRef, baseline_key, stem, which
 from trivyop.report.findings import Severity
 
 _MAX_NAMED = 10  # findings of a report that are kept with their names
@@ -48,7 +48,7 @@ class Named(msgspec.Struct, frozen=True, gc=False):
 class Note(msgspec.Struct, frozen=True):
     """What a digest needs of one event."""
 
-    lineage: str  # what it is about, whatever revision
+    baseline: str  # what it is about, whatever its revision
     workload: str  # for people: "shop/web"
     news: bytes = b""  # packed ids
     resolved: bytes = b""
@@ -72,7 +72,7 @@ class Note(msgspec.Struct, frozen=True):
         deleted = event.verb is Verb.DELETE
         about = About.of(event)
         return cls(
-            lineage=lineage(event.object),
+            baseline=baseline_key(event.object),
             workload="/".join(filter(None, (about.namespace, stem(about.kind, about.name)))),
             news=pack(found.id for found in news),
             resolved=b"" if deleted else packed,
@@ -120,7 +120,7 @@ class Digest:
         """Put notes together."""
         lines: defaultdict[str, list[Note]] = defaultdict(list)
         for note in notes:
-            lines[note.lineage].append(note)
+            lines[note.baseline].append(note)
         new = resolved = _NONE
         by_workload: dict[str, Counts] = {}
         found: dict[tuple[str, str], _Found] = {}
@@ -179,7 +179,7 @@ def _as_one(revisions: Sequence[Note]) -> Note:
     for named in sorted((named for note in revisions for named in note.named), key=_worst):
         names.setdefault(which(named.id), named)
     return Note(
-        lineage=revisions[0].lineage,
+        baseline=revisions[0].baseline,
         workload=max(note.workload for note in revisions),
         news=pack(number for one, number in news.items() if one not in old),
         resolved=pack(number for one, number in resolved.items() if one not in news),
@@ -233,4 +233,4 @@ def _by_severity(counts: Counts) -> dict[Severity, int]:
 
 def _fingerprint(note: Note) -> str:
     ids = (note.news.hex(), note.resolved.hex(), note.gone.hex())
-    return text_id(note.lineage, note.workload, *ids, *(note.failed or ()))
+    return text_id(note.baseline, note.workload, *ids, *(note.failed or ()))

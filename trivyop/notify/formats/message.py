@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 from trivyop.notify.endpoint import Endpoint
-from trivyop.notify.events import Event
+from trivyop.notify.events import Change, Event, Verb
 from trivyop.notify.findings import FindingsDiff
 
 
@@ -47,3 +48,23 @@ class DigestFormat(Protocol):
     def digest(self, notes: Sequence[Any], endpoint: Endpoint, now: datetime) -> Sequence[Message]:
         """The messages that tell of all of them."""
         ...
+
+
+def event_id(event: Event, *parts: str) -> str:
+    """The id of a message about an event; ``parts`` tell it from the others about the same event."""
+    return text_id(event.uid, _state(event), *parts)
+
+
+def text_id(*parts: str) -> str:
+    """32 hexadecimal digits for some texts."""
+    return hashlib.blake2b("\0".join(parts).encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+
+def _state(event: Event) -> str:
+    """Which state is told of. The same content may come back later, and is an event of its own then."""
+    if not isinstance(event, Change):
+        return event.content_hash
+    if event.verb is Verb.DELETE:
+        return "deleted"
+    meta = cast(dict[str, Any], (event.object or {}).get("metadata") or {})
+    return f"{event.content_hash}/{meta.get('resourceVersion', '')}"

@@ -1,8 +1,8 @@
-"""Stored: a report as receivers get it, written to the byte as the Go operator writes it.
+"""Stored: a report as receivers get it, byte for byte as the Go operator writes it.
 
-That is the object as the API server has it, without what it keeps about who wrote which field, with keys in
-the order of the Go operator's types and text escaped as Go's JSON encoder does. No receiver should depend on
-either, but signatures, recordings and comparisons of texts do.
+It is the object as the API server stores it, without ``managedFields``, with keys in the order of the Go
+operator's types and text escaped as Go's JSON encoder does. No receiver should depend on either, but
+signatures, recordings and comparisons of texts do.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ _ORDER: Mapping[str, tuple[str, ...]] = {
         "results": "id name description status severity checks",
     }.items()
 }
-_NOT_TOLD = frozenset({"managedFields", "selfLink"})
-# inside of texts only, because nothing else in JSON has them
+_UNSENT = frozenset({"managedFields", "selfLink"})
+# they occur only inside of texts in JSON
 _ESCAPES = (
     (b"&", rb"\u0026"),
     (b"<", rb"\u003c"),
@@ -71,13 +71,13 @@ _ESCAPES = (
 
 def stored(change: Change) -> dict[str, Any]:
     """The report of a change for a receiver, in the Go operator's order."""
-    return _ordered_fields(told(change), "")
+    return _ordered_fields(unordered(change), "")
 
 
-def told(change: Change) -> dict[str, Any]:
-    """The report of a change for a receiver; what is in it is shared."""
+def unordered(change: Change) -> dict[str, Any]:
+    """The report of a change for a receiver, in any order; its values are shared."""
     document = change.object or {"metadata": _identity(change)}
-    metadata = {name: value for name, value in document["metadata"].items() if name not in _NOT_TOLD}
+    metadata = {name: value for name, value in document["metadata"].items() if name not in _UNSENT}
     return {
         "kind": change.resource.kind,
         "apiVersion": change.resource.api_version,
@@ -113,7 +113,7 @@ def _ordered_fields(fields: dict[str, Any], field: str) -> dict[str, Any]:
     order = _ORDER.get(field, ())
     known = [name for name in order if name in fields]
     if len(known) < len(fields):
-        known += sorted(fields.keys() - known - _NOT_TOLD)
+        known += sorted(fields.keys() - known - _UNSENT)
     return {
         # most are texts, and there are very many
         name: one if isinstance(one := fields[name], str) else _ordered(one, name)

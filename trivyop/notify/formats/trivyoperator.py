@@ -14,8 +14,7 @@ from typing import Any, cast
 from trivyop.notify.endpoint import Endpoint
 from trivyop.notify.events import Change, Event
 from trivyop.notify.findings import FindingsDiff
-from trivyop.notify.formats.ids import event_id
-from trivyop.notify.formats.message import Message
+from trivyop.notify.formats.message import Message, event_id
 from trivyop.notify.formats.stored import dump, stored
 from trivyop.report import keys
 

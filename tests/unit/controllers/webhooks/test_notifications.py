@@ -37,10 +37,10 @@ from trivyop.kube.resources import (
     VULNERABILITYREPORTS,
     ObjectKey,
 )
-from trivyop.notify.delivery import Access
 from trivyop.notify.endpoint import Endpoint
 from trivyop.notify.metrics import WebhookMetrics
 from trivyop.notify.secrets import build_access
+from trivyop.notify.transport import Access
 from trivyop.sandbox.apiserver.server import ApiServer
 from trivyop.settings import load_settings
 
@@ -444,7 +444,7 @@ async def test_who_may_not_write_any_more_sends_nothing(receiver: Receiver) -> N
 
         here.gate.open = False
         await here.put("b", 1)
-        await here.until(lambda: here.notifications._channels["siem"].channel._sender.pace.failures > 0)
+        await here.until(lambda: here.notifications._channels["siem"].channel._sender.breaker.failures > 0)
         sent = names(receiver)
         here.gate.open = True
         here.clock.leap(600)

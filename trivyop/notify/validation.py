@@ -1,15 +1,27 @@
-"""URLs that events may be sent to: http and https, with a host, and without credentials in them.
+"""Problems: what is wrong with the configuration of an endpoint, in words that name endpoint and key.
 
-Promises: a message never shows the URL, since chat services keep their secret in it.
+Promises: a message never shows a value that may be secret.
 """
 
 from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from trivyop.notify.problems import EndpointError
+from trivyop.errors import TerminalError
 
 _MAX_LENGTH = 2048
+
+
+class EndpointError(TerminalError):
+    """One endpoint cannot be used as it is configured; ``key`` is the culprit: "filter.severity"."""
+
+    def __init__(self, endpoint: str, key: str, reason: str) -> None:
+        super().__init__(
+            f"endpoint {endpoint!r}: {key}: {reason}" if key else f"endpoint {endpoint!r}: {reason}"
+        )
+        self.endpoint = endpoint
+        self.key = key
+        self.reason = reason
 
 
 def check_url(url: str, *, endpoint: str, key: str) -> None:

@@ -1,12 +1,12 @@
-"""Departures: reports as they were when they were deleted, for endpoints that are told of deletions.
+"""Tombstones: reports as they were when they were deleted, for endpoints that receive deletions.
 
-A deletion's watch event carries the whole object, and nothing else does afterwards. So while somebody wants
-deletions, each kind of report is watched in full, and all but those events are passed over, undecoded. What
-departed is kept compressed, until every endpoint has been told, within a bound; beyond it, and where a gap in
-the watch hid the event, a deletion is told with the identity of the report alone.
+A deletion's watch event carries the whole object; afterwards nobody has it any more. So while an endpoint
+wants deletions, each kind of report is watched in full, and all other events are skipped undecoded. A deleted
+report is kept compressed until every endpoint has received its deletion, within a bound. Beyond the bound,
+and where a gap in the watch hid the event, the message carries only the identity of the report.
 
-Promises: bounded; never a report in the place of another one.
-Not here: that something was deleted; the informers notify of that, gaps or not.
+Promises: bounded; never one report in the place of another.
+Not here: noticing that something was deleted, which the informers do, gaps or not.
 """
 
 from __future__ import annotations
@@ -23,15 +23,14 @@ import msgspec
 import orjson
 import structlog
 
-from trivyop.control.backoff import full_jitter
+from trivyop.control.backoff import Backoff
 from trivyop.control.clock import Clock
 from trivyop.errors import ExpiredError, TerminalError, TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.objects import precedes
 from trivyop.kube.resources import ObjectKey, Resource
 from trivyop.kube.watch import EventType
-from trivyop.notify.events import Change, Subject
-from trivyop.notify.source import deletion
+from trivyop.notify.events import Change, Subject, deletion
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +39,7 @@ _PROBLEM_SECONDS = 60.0
 
 
 class _Metadata(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """All that receivers may want to see, which is all but ``managedFields``."""
+    """What receivers may want to see: everything but ``managedFields``."""
 
     name: str
     namespace: str = ""
@@ -59,8 +58,8 @@ class _Metadata(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
         return ObjectKey(self.namespace, self.name)
 
 
-class Whole(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A report, most of it undecoded."""
+class FullReport(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A report as the watch sends it, most of it undecoded."""
 
     metadata: _Metadata
     api_version: str = ""
@@ -77,11 +76,11 @@ class _Body:
     settled: set[str] = field(default_factory=set[str])
 
 
-class Departures:
-    """What was deleted lately; ``watch`` fills it."""
+class Tombstones:
+    """Reports that were deleted recently; ``watch`` fills it."""
 
     def __init__(self, api: Api, *, clock: Clock, rng: random.Random, room_bytes: int = _ROOM_BYTES) -> None:
-        self.audience: Collection[str] = ()  # the endpoints that are told of deletions
+        self.audience: Collection[str] = ()  # the endpoints that receive deletions
         self._api = api
         self._clock = clock
         self._rng = rng
@@ -92,15 +91,15 @@ class Departures:
         self._lost_handlers: list[Callable[[str], None]] = []
 
     def add_handler(self, handler: Callable[[Subject], None]) -> None:
-        """Call ``handler`` when the content of something deleted has come in."""
+        """Call ``handler`` when the content of a deleted report has arrived."""
         self._handlers.append(handler)
 
     def add_lost_handler(self, handler: Callable[[str], None]) -> None:
-        """Call ``handler`` with an endpoint's name when one that it was to be told of had to make room."""
+        """Call ``handler`` with an endpoint's name when a report is dropped that it has not received yet."""
         self._lost_handlers.append(handler)
 
     def get(self, subject: Subject, endpoint: str) -> Change | None:
-        """Its deletion, unless the endpoint is done with that, or it was not seen."""
+        """The deletion; None if the endpoint is done with it, or the watch missed it."""
         body = self._bodies.get(subject)
         if body is None or endpoint in body.settled:
             return None
@@ -111,7 +110,7 @@ class Departures:
         return body is not None and endpoint not in body.settled
 
     def settled(self, subject: Subject, endpoint: str) -> None:
-        """The endpoint is done with it."""
+        """Record that the endpoint is done with it."""
         body = self._bodies.get(subject)
         if body is not None:
             body.settled.add(endpoint)
@@ -121,40 +120,42 @@ class Departures:
     def _drop(self, subject: Subject) -> None:
         self._bytes -= len(self._bodies.pop(subject).packed)
 
-    def _keep(self, subject: Subject, whole: Whole) -> None:
+    def _keep(self, subject: Subject, report: FullReport) -> None:
         if not self.audience:
             return
         resource = subject.resource
-        named = msgspec.structs.replace(whole, api_version=resource.api_version, kind=resource.kind)
+        named = msgspec.structs.replace(report, api_version=resource.api_version, kind=resource.kind)
         if subject in self._bodies:
             self._drop(subject)
-        body = _Body(whole.metadata.uid, zlib.compress(msgspec.json.encode(named), 1))
+        body = _Body(report.metadata.uid, zlib.compress(msgspec.json.encode(named), 1))
         self._bodies[subject] = body
         self._bytes += len(body.packed)
         while self._bytes > self._room_bytes:
             oldest, lost = next(iter(self._bodies.items()))
             self._drop(oldest)
             for endpoint in set(self.audience) - lost.settled:
-                for tell in self._lost_handlers:
-                    tell(endpoint)
+                for lost_handler in self._lost_handlers:
+                    lost_handler(endpoint)
         for handler in self._handlers:
             handler(subject)
 
     async def watch(self, resource: Resource, namespace: str) -> None:
         """Watch the reports of a kind, from now on, until cancelled."""
-        version, failures = "", 0
+        version = ""
+        backoff = Backoff(self._rng, base_seconds=0.8, max_seconds=30.0)
         while True:
             try:
-                if not version or failures:  # after an outage the server may have gone back in time
+                if not version or backoff.failures:  # after an outage the server may have gone back in time
                     now = await self._api.current_version(resource, namespace=namespace)
                     version = now if not version or precedes(now, version) else version
                 watching = self._api.watch_batches(
-                    resource, namespace=namespace, resource_version=version, type=Whole
+                    resource, namespace=namespace, resource_version=version, type=FullReport
                 )
                 async with aclosing(watching) as batches:
                     async for batch in batches:
                         for event in batch:
-                            version, failures = event.resource_version, 0
+                            version = event.resource_version
+                            backoff.succeeded()
                             if event.type is EventType.DELETED and event.object is not None:
                                 self._keep(Subject(resource, event.object.metadata.key), event.object)
                 continue
@@ -165,14 +166,13 @@ class Departures:
             except TerminalError as error:  # the informer of the kind reports it
                 log.debug("deletions_not_watched", resource=resource.name, error=str(error))
                 await self._clock.sleep(_PROBLEM_SECONDS)
-            await self._clock.sleep(full_jitter(failures, self._rng, base_seconds=0.8, max_seconds=30.0))
-            failures += 1
+            await self._clock.sleep(backoff.failed())
 
 
-async def watch_all(departures: Departures, wanted: Collection[tuple[Resource, str]]) -> None:
-    """Watch all of them, each a kind and a namespace or ""; until cancelled."""
+async def watch_all(tombstones: Tombstones, wanted: Collection[tuple[Resource, str]]) -> None:
+    """Watch each kind in each namespace ("" is all of them), until cancelled."""
     async with asyncio.TaskGroup() as group:
         for resource, namespace in wanted:
             group.create_task(
-                departures.watch(resource, namespace), name=f"deletions/{resource.plural}/{namespace}"
+                tombstones.watch(resource, namespace), name=f"deletions/{resource.plural}/{namespace}"
             )

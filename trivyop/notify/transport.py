@@ -62,7 +62,7 @@ class Access:
     fingerprint: str = ""  # of the configuration, and of the versions of its secrets
 
 
-class Courier:
+class Transport:
     """Sends to one endpoint over connections of its own; ``close`` it."""
 
     def __init__(self, access: Access, *, clock: Clock, concurrency: int = 4) -> None:
@@ -87,7 +87,7 @@ class Courier:
 
     @asynccontextmanager
     async def in_use(self) -> AsyncGenerator[None, None]:
-        """Keep connections open for the block, even if the courier is retired meanwhile."""
+        """Keep connections open for the block, even if the transport is retired meanwhile."""
         self._users += 1
         try:
             yield

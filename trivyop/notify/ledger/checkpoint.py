@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import asyncio
 
-from trivyop.notify import pages
-from trivyop.notify.configmaps import ConfigMaps
 from trivyop.notify.events import Subject
-from trivyop.notify.memory import Memory, holds_sets
+from trivyop.notify.ledger.configmaps import ConfigMaps, encode_covers, encode_findings, encode_records
+from trivyop.notify.ledger.records import RecordStore, holds_sets
 
 _MAX_PAGE_BYTES = 900_000
 
@@ -24,9 +23,9 @@ _MAX_PAGE_BYTES = 900_000
 class Checkpoint:
     """The pages of one endpoint."""
 
-    def __init__(self, configmaps: ConfigMaps, memory: Memory) -> None:
+    def __init__(self, configmaps: ConfigMaps, records: RecordStore) -> None:
         self._configmaps = configmaps
-        self._memory = memory
+        self._records = records
         self._changed: dict[str, int] = {}  # by page, the number of the last change
         self._changes = 0
         self._sizes: dict[str, int] = {}  # of those that are there
@@ -49,8 +48,8 @@ class Checkpoint:
     async def write(self, covers: int) -> int:
         """Write what has changed; returns the bytes. Raises transient and terminal errors."""
         wanted = sorted(self._changed.items(), key=lambda page: (not holds_sets(page[0]), page))
-        sets = {page: self._memory.sets_of(page) for page, _ in wanted if holds_sets(page)}
-        records = {page: self._memory.records_of(page) for page, _ in wanted if not holds_sets(page)}
+        sets = {page: self._records.sets_of(page) for page, _ in wanted if holds_sets(page)}
+        records = {page: self._records.records_of(page) for page, _ in wanted if not holds_sets(page)}
         written = 0
         for page, change in wanted:
             if holds_sets(page):
@@ -69,12 +68,12 @@ class Checkpoint:
             self._sizes.pop(page, None)
 
     async def _write_sets(self, page: str, sets: dict[bytes, bytes]) -> int:
-        data, size = await asyncio.to_thread(pages.encode_findings, sets, _MAX_PAGE_BYTES)
+        data, size = await asyncio.to_thread(encode_findings, sets, _MAX_PAGE_BYTES)
         return await self._write(page, data, size, empty=not sets)
 
     async def _write_records(self, page: str, records: dict[Subject, bytes], covers: int) -> int:
         data, size = await asyncio.to_thread(_encoded, records)
-        return await self._write(page, data | pages.encode_covers(covers), size, empty=not records)
+        return await self._write(page, data | encode_covers(covers), size, empty=not records)
 
     async def _write(self, page: str, data: dict[str, str], size: int, *, empty: bool) -> int:
         await self._configmaps.write(page, data)
@@ -90,4 +89,4 @@ def _encoded(records: dict[Subject, bytes]) -> tuple[dict[str, str], int]:
     by_kind: dict[str, dict[str, bytes]] = {}
     for subject, packed in records.items():
         by_kind.setdefault(subject.resource.name, {})[str(subject.key)] = packed
-    return pages.encode_records(by_kind)
+    return encode_records(by_kind)

@@ -1,4 +1,4 @@
-"""Departures: what was deleted is kept until everybody was told, within a bound."""
+"""Tombstones: what was deleted is kept until everybody was told, within a bound."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 import orjson
 
 from tests.clock import FakeClock
-from trivyop.controllers.webhooks.departures import Departures, Whole
+from trivyop.controllers.webhooks.tombstones import FullReport, Tombstones
 from trivyop.kube.resources import VULNERABILITYREPORTS, ObjectKey
 from trivyop.notify.events import Subject
 
@@ -32,14 +32,14 @@ BODY: dict[str, Any] = {
 }
 
 
-def departures(room_bytes: int = 1_000_000) -> Departures:
+def tombstones(room_bytes: int = 1_000_000) -> Tombstones:
     # nothing in these tests asks the server
-    return Departures(None, clock=FakeClock(), rng=random.Random(1), room_bytes=room_bytes)  # type: ignore[arg-type]
+    return Tombstones(None, clock=FakeClock(), rng=random.Random(1), room_bytes=room_bytes)  # type: ignore[arg-type]
 
 
-def whole(name: str, filler: str = "") -> Whole:
+def whole(name: str, filler: str = "") -> FullReport:
     body = {**BODY, "metadata": {**BODY["metadata"], "name": name}, "report": {"filler": filler}}
-    return msgspec.json.decode(orjson.dumps(body), type=Whole)
+    return msgspec.json.decode(orjson.dumps(body), type=FullReport)
 
 
 def subject(name: str) -> Subject:
@@ -47,10 +47,10 @@ def subject(name: str) -> Subject:
 
 
 def test_a_report_is_kept_whole_but_for_its_managed_fields() -> None:
-    kept = departures()
+    kept = tombstones()
     kept.audience = {"siem"}
 
-    kept._keep(subject("a"), msgspec.json.decode(orjson.dumps(BODY), type=Whole))
+    kept._keep(subject("a"), msgspec.json.decode(orjson.dumps(BODY), type=FullReport))
 
     change = kept.get(subject("a"), "siem")
     assert change is not None
@@ -60,7 +60,7 @@ def test_a_report_is_kept_whole_but_for_its_managed_fields() -> None:
 
 
 def test_it_is_there_until_everybody_was_told() -> None:
-    kept = departures()
+    kept = tombstones()
     kept.audience = {"one", "two"}
     kept._keep(subject("a"), whole("a"))
 
@@ -74,7 +74,7 @@ def test_it_is_there_until_everybody_was_told() -> None:
 
 
 def test_without_an_audience_nothing_is_kept() -> None:
-    kept = departures()
+    kept = tombstones()
 
     kept._keep(subject("a"), whole("a"))
 
@@ -82,7 +82,7 @@ def test_without_an_audience_nothing_is_kept() -> None:
 
 
 def test_the_oldest_make_room_and_that_is_told() -> None:
-    kept = departures(room_bytes=3000)
+    kept = tombstones(room_bytes=3000)
     kept.audience = {"siem"}
     lost: list[str] = []
     kept.add_lost_handler(lost.append)

@@ -1,28 +1,79 @@
-"""Memory: the records of one endpoint, and the sets of findings that they speak of.
+"""Records: what is recorded of one report for one endpoint, in some 40 bytes, and the store that holds them.
 
-Reports of one image have the same findings, so a set of ids is kept once, under its hash. Records and sets
-are spread over a fixed number of pages by hash, so that one page stays small however many there are.
+Reports of one image have the same findings, so the store holds a set of ids once, under its hash. Records and
+sets are spread over a fixed number of pages by hash, so that one page stays small however many there are.
 
-Promises: pure. A set that no record speaks of any more stays until ``drop_unused``: until then, what is
-written down may say that a record does.
-Not here: how it is written down (``notify.ledger``).
+Promises: pure. ``unpack_record`` reads what ``pack_record`` wrote, in any later version, too. A set that no
+record refers to any more stays until ``drop_unused``: until then, the stored ledger may still refer to it.
+Not here: how the ledger is stored (``configmaps``, ``checkpoint``, ``journal``).
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from enum import IntFlag
+
+import msgspec
 
 from trivyop.notify.events import Subject
-from trivyop.notify.records import Record, unpack_record
 
+NO_CONTENT = bytes(8)
+_UID_IS_NUMBER = 0x80
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _RECORD_PAGES = 16
 _SET_PAGES = 32
 _SETS = "findings-"
 
 
-class Memory:
+class Mark(IntFlag):
+    """What happened besides."""
+
+    NONE = 0
+    SENT = 1  # a message about it was sent, or may have been: its deletion is news
+    REFUSED = 2  # the last message was refused; it is tried again when the endpoint is configured anew
+    UNSURE = 4  # a later message was sent, or may have been, with findings that the record does not tell of
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """What an endpoint has heard of a report."""
+
+    uid: str
+    content: bytes = NO_CONTENT  # of what was told last, or held back by a filter; none: nothing yet
+    marks: Mark = Mark.NONE
+    findings: bytes = b""  # the name of the set of ids
+
+    def having(self, findings: bytes) -> Record:
+        return Record(self.uid, self.content, self.marks, findings)
+
+
+def content_of(content_hash: str) -> bytes:
+    """What a record keeps of a content hash; 8 bytes are enough to see that one report has changed."""
+    return hashlib.blake2b(content_hash.encode(), digest_size=8).digest()
+
+
+def pack_record(record: Record) -> bytes:
+    """Marks, the length of the findings' name, content, that name, and the uid, as a number if it is one."""
+    marks, uid = int(record.marks), record.uid.encode()
+    if _UUID.fullmatch(record.uid):
+        marks, uid = marks | _UID_IS_NUMBER, uuid.UUID(record.uid).bytes
+    return bytes((marks, len(record.findings))) + record.content + record.findings + uid
+
+
+def unpack_record(packed: bytes) -> Record:
+    """Raises ``ValueError`` for what is no record."""
+    if len(packed) < 10 or len(packed) < 10 + packed[1]:
+        raise ValueError("a record is cut short")
+    end = 10 + packed[1]
+    rest = packed[end:]
+    uid = str(uuid.UUID(bytes=rest)) if packed[0] & _UID_IS_NUMBER else rest.decode()
+    return Record(uid, packed[2:10], Mark(packed[0] & ~_UID_IS_NUMBER), packed[10:end])
+
+
+class RecordStore:
     """What is remembered; records are kept packed, because there are many."""
 
     def __init__(self) -> None:

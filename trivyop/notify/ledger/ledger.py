@@ -9,7 +9,7 @@ Promises: what ``written`` has waited for survives a crash at any moment; it wai
 etcd can take. What nobody waits for is written within seconds. A ConfigMap that cannot be read counts as
 empty, and is told of. While the API server is slow, or away for a short time, who waits waits with it; when
 it stays away, or says no, the ledger holds in memory, nobody waits, and ``problem`` says why.
-Not here: what follows from the records (``notify.channel``); reading them again (``notify.recall``).
+Not here: what follows from the records (``notify.channel``); reading them again (``notify.ledger.replay``).
 """
 
 from __future__ import annotations
@@ -25,13 +25,19 @@ from trivyop.control.clock import Clock, deadline
 from trivyop.errors import TerminalError, TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.resources import Resource
-from trivyop.notify.checkpoint import Checkpoint
-from trivyop.notify.configmaps import ConfigMaps
 from trivyop.notify.events import Subject
-from trivyop.notify.journal import Entry, Journal
-from trivyop.notify.memory import Memory, page_of, page_of_set
-from trivyop.notify.recall import Recall
-from trivyop.notify.records import Record, pack_record, unpack_record
+from trivyop.notify.ledger.checkpoint import Checkpoint
+from trivyop.notify.ledger.configmaps import ConfigMaps
+from trivyop.notify.ledger.journal import Entry, Journal
+from trivyop.notify.ledger.records import (
+    Record,
+    RecordStore,
+    pack_record,
+    page_of,
+    page_of_set,
+    unpack_record,
+)
+from trivyop.notify.ledger.replay import Replay
 
 log = structlog.get_logger(__name__)
 
@@ -62,9 +68,9 @@ class Ledger:
         self._begin()
 
     def _begin(self) -> None:
-        self._memory = Memory()
+        self._records = RecordStore()
         self._journal = Journal(self._configmaps, self._clock)
-        self._checkpoint = Checkpoint(self._configmaps, self._memory)
+        self._checkpoint = Checkpoint(self._configmaps, self._records)
         self._subjects: dict[Subject, None] = {}  # that have changed since they were written,
         self._sets: dict[bytes, None] = {}  # and the sets of findings that are new
         self._not_before = self._clock.monotonic()  # the next checkpoint
@@ -75,19 +81,19 @@ class Ledger:
     # what is remembered
 
     def get(self, subject: Subject) -> Record | None:
-        packed = self._memory.get(subject)
+        packed = self._records.get(subject)
         return None if packed is None else unpack_record(packed)
 
     def findings(self, record: Record) -> bytes | None:
         """The ids that were told with it; None if there are none, or they are lost."""
-        return self._memory.ids(record.findings) if record.findings else None
+        return self._records.ids(record.findings) if record.findings else None
 
     def subjects(self) -> Iterator[Subject]:
         """All of them; not to be changed meanwhile."""
-        return iter(self._memory)
+        return iter(self._records)
 
     def __len__(self) -> int:
-        return len(self._memory)
+        return len(self._records)
 
     @property
     def clean(self) -> bool:
@@ -100,20 +106,20 @@ class Ledger:
         Returns the number of the change, which ``written`` waits for.
         """
         if findings is not None:
-            name, new = self._memory.keep(findings)
+            name, new = self._records.keep(findings)
             record = record.having(name)
             if new:
                 self._sets[name] = None
                 self._checkpoint.touch(page_of_set(name))
         packed = pack_record(record)
-        if self._memory.get(subject) != packed:
-            self._memory.put(subject, packed)
+        if self._records.get(subject) != packed:
+            self._records.put(subject, packed)
             self._touch(subject)
         return self._changes
 
     def remove(self, subject: Subject) -> int:
         """Forget it, if anything is known; returns what ``put`` does."""
-        if self._memory.remove(subject):
+        if self._records.remove(subject):
             self._touch(subject)
         return self._changes
 
@@ -134,7 +140,7 @@ class Ledger:
         found = await self._configmaps.list()
         self._begin()
         self._written = self._changes
-        recall = Recall(self._kinds, self._memory, self._checkpoint, self._journal)
+        recall = Replay(self._kinds, self._records, self._checkpoint, self._journal)
         for name, error in await recall.take(found):
             log.warning("webhook_ledger_damaged", endpoint=self._endpoint, page=name, error=error)
 
@@ -204,10 +210,10 @@ class Ledger:
 
     def _entries(self, subjects: Iterable[Subject], sets: Iterable[bytes]) -> list[Entry]:
         """What is to be written of them; sets first."""
-        found = ((name, self._memory.ids(name)) for name in sets)
+        found = ((name, self._records.ids(name)) for name in sets)
         entries = [Entry("", name, ids) for name, ids in found if ids is not None]
         for subject in subjects:
-            packed = self._memory.get(subject) or b""
+            packed = self._records.get(subject) or b""
             entries.append(Entry(subject.resource.name, str(subject.key), packed))
         return entries
 
@@ -228,7 +234,7 @@ class Ledger:
         pause = min(size / _CHECKPOINT_BYTES_PER_SECOND, _MAX_CHECKPOINT_SECONDS)
         self._not_before = self._clock.monotonic() + pause
         self._journal.covered()
-        self._memory.drop_unused()
+        self._records.drop_unused()
         self._written = change
         self._progress.set()  # who waits need not wait for what is only tidied up
         await self._journal.drop(covers)

@@ -1,12 +1,12 @@
-"""News: what there is to tell endpoints, read from the informers, and from the API when it is sent.
+"""Change tracker: what endpoints may have to be notified of, read from the informers' stores.
 
-A report is news by its content hash, which travels with it in an annotation; one that has none (another
-program's) has to be read to know. An image that could not be scanned is news once for each class of failure,
-until a scan of it succeeds.
+The content hash of a report says whether it has changed; it is in an annotation. A report without one (of
+another program) has to be read from the API to find out. A failed scan counts as a change once for each class
+of failure, until a scan of the image succeeds. Documents are read from the API only when they are sent.
 
-Promises: that a report is gone is said only where its kind can be watched, so missing permissions and
+Promises: a report counts as deleted only where its kind can be watched, so that missing permissions and
 changed namespaces delete nothing at the receivers.
-Not here: who is told (``notifications.py``).
+Not here: who is notified (``notifications.py``).
 """
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ import orjson
 
 from trivyop.controllers.informers import Informers
 from trivyop.controllers.lister import Lister
-from trivyop.controllers.webhooks.departures import Departures
+from trivyop.controllers.webhooks.tombstones import Tombstones
 from trivyop.kube.client import Api
 from trivyop.kube.resources import IMAGESCANS, ObjectKey, Resource
 from trivyop.kube.times import time_or_none
-from trivyop.notify.events import Change, Event, ScanFailed, Subject, Verb
-from trivyop.notify.source import Marker
+from trivyop.notify.events import Change, Event, Marker, ScanFailed, Subject, Verb
 from trivyop.report import keys
 from trivyop.report.content import content_hash
 from trivyop.report.stored import StoredReport
@@ -34,30 +33,30 @@ from trivyop.scan.imagescan import ImageScan, Phase
 
 _BATCH = 500
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
-_PASSING = ("updateTimestamp",)
+_VOLATILE = ("updateTimestamp",)
 
 
-class News:
-    """Reads the present state of reports and scans; a ``notify.source.Source``."""
+class ChangeTracker:
+    """The present state of reports and scans; a ``notify.source.Source``."""
 
-    def __init__(self, api: Api, informers: Informers, departures: Departures) -> None:
+    def __init__(self, api: Api, informers: Informers, tombstones: Tombstones) -> None:
         self._api = api
-        self._departures = departures
+        self._tombstones = tombstones
         self._reports: Mapping[Resource, Lister[StoredReport]] = informers.reports
         self._scans: Lister[ImageScan] = informers.scans
 
     @property
     def kinds(self) -> tuple[Resource, ...]:
-        """Of what there can be news."""
+        """The kinds of objects that endpoints can be notified of."""
         return (*self._reports, IMAGESCANS)
 
     @property
     def scopes(self) -> list[tuple[Resource, str]]:
-        """The kinds of reports that there are, with each namespace that is watched on its own."""
+        """The kinds of reports, each with every namespace that is watched on its own."""
         return [(resource, scope) for resource, lister in self._reports.items() for scope in lister.scopes]
 
     def listen(self, changed: Callable[[Subject, bool], None], compare: Callable[[], None]) -> None:
-        """Call ``changed`` with what may be news, and whether it is gone; ``compare`` when much may be."""
+        """Call ``changed`` with what may have changed, and whether it is gone; ``compare`` after a gap."""
         for resource, lister in self._reports.items():
             lister.add_handler(_handler(resource, changed))
             lister.add_recovery_handler(compare)
@@ -79,7 +78,7 @@ class News:
         if subject.resource == IMAGESCANS:
             scan = self._scans.get(subject.key)
             done = (Phase.SUCCEEDED, Phase.UNDELIVERED)
-            return scan is None or scan.status.phase in done  # else it is under way again
+            return scan is None or scan.status.phase in done  # else it runs again
         lister = self._reports.get(subject.resource)
         if lister is None or lister.missing or not lister.synced:
             return False
@@ -103,18 +102,18 @@ class News:
         uid = document["metadata"].get("uid", "")
         return Change(Verb.UPDATE, resource, key, uid, hash_of(document), document)
 
-    def departed(self, subject: Subject, endpoint: str) -> Change | None:
-        return self._departures.get(subject, endpoint)
+    def tombstone(self, subject: Subject, endpoint: str) -> Change | None:
+        return self._tombstones.get(subject, endpoint)
 
-    def has_departed(self, subject: Subject, endpoint: str) -> bool:
-        return self._departures.has(subject, endpoint)
+    def has_tombstone(self, subject: Subject, endpoint: str) -> bool:
+        return self._tombstones.has(subject, endpoint)
 
     def settled(self, subject: Subject, endpoint: str) -> None:
-        self._departures.settled(subject, endpoint)
+        self._tombstones.settled(subject, endpoint)
 
 
 def hash_of(document: Mapping[str, Any]) -> str:
-    """The content hash of a report: as its annotation says, else made of it."""
+    """The content hash of a report: that of its annotation, else computed."""
     meta: dict[str, Any] = document["metadata"]
     annotations: dict[str, str] = meta.get("annotations") or {}
     if known := annotations.get(keys.CONTENT_HASH):
@@ -124,16 +123,16 @@ def hash_of(document: Mapping[str, Any]) -> str:
     content = {
         "labels": meta.get("labels"),
         "spec": document.get("spec"),
-        "status": _lasting(document.get("status")),
+        "status": _stable(document.get("status")),
     }
     data = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def _lasting(status: Any) -> Any:
+def _stable(status: Any) -> Any:
     if not isinstance(status, dict):
         return status
-    return {key: value for key, value in status.items() if key not in _PASSING}  # pyright: ignore[reportUnknownVariableType]
+    return {key: value for key, value in status.items() if key not in _VOLATILE}  # pyright: ignore[reportUnknownVariableType]
 
 
 def _failure(scan: ImageScan) -> str:

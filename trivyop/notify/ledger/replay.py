@@ -11,22 +11,28 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 
 from trivyop.kube.resources import ObjectKey, Resource
-from trivyop.notify import pages
-from trivyop.notify.checkpoint import Checkpoint
-from trivyop.notify.configmaps import Found
 from trivyop.notify.events import Subject
-from trivyop.notify.journal import Journal, Part, decode_part, number_of
-from trivyop.notify.memory import Memory, holds_sets, page_of, page_of_set
+from trivyop.notify.ledger.checkpoint import Checkpoint
+from trivyop.notify.ledger.configmaps import (
+    Found,
+    PackedRecords,
+    PageError,
+    decode_covers,
+    decode_findings,
+    decode_records,
+)
+from trivyop.notify.ledger.journal import Journal, Part, decode_part, number_of
+from trivyop.notify.ledger.records import RecordStore, holds_sets, page_of, page_of_set
 
 
-class Recall:
+class Replay:
     """Fills a memory, and tells those who write it down again what is there."""
 
     def __init__(
-        self, kinds: Mapping[str, Resource], memory: Memory, checkpoint: Checkpoint, journal: Journal
+        self, kinds: Mapping[str, Resource], records: RecordStore, checkpoint: Checkpoint, journal: Journal
     ) -> None:
         self._kinds = kinds  # by name; records of others are passed over
-        self._memory = memory
+        self._records = records
         self._checkpoint = checkpoint
         self._journal = journal
         self._covers: dict[str, int] = {}  # by page of records
@@ -42,43 +48,43 @@ class Recall:
                 continue
             try:
                 await self._take_page(one)
-            except (pages.PageError, ValueError) as error:
+            except (PageError, ValueError) as error:
                 damaged.append((one.name, str(error)))
         for number, one in sorted(parts):
             self._journal.found(number, _size_of(one))
             try:
                 self._take_part(number, await asyncio.to_thread(decode_part, one.data))
-            except (pages.PageError, ValueError) as error:
+            except (PageError, ValueError) as error:
                 damaged.append((one.name, str(error)))
-        self._memory.drop_unused()
+        self._records.drop_unused()
         return damaged
 
     async def _take_page(self, page: Found) -> None:
         self._checkpoint.found(page.name, _size_of(page))
         if holds_sets(page.name):
-            self._memory.restore(await asyncio.to_thread(pages.decode_findings, page.data))
+            self._records.restore(await asyncio.to_thread(decode_findings, page.data))
             return
-        for subject, packed in self._known(await asyncio.to_thread(pages.decode_records, page.data)):
-            self._memory.put(subject, packed)
-        self._covers[page.name] = covers = pages.decode_covers(page.data)
+        for subject, packed in self._known(await asyncio.to_thread(decode_records, page.data)):
+            self._records.put(subject, packed)
+        self._covers[page.name] = covers = decode_covers(page.data)
         self._journal.found_covered(covers)
 
     def _take_part(self, number: int, part: Part) -> None:
         for name, ids in part.sets.items():
-            if self._memory.ids(name) is None:
-                self._memory.restore({name: ids})
+            if self._records.ids(name) is None:
+                self._records.restore({name: ids})
                 self._checkpoint.touch(page_of_set(name))
         for subject, packed in self._known(part.records):
             page = page_of(subject)
             if number < self._covers.get(page, 0):
                 continue
             if packed:
-                self._memory.put(subject, packed)
+                self._records.put(subject, packed)
             else:
-                self._memory.remove(subject)
+                self._records.remove(subject)
             self._checkpoint.touch(page)
 
-    def _known(self, records: pages.Records) -> Iterator[tuple[Subject, bytes]]:
+    def _known(self, records: PackedRecords) -> Iterator[tuple[Subject, bytes]]:
         for kind, by_key in records.items():
             resource = self._kinds.get(kind)
             if resource is not None:

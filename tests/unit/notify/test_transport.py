@@ -20,11 +20,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.clock import NOON, FakeClock, settle
 from tests.unit.notify.receiver import Fault, Receiver, receiving
 from trivyop.errors import TransientError
-from trivyop.notify.delivery import Access, Courier, RefusedError, retry_after_seconds
 from trivyop.notify.endpoint import Endpoint
 from trivyop.notify.formats import Message
 from trivyop.notify.secrets import build_access
 from trivyop.notify.tls import TlsError, build_context
+from trivyop.notify.transport import Access, RefusedError, Transport, retry_after_seconds
 from trivyop.sandbox.pki import Pki
 from trivyop.settings.kinds import SecretText
 
@@ -34,11 +34,11 @@ TOKEN = "s3cret-token"
 
 
 @asynccontextmanager
-async def courier(receiver: Receiver | str, clock: FakeClock, **options: Any) -> AsyncGenerator[Courier]:
+async def transport(receiver: Receiver | str, clock: FakeClock, **options: Any) -> AsyncGenerator[Transport]:
     url = receiver if isinstance(receiver, str) else receiver.url
     headers = {"Authorization": f"Bearer {TOKEN}"}
     access = Access(**{"endpoint": "siem", "url": url, "headers": headers, "secrets": (TOKEN,)} | options)
-    one = Courier(access, clock=clock)
+    one = Transport(access, clock=clock)
     try:
         yield one
     finally:
@@ -51,7 +51,7 @@ def clock() -> FakeClock:
 
 
 async def test_a_message_arrives_with_its_headers_and_connections_are_used_again(clock: FakeClock) -> None:
-    async with receiving(clock) as receiver, courier(receiver, clock) as one:
+    async with receiving(clock) as receiver, transport(receiver, clock) as one:
         for _ in range(3):
             await one.send(MESSAGE)
 
@@ -65,7 +65,7 @@ async def test_a_message_arrives_with_its_headers_and_connections_are_used_again
 
 
 async def test_each_try_is_signed_with_the_time_it_leaves(clock: FakeClock) -> None:
-    async with receiving(clock) as receiver, courier(receiver, clock, signing_keys=(b"k",)) as one:
+    async with receiving(clock) as receiver, transport(receiver, clock, signing_keys=(b"k",)) as one:
         await one.send(MESSAGE)
         clock.advance(600)
         await one.send(MESSAGE)
@@ -86,7 +86,7 @@ async def test_each_try_is_signed_with_the_time_it_leaves(clock: FakeClock) -> N
     ],
 )
 async def test_what_may_work_later(clock: FakeClock, fault: Fault, says: str) -> None:
-    async with receiving(clock, misbehave=lambda _: fault) as receiver, courier(receiver, clock) as one:
+    async with receiving(clock, misbehave=lambda _: fault) as receiver, transport(receiver, clock) as one:
         with pytest.raises(TransientError, match=says):
             await one.send(MESSAGE)
 
@@ -95,7 +95,7 @@ async def test_a_receiver_says_when(clock: FakeClock) -> None:
     faults = iter((Fault.BUSY, Fault.BUSY_UNTIL))
     async with (
         receiving(clock, misbehave=lambda _: next(faults)) as receiver,
-        courier(receiver, clock) as one,
+        transport(receiver, clock) as one,
     ):
         for seconds in (7, 9):
             with pytest.raises(TransientError) as raised:
@@ -129,7 +129,7 @@ def test_retry_after(text: str | None, seconds: float | None) -> None:
 async def test_a_refusal_is_final(clock: FakeClock) -> None:
     async with (
         receiving(clock, misbehave=lambda _: Fault.REFUSE) as receiver,
-        courier(receiver, clock) as one,
+        transport(receiver, clock) as one,
     ):
         with pytest.raises(RefusedError, match="endpoint 'siem' answers 400: no, because"):
             await one.send(MESSAGE)
@@ -140,7 +140,7 @@ async def test_a_redirect_leaks_nothing(clock: FakeClock) -> None:
     async with (
         receiving(clock) as other,
         receiving(clock, misbehave=lambda _: Fault.REDIRECT, elsewhere=other.url) as receiver,
-        courier(receiver, clock) as one,
+        transport(receiver, clock) as one,
     ):
         with pytest.raises(TransientError, match=r"answers 307, a redirect to 127\.0\.0\.1, which is not"):
             await one.send(MESSAGE)
@@ -152,7 +152,7 @@ async def test_a_redirect_leaks_nothing(clock: FakeClock) -> None:
 async def test_a_redirect_to_what_is_no_url_is_one_all_the_same(clock: FakeClock) -> None:
     async with (
         receiving(clock, misbehave=lambda _: Fault.REDIRECT, elsewhere="http://[") as receiver,
-        courier(receiver, clock) as one,
+        transport(receiver, clock) as one,
     ):
         with pytest.raises(TransientError, match="answers 307, a redirect, which is not followed"):
             await one.send(MESSAGE)
@@ -160,7 +160,7 @@ async def test_a_redirect_to_what_is_no_url_is_one_all_the_same(clock: FakeClock
 
 @pytest.mark.parametrize("fault", [Fault.SLOW_BODY, Fault.ENDLESS_BODY])
 async def test_what_was_taken_in_counts_whatever_comes_after(clock: FakeClock, fault: Fault) -> None:
-    async with receiving(clock, misbehave=lambda _: fault) as receiver, courier(receiver, clock) as one:
+    async with receiving(clock, misbehave=lambda _: fault) as receiver, transport(receiver, clock) as one:
         async with asyncio.timeout(30):
             await one.send(MESSAGE)
 
@@ -177,7 +177,7 @@ async def test_an_answer_that_repeats_a_secret_is_not_shown_with_it(clock: FakeC
 
     async with await asyncio.start_server(echo, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        async with courier(f"http://127.0.0.1:{port}/", clock) as one:
+        async with transport(f"http://127.0.0.1:{port}/", clock) as one:
             with pytest.raises(RefusedError) as raised:
                 await one.send(MESSAGE)
 
@@ -205,7 +205,7 @@ async def test_a_part_of_the_url_or_of_a_header_is_not_shown_either(
             url=SecretText(receiver.url.removesuffix("/hook") + target),
             headers={"Authorization": SecretText(header)} if header else {},
         )
-        one = Courier(build_access(endpoint, {}, {}, now=NOW), clock=clock)
+        one = Transport(build_access(endpoint, {}, {}, now=NOW), clock=clock)
         try:
             with pytest.raises(RefusedError) as raised:
                 await one.send(MESSAGE)
@@ -226,7 +226,7 @@ async def test_an_answer_that_is_not_http(clock: FakeClock) -> None:
 
     async with await asyncio.start_server(babble, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        async with courier(f"http://127.0.0.1:{port}/", clock) as one:
+        async with transport(f"http://127.0.0.1:{port}/", clock) as one:
             with pytest.raises(TransientError, match=r"endpoint 'siem': what it answers is not HTTP$"):
                 await one.send(MESSAGE)
 
@@ -234,7 +234,7 @@ async def test_an_answer_that_is_not_http(clock: FakeClock) -> None:
 async def test_nobody_listens(clock: FakeClock) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        async with courier(f"http://127.0.0.1:{taken.getsockname()[1]}/", clock) as one:
+        async with transport(f"http://127.0.0.1:{taken.getsockname()[1]}/", clock) as one:
             with pytest.raises(TransientError, match="endpoint 'siem': Cannot connect"):
                 await one.send(MESSAGE)
 
@@ -252,7 +252,7 @@ async def test_a_retired_courier_finishes_what_it_carries(clock: FakeClock) -> N
 
     async with await asyncio.start_server(slow, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        async with courier(f"http://127.0.0.1:{port}/", clock) as one:
+        async with transport(f"http://127.0.0.1:{port}/", clock) as one:
 
             async def send() -> None:
                 async with one.in_use():
@@ -302,7 +302,7 @@ async def test_a_ca_of_ones_own_and_a_client_certificate(clock: FakeClock, pki: 
     context = build_context(pki.ca_pem.decode(), certificate, key, now=NOW)
     serving = pki.server_context("localhost", ["localhost"])
     serving.verify_mode = ssl.CERT_REQUIRED
-    async with receiving(clock, serving) as receiver, courier(receiver, clock, tls=context) as one:
+    async with receiving(clock, serving) as receiver, transport(receiver, clock, tls=context) as one:
         await one.send(MESSAGE)
 
         assert len(receiver.taken) == 1
@@ -312,7 +312,7 @@ async def test_a_ca_may_have_comments_in_any_language(clock: FakeClock, pki: Pki
     context = build_context(f"# Z\u00fcrich\n{pki.ca_pem.decode()}# fin\u00e9\n", None, None, now=NOW)
     async with (
         receiving(clock, pki.server_context("localhost", ["localhost"])) as receiver,
-        courier(receiver, clock, tls=context) as one,
+        transport(receiver, clock, tls=context) as one,
     ):
         await one.send(MESSAGE)
 
@@ -330,7 +330,7 @@ def test_letters_inside_a_certificate_are_no_certificate(pki: Pki) -> None:
 async def test_an_unknown_authority_is_named(clock: FakeClock, pki: Pki) -> None:
     async with (
         receiving(clock, pki.server_context("localhost", ["localhost"])) as receiver,
-        courier(receiver, clock) as one,
+        transport(receiver, clock) as one,
     ):
         with pytest.raises(TransientError, match="endpoint 'siem': TLS: the certificate of localhost: "):
             await one.send(MESSAGE)
@@ -339,10 +339,10 @@ async def test_an_unknown_authority_is_named(clock: FakeClock, pki: Pki) -> None
 async def test_a_certificate_for_another_host_is_named(clock: FakeClock, pki: Pki) -> None:
     context = build_context(pki.ca_pem.decode(), None, None, now=NOW)
     async with receiving(clock, pki.server_context("elsewhere", ["elsewhere.example"])) as receiver:
-        async with courier(receiver, clock, tls=context) as one:
+        async with transport(receiver, clock, tls=context) as one:
             with pytest.raises(TransientError, match=r"endpoint 'siem': TLS: .*localhost"):
                 await one.send(MESSAGE)
-        async with courier(receiver, clock, tls=context, server_name="elsewhere.example") as one:
+        async with transport(receiver, clock, tls=context, server_name="elsewhere.example") as one:
             await one.send(MESSAGE)
 
 
@@ -354,7 +354,7 @@ async def test_a_receivers_certificate_that_expired_is_named(
     serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     serving.load_cert_chain(tmp_path / "pem")
     context = build_context(pki.ca_pem.decode(), None, None, now=NOW)
-    async with receiving(clock, serving) as receiver, courier(receiver, clock, tls=context) as one:
+    async with receiving(clock, serving) as receiver, transport(receiver, clock, tls=context) as one:
         with pytest.raises(TransientError, match=r"endpoint 'siem': TLS: .*certificate has expired"):
             await one.send(MESSAGE)
 

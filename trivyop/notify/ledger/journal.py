@@ -7,7 +7,7 @@ findings that are new. Who reads parts in the order of their numbers gets at the
 Promises: an addition that has returned is in the cluster, and no earlier write that comes through late can
 undo it: after a write of which nothing is known, the next part begins. Numbers only grow, also from one run
 to the next. ``pause`` says how long to wait for the sake of etcd.
-Not here: what a damaged part means (``notify.recall``).
+Not here: what a damaged part means (``notify.ledger.replay``).
 """
 
 from __future__ import annotations
@@ -18,8 +18,16 @@ from typing import NamedTuple
 
 from trivyop.control.clock import Clock
 from trivyop.errors import TerminalError
-from trivyop.notify import pages
-from trivyop.notify.configmaps import ConfigMaps
+from trivyop.notify.ledger.configmaps import (
+    FINDINGS,
+    RECORDS,
+    ConfigMaps,
+    PageError,
+    decode_findings,
+    decode_records,
+    encode_findings,
+    encode_records,
+)
 
 _PART = "journal-"
 _PART_BYTES = 4_000  # etcd keeps each version of a part for minutes; half of this is written again on average
@@ -165,11 +173,11 @@ def number_of(name: str) -> int | None:
 
 def decode_part(data: Mapping[str, str]) -> Part:
     """Read a part; raises ``PageError`` for what is damaged."""
-    if not data.keys() & {pages.RECORDS, pages.FINDINGS}:
-        raise pages.PageError("it has neither records nor findings")
+    if not data.keys() & {RECORDS, FINDINGS}:
+        raise PageError("it has neither records nor findings")
     return Part(
-        pages.decode_records(data) if pages.RECORDS in data else {},
-        pages.decode_findings(data) if pages.FINDINGS in data else {},
+        decode_records(data) if RECORDS in data else {},
+        decode_findings(data) if FINDINGS in data else {},
     )
 
 
@@ -199,8 +207,8 @@ def _encoded(entries: list[Entry]) -> tuple[dict[str, str], int]:
             sets[entry.name] = entry.data
         else:
             records.setdefault(entry.kind, {})[entry.name] = entry.data
-    data, size = pages.encode_records(records) if records else ({}, 0)
+    data, size = encode_records(records) if records else ({}, 0)
     if sets:
-        more, more_size = pages.encode_findings(sets, 2 * _MAX_PART_BYTES)
+        more, more_size = encode_findings(sets, 2 * _MAX_PART_BYTES)
         data, size = data | more, size + more_size
     return data, size

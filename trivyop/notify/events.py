@@ -1,10 +1,11 @@
-"""Events: what there is to tell an endpoint, as values.
+"""Events: what an endpoint is notified of, as values, and the source that they are read from.
 
-A ``Change`` is the present state of one report, not what happened to it in between: several updates in a row
-may be one change. Of a report that is gone it carries what was last known.
+A ``Change`` is the present state of one report, not what happened in between: several updates in a row may be
+one change. For a deleted report it carries the last known state. ``Source`` is the seam to the cluster.
 
 Promises: values are frozen; the documents in them are shared by endpoints, so nobody changes them.
-Not here: whether an endpoint wants it (``notify.filters``), and in which words (``notify.formats``).
+Not here: whether an endpoint wants an event (``notify.filters``), and how messages are written
+(``notify.formats``); the informers behind the source (``controllers.webhooks``).
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from trivyop.kube.resources import ObjectKey, Resource
 
 
 class Verb(StrEnum):
-    """What became of a report; the first writing of one is an update, too."""
+    """What happened to a report; writing a new one is an update, too."""
 
     UPDATE = "update"
     DELETE = "delete"
 
 
 class Subject(NamedTuple):
-    """One object that events are about: what they are ordered, and coalesced, by."""
+    """One object that events are about; events are ordered and coalesced per subject."""
 
     resource: Resource
     key: ObjectKey
@@ -43,10 +44,10 @@ class Change(msgspec.Struct, frozen=True):
     resource: Resource
     key: ObjectKey
     uid: str
-    content_hash: str  # the same for the same content; "" if that is not known, of a deleted report
+    content_hash: str  # the same for the same content; "" of a deleted report, if unknown
     object: dict[str, Any] | None
-    """The whole report; of a deleted one, the last one known. Where only its identity is known it is that:
-    apiVersion, kind, and metadata with name, namespace and uid. None only where nobody asked for it."""
+    """The whole report; of a deleted one, its last known state, or only its identity: apiVersion, kind, and
+    metadata with name, namespace and uid. None only where the event was slimmed."""
 
     @property
     def whole(self) -> bool:
@@ -55,7 +56,7 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class ScanFailed(msgspec.Struct, frozen=True):
-    """An image that could not be scanned, and that will not be for now."""
+    """An image that cannot be scanned for now."""
 
     scan: ObjectKey  # the ImageScan
     uid: str
@@ -74,51 +75,51 @@ Event = Change | ScanFailed
 
 
 def slimmed(event: Event) -> Event:
-    """The event without the report that it is about."""
+    """The event without its report."""
     return msgspec.structs.replace(event, object=None) if isinstance(event, Change) else event
 
 
 class Marker(NamedTuple):
-    """What is known of a subject without reading it."""
+    """What the informers know of a subject without reading it."""
 
     uid: str
-    content_hash: str  # "": it has to be read to know
+    content_hash: str  # "": unknown without reading the object
 
 
 class Source(Protocol):
-    """The subjects there are, and what is to be told of them now."""
+    """The subjects there are, and their present state."""
 
     def marker(self, subject: Subject) -> Marker | None:
-        """What there is to tell of; None if there is nothing (any more)."""
+        """What identifies its present state; None if there is nothing to send (any more)."""
         ...
 
     def certain(self, subject: Subject) -> bool:
-        """Whether "nothing" can be believed: the kind can be watched, and was listed."""
+        """Whether a missing ``marker`` can be trusted: the kind can be watched, and was listed."""
         ...
 
     def batches(self) -> Iterable[Sequence[Subject]]:
-        """All subjects there are, some at a time; what changes meanwhile is told otherwise."""
+        """All subjects, some at a time; handlers notify of what changes meanwhile."""
         ...
 
     async def read(self, subject: Subject) -> Event | None:
-        """What is to be told of it; None if it has just gone. Raises transient and terminal errors."""
+        """Its present state; None if it has just gone. Raises transient and terminal errors."""
         ...
 
     def tombstone(self, subject: Subject, endpoint: str) -> Change | None:
-        """The deletion of it as it was last seen, unless the endpoint has been told, or nobody saw it."""
+        """Its deletion, with the last known state; None if the endpoint has it, or the watch missed it."""
         ...
 
     def has_tombstone(self, subject: Subject, endpoint: str) -> bool:
-        """Whether ``tombstone`` has an answer."""
+        """Whether ``tombstone`` returns a deletion."""
         ...
 
     def settled(self, subject: Subject, endpoint: str) -> None:
-        """The endpoint need not be told of that deletion (any more)."""
+        """Record that the endpoint needs no (further) message about that deletion."""
         ...
 
 
 def deletion(subject: Subject, uid: str, document: dict[str, Any] | None = None) -> Change:
-    """The deletion of a report, with what is known of it: at least which one it was."""
+    """The deletion of a report, with ``document`` as its last known state, else its identity alone."""
     resource, key = subject
     metadata = {"name": key.name, "uid": uid} | ({"namespace": key.namespace} if key.namespace else {})
     identity = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata}

@@ -1,12 +1,12 @@
-"""Delivery: one message, sent once, and what became of it.
+"""Transport: sends one message once over HTTP, and classifies the answer.
 
-What may work later is a ``TransientError``: a broken network, 408, 429, 5xx, and redirects, which are the
-word of a proxy or a login page more often than the receiver's. An answer may say when (``Retry-After``, in
-seconds or as a date). Any other answer that is not 2xx is a ``RefusedError``.
+Failures that may pass are a ``TransientError``: a broken network, 408, 425, 429, 5xx, and redirects, which
+come from a proxy or a login page more often than from the receiver. An answer may say when to try again
+(``Retry-After``, in seconds or as a date). Any other answer that is not 2xx is a ``RefusedError``.
 
-Promises: an answer begins within the endpoint's timeout, and no more than two seconds and a few kilobytes are
-spent on the rest of it, compressed or not; a redirect is never followed, so headers and body reach nobody but
-the configured host; messages name the endpoint, and show no secret, not even one that the answer repeats.
+Promises: an answer begins within the endpoint's timeout, and reading the rest of it takes no more than two
+seconds and 64 KiB, compressed or not. A redirect is never followed, so headers and body reach only the
+configured host. Messages name the endpoint, and show no secret, not even one that the answer repeats.
 Not here: whether and when to try again (``notify.channel``).
 """
 
@@ -30,8 +30,8 @@ from trivyop.notify.formats import Message
 from trivyop.notify.signature import signed_headers
 
 _CONNECT_SECONDS = 10.0
-_KEEP_ALIVE_SECONDS = 30.0  # shorter than what receivers and load balancers keep, as a rule
-_MAX_READ_BYTES = 64 * 1024  # of an answer; a connection with more to come is closed
+_KEEP_ALIVE_SECONDS = 30.0  # shorter than the usual limits of receivers and load balancers
+_MAX_READ_BYTES = 64 * 1024  # of an answer; a connection with more of it is closed
 _MAX_SHOWN = 200
 _REST_SECONDS = 2.0  # for the rest of an answer; if it comes, its connection can be used again
 _MAX_RETRY_AFTER_SECONDS = 3600.0
@@ -39,7 +39,7 @@ _UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
 
 
 class RefusedError(TerminalError):
-    """The receiver does not want this message, and will not want it later; ``status`` is its answer."""
+    """The receiver refuses this message for good; ``status`` is its answer."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -96,7 +96,7 @@ class Transport:
             await self._close_if_idle()
 
     async def retire(self) -> None:
-        """Close as soon as nobody uses it any more."""
+        """Close as soon as nobody uses it."""
         self._retired = True
         await self._close_if_idle()
 
@@ -105,7 +105,7 @@ class Transport:
             await self.close()
 
     async def send(self, message: Message) -> None:
-        """Send it; returns once the receiver has taken it."""
+        """Send it; returns once the receiver has accepted it."""
         access = self.access
         name = f"endpoint {access.endpoint!r}"
         try:
@@ -118,7 +118,7 @@ class Transport:
             raise TransientError(f"{name}: TLS: the certificate of {error.host}: {reason}") from error
         except (aiohttp.ClientConnectorSSLError, ssl.SSLError) as error:
             raise TransientError(f"{name}: TLS: {_tls_reason(error)}") from error
-        except aiohttp.ClientResponseError as error:  # its words quote all that came, and the URL
+        except aiohttp.ClientResponseError as error:  # its text quotes the answer and the URL
             raise TransientError(f"{name}: what it answers is not HTTP") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             said = self._shown(str(error)) or type(error).__name__
@@ -127,7 +127,7 @@ class Transport:
         try:
             rest = await self._rest(response)
         finally:
-            response.close()  # a connection that was read to its end has gone back by now
+            response.close()  # a connection that was read to its end is back in the pool by now
         self._judge(response, rest, name)
 
     async def _post(self, message: Message) -> aiohttp.ClientResponse:
@@ -146,7 +146,7 @@ class Transport:
         )
 
     async def _rest(self, response: aiohttp.ClientResponse) -> bytes:
-        """What comes of the body at once; the status has said what matters."""
+        """The part of the body that arrives at once; the status has said what matters."""
         pieces: list[bytes] = []
         room = _MAX_READ_BYTES
         try:
@@ -159,7 +159,7 @@ class Transport:
         return b"".join(pieces)
 
     def _judge(self, response: aiohttp.ClientResponse, rest: bytes, name: str) -> None:
-        """Raise what an answer means, unless it is a good one."""
+        """Raise the error that an answer stands for; 2xx is none."""
         status = response.status
         if status < 300:
             return
@@ -183,7 +183,7 @@ class Transport:
 
 
 def retry_after_seconds(text: str | None, now: datetime) -> float | None:
-    """Read a ``Retry-After`` header, either form; None if there is none, or none that can be read."""
+    """Read a ``Retry-After`` header, in either form; None if there is none, or it cannot be read."""
     if not text:
         return None
     text = text.strip()

@@ -1,6 +1,7 @@
-"""Problems: what is wrong with the configuration of an endpoint, in words that name endpoint and key.
+"""Validation: errors in the configuration of an endpoint, and the check of its URL.
 
-Promises: a message never shows a value that may be secret.
+Promises: a message names the endpoint and the key, and never shows a value that may be secret; URLs count as
+secret, since chat services keep their secret in them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ _MAX_LENGTH = 2048
 
 
 class EndpointError(TerminalError):
-    """One endpoint cannot be used as it is configured; ``key`` is the culprit: "filter.severity"."""
+    """One endpoint cannot be used as configured; ``key`` is where the error is: "filter.severity"."""
 
     def __init__(self, endpoint: str, key: str, reason: str) -> None:
         super().__init__(
@@ -25,7 +26,7 @@ class EndpointError(TerminalError):
 
 
 def check_url(url: str, *, endpoint: str, key: str) -> None:
-    """Raise ``EndpointError`` if nothing can, or should, be sent there."""
+    """Raise ``EndpointError`` unless it is http or https, with a host, and without credentials."""
     try:
         parts = urlsplit(url)
         port = parts.port

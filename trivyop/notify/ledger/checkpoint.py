@@ -1,12 +1,13 @@
-"""Checkpoint: the pages of the ledger, all that is remembered as of one moment, written page by page.
+"""Checkpoint: the pages of the ledger, all records as of one moment, written page by page.
 
-Only pages of which something has changed are written, sets of findings before the records that speak of
-them. A page of records says which parts of the journal it covers, so that a checkpoint that broke off
-between two pages means nothing wrong: who reads it takes from the journal what each page does not cover.
+Only changed pages are written, sets of findings before the records that refer to them. A page of records says
+which parts of the journal it covers. So a checkpoint that broke off between two pages does no harm: replay
+takes from the journal what each page does not cover.
 
-Promises: all is written as it is when ``write`` begins; what is not written if it raises is still changed. A
-page without records is written as such, for the journal may speak of it, and goes with ``tidy``.
-Not here: when one is due (``notify.ledger``).
+Promises: ``write`` stores the state at its beginning; pages that it did not get to, because it raised, still
+count as changed. A page without records is written empty, because the journal may refer to it, and ``tidy``
+deletes it.
+Not here: when a checkpoint is due (``ledger``).
 """
 
 from __future__ import annotations
@@ -28,25 +29,25 @@ class Checkpoint:
         self._records = records
         self._changed: dict[str, int] = {}  # by page, the number of the last change
         self._changes = 0
-        self._sizes: dict[str, int] = {}  # of those that are there
+        self._sizes: dict[str, int] = {}  # of the stored pages
         self._empty: set[str] = set()
 
     @property
     def size(self) -> int:
-        """About how many bytes are to be written, as far as is known."""
+        """About how many bytes ``write`` would write, as far as is known."""
         return sum(self._sizes.get(page, 0) for page in self._changed)
 
     def found(self, page: str, size: int) -> None:
-        """A page is there."""
+        """Note a stored page."""
         self._sizes[page] = size
 
     def touch(self, page: str) -> None:
-        """Something on that page changes."""
+        """Note that something on that page changes."""
         self._changes += 1
         self._changed[page] = self._changes
 
     async def write(self, covers: int) -> int:
-        """Write what has changed; returns the bytes. Raises transient and terminal errors."""
+        """Write the changed pages; returns the bytes. Raises transient and terminal errors."""
         wanted = sorted(self._changed.items(), key=lambda page: (not holds_sets(page[0]), page))
         sets = {page: self._records.sets_of(page) for page, _ in wanted if holds_sets(page)}
         records = {page: self._records.records_of(page) for page, _ in wanted if not holds_sets(page)}

@@ -24,7 +24,7 @@ from trivyop.kube.resources import CONFIGMAPS, ObjectKey
 
 ENDPOINT_LABEL = "trivyop.dev/webhook"
 _FIELD_MANAGER = "trivyop-webhooks"
-_AT_ONCE = 20  # listed; some have hundreds of kilobytes
+_AT_ONCE = 20  # in one page of a list; some have hundreds of kilobytes
 
 RECORDS, FINDINGS = "records", "findings"  # keys of the data
 _COVERS = "covers"
@@ -43,14 +43,14 @@ class _ConfigMap(Object, frozen=True, rename="camel", kw_only=True):
 
 
 class Found(NamedTuple):
-    """One that is there."""
+    """A stored ConfigMap."""
 
     name: str
     data: Mapping[str, str]  # base64
 
 
 class ConfigMaps:
-    """Those of one endpoint."""
+    """The ConfigMaps of one endpoint's ledger."""
 
     def __init__(self, api: Api, namespace: str, endpoint: str) -> None:
         self._api = api
@@ -71,7 +71,7 @@ class ConfigMaps:
         return sorted(found)
 
     async def write(self, name: str, data: Mapping[str, str]) -> None:
-        """Have it contain that, base64."""
+        """Store ``data``, base64, in the ConfigMap of that name."""
         body = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
@@ -85,7 +85,7 @@ class ConfigMaps:
         await self._api.apply(CONFIGMAPS, body, field_manager=_FIELD_MANAGER, metadata_only=True)
 
     async def delete(self, name: str) -> None:
-        """Have it no more."""
+        """Delete the ConfigMap of that name."""
         await self._api.delete(CONFIGMAPS, ObjectKey(self._namespace, self._prefix + name))
 
 
@@ -100,7 +100,7 @@ def decode_records(data: Mapping[str, str]) -> dict[str, dict[str, bytes]]:
 
 
 def encode_findings(sets: Mapping[bytes, bytes], limit: int) -> tuple[dict[str, str], int]:
-    """By name, as the data of a ConfigMap, with its size; what does not fit into ``limit`` is left out."""
+    """Sets by name as the data of a ConfigMap, with its size; those beyond ``limit`` bytes are left out."""
     kept: dict[bytes, bytes] = {}
     size = 0
     for name, ids in sets.items():
@@ -117,12 +117,12 @@ def decode_findings(data: Mapping[str, str]) -> dict[bytes, bytes]:
 
 
 def encode_covers(number: int) -> dict[str, str]:
-    """The first part of the journal that a page of records may not know, as more of its data."""
+    """The number of the first part of the journal that a page of records does not cover, as data."""
     return {_COVERS: base64.b64encode(str(number).encode()).decode()}
 
 
 def decode_covers(data: Mapping[str, str]) -> int:
-    """Read what ``encode_covers`` wrote; 0 if there is nothing to be read."""
+    """Read what ``encode_covers`` wrote; 0 if there is nothing to read."""
     try:
         return int(base64.b64decode(data.get(_COVERS, ""), validate=True) or b"0")
     except ValueError:

@@ -1,13 +1,13 @@
 """Journal: what has changed since the pages of the ledger were written, in small numbered ConfigMaps.
 
-The last part is written anew with each addition until it holds some kilobytes; then the next one begins. A
-part tells the last state of each record in it, an empty one for a record that is no more, and the sets of
-findings that are new. Who reads parts in the order of their numbers gets at the state of the last addition.
+Each addition rewrites the last part until it holds some kilobytes; then the next part begins. A part holds
+the last state of each record in it, an empty one for a removed record, and the sets of findings that are new.
+Reading the parts in the order of their numbers gives the state of the last addition.
 
-Promises: an addition that has returned is in the cluster, and no earlier write that comes through late can
-undo it: after a write of which nothing is known, the next part begins. Numbers only grow, also from one run
-to the next. ``pause`` says how long to wait for the sake of etcd.
-Not here: what a damaged part means (``notify.ledger.replay``).
+Promises: an addition that has returned is in the cluster, and no earlier write that arrives late can undo it:
+after a write whose outcome is unknown, the next part begins. Numbers only grow, also across restarts.
+``pause`` says how long to wait to spare etcd.
+Not here: what a damaged part means (``replay``).
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from trivyop.notify.ledger.configmaps import (
 )
 
 _PART = "journal-"
-_PART_BYTES = 4_000  # etcd keeps each version of a part for minutes; half of this is written again on average
-_MAX_PART_BYTES = 250_000  # of what is added at once
+_PART_BYTES = 4_000  # etcd keeps each version of a part for minutes; on average half a part is rewritten
+_MAX_PART_BYTES = 250_000  # of one addition
 _MAX_PARTS = 250
 _AGE_SECONDS = 3600.0
 
 _WRITES_PER_SECOND = 20  # in the long run
 _BYTES_PER_SECOND = 100_000
-_BURST_SECONDS = 2.0  # that much of both may come at once,
-_MAX_PAUSE_SECONDS = 30.0  # and nobody waits longer
+_BURST_SECONDS = 2.0  # so much of both may come at once
+_MAX_PAUSE_SECONDS = 30.0  # the longest pause
 _OVERHEAD_BYTES = 600  # names, labels, who wrote what
 
 
@@ -55,7 +55,7 @@ class Entry(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What a part says."""
+    """The content of a part."""
 
     records: Mapping[str, Mapping[str, bytes]]  # by kind and key
     sets: Mapping[bytes, bytes]
@@ -65,16 +65,16 @@ class Journal:
     """The journal of one endpoint."""
 
     def __init__(self, configmaps: ConfigMaps, clock: Clock) -> None:
-        self.size = 0  # of what was added since the last checkpoint, about
+        self.size = 0  # added since the last checkpoint, about
         self._configmaps = configmaps
         self._clock = clock
-        self._parts: set[int] = set()  # all that may be there
-        self._number = int(clock.now().timestamp())  # even if nobody could tell what is there
+        self._parts: set[int] = set()  # all that may be stored
+        self._number = int(clock.now().timestamp())  # higher than stored ones, even if they cannot be read
         self._open: dict[tuple[str, str | bytes], Entry] = {}
         self._open_size = 0
         self._sealed = True
-        self._since = clock.monotonic()  # there is something in it
-        self._free = clock.monotonic() - _BURST_SECONDS  # from then on a write costs no wait
+        self._since = clock.monotonic()  # when it was last empty
+        self._free = clock.monotonic() - _BURST_SECONDS  # from then on a write need not wait
 
     @property
     def empty(self) -> bool:
@@ -88,7 +88,7 @@ class Journal:
 
     @property
     def ripe_in(self) -> float:
-        """In how many seconds it is so old that a checkpoint is due."""
+        """Seconds until it is so old that a checkpoint is due."""
         return max(0.0, self._since + _AGE_SECONDS - self._clock.monotonic())
 
     @property
@@ -98,35 +98,35 @@ class Journal:
         return min(max(0.0, wait), _MAX_PAUSE_SECONDS)
 
     def found(self, number: int, size: int) -> None:
-        """A part is there."""
+        """Note a stored part."""
         self._parts.add(number)
         self._number = max(self._number, number + 1)
         self.size += size
 
     def found_covered(self, before: int) -> None:
-        """A page covers all parts before that number."""
+        """Note that a page covers all parts before that number."""
         self._number = max(self._number, before)
 
     async def add(self, entries: Iterable[Entry]) -> None:
-        """Write them down, sets before what speaks of them; raises transient and terminal errors.
+        """Write entries, sets before the records that refer to them; raises transient and terminal errors.
 
-        If it raises, some of them may be written down.
+        If it raises, some of them may be stored.
         """
         for chunk in _chunks(entries):
             await self._add(chunk)
 
     def seal(self) -> int:
-        """End the last part; returns the number before which there will be no other part from now on."""
+        """End the last part; returns a number that all later parts reach or exceed."""
         self._next()
         return self._number
 
     def covered(self) -> None:
-        """What was sealed is in the pages."""
+        """Note that the pages contain what was sealed."""
         self.size = 0
         self._since = self._clock.monotonic()
 
     async def drop(self, before: int) -> None:
-        """Delete the parts before that number, the oldest first, so that none stays without what it undid."""
+        """Delete the parts before that number, oldest first, so that no outdated state can come back."""
         for number in sorted(number for number in self._parts if number < before):
             await self._configmaps.delete(_name_of(number))
             self._parts.discard(number)
@@ -138,12 +138,12 @@ class Journal:
         if self.empty:
             self._since = self._clock.monotonic()
         self._parts.add(self._number)
-        self._sealed = True  # until it is known what became of it
+        self._sealed = True  # until the outcome is known
         try:
             data, size = await asyncio.to_thread(_encoded, list(content.values()))
             self._charge(size)
             await self._configmaps.write(_name_of(self._number), data)
-        except TerminalError:  # it was not written
+        except TerminalError:  # nothing was written
             self._sealed = False
             if not self._open:
                 self._parts.discard(self._number)
@@ -160,7 +160,7 @@ class Journal:
         self._sealed = False
 
     def _charge(self, size: int) -> None:
-        """Have the next additions wait for as long as this one takes at the rate that is to be kept."""
+        """Make the next additions wait as long as this one takes at the sustained rate."""
         cost = max(1 / _WRITES_PER_SECOND, (size + _OVERHEAD_BYTES) / _BYTES_PER_SECOND)
         self._free = max(self._free, self._clock.monotonic() - _BURST_SECONDS) + cost
 
@@ -186,7 +186,7 @@ def _name_of(number: int) -> str:
 
 
 def _chunks(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """Cut them into pieces that a part takes."""
+    """Cut entries into pieces that fit into a part."""
     chunk: list[Entry] = []
     size = 0
     for entry in entries:

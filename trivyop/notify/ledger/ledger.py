@@ -1,15 +1,16 @@
-"""Ledger: what an endpoint has been told, remembered in the cluster, compactly.
+"""Ledger: what was sent to an endpoint, recorded in the cluster, compactly.
 
-Of each report: which object it was (its uid, so that a deletion can be told that nobody saw), a hash of the
-content that was told, and, where somebody wants to know what is new, the ids of its findings. Changes go to
-a journal at once, all that came while the last ones were written together. When the journal has got long, or
-much is to be written at once, all is written to the pages instead, and the journal begins anew.
+For each report it records which object it was (its uid, so that a deletion that the watch missed is noticed),
+a hash of the content that was sent, and, where an endpoint asks what is new, the ids of its findings. Changes
+go to a journal at once; those that arrive during a write are written together. When the journal has become
+long, or much is to be written at once, the pages are written instead, and the journal starts again.
 
 Promises: what ``written`` has waited for survives a crash at any moment; it waits for no timer, but for what
-etcd can take. What nobody waits for is written within seconds. A ConfigMap that cannot be read counts as
-empty, and is told of. While the API server is slow, or away for a short time, who waits waits with it; when
-it stays away, or says no, the ledger holds in memory, nobody waits, and ``problem`` says why.
-Not here: what follows from the records (``notify.channel``); reading them again (``notify.ledger.replay``).
+etcd can sustain. Changes that nobody waits for are written within seconds. A ConfigMap that cannot be read
+counts as empty, and is logged. While the API server is slow, or away for a short time, callers wait with it.
+When it stays away, or denies access, the ledger keeps its records in memory, nobody waits, and ``problem``
+says why.
+Not here: what follows from the records (``notify.deduplication``); reading them again (``replay``).
 """
 
 from __future__ import annotations
@@ -41,12 +42,15 @@ from trivyop.notify.ledger.replay import Replay
 
 log = structlog.get_logger(__name__)
 
-_LAZY_SECONDS = 1.0  # what nobody waits for may wait for more of it
-_JOURNAL_BYTES = (250_000, 2_000_000)  # at which a checkpoint is due; between them when it has as many
-_CHECKPOINT_BYTES_PER_SECOND = 100_000  # on average, at most: what etcd keeps of it, it keeps for minutes
+_LAZY_SECONDS = 1.0  # changes that nobody waits for are collected for so long
+_JOURNAL_BYTES = (
+    250_000,
+    2_000_000,
+)  # a checkpoint is due at the size of the pages, within these
+_CHECKPOINT_BYTES_PER_SECOND = 100_000  # at most, on average: etcd keeps every version for minutes
 _MAX_CHECKPOINT_SECONDS = 30.0
 _RETRY_SECONDS = (0.5, 15.0)
-_PATIENCE_SECONDS = 30.0  # so long who waits for the ledger waits for an API server in trouble
+_OUTAGE_SECONDS = 30.0  # callers wait so long for an API server in trouble
 
 
 class Ledger:
@@ -61,7 +65,7 @@ class Ledger:
         self._clock = clock
         self._configmaps = ConfigMaps(api, namespace, endpoint)
         self._changes = 0
-        self._written = 0  # all changes up to that one are
+        self._written = 0  # all changes up to this one are in the cluster
         self._work = asyncio.Event()
         self._wanted = asyncio.Event()  # somebody waits
         self._progress = asyncio.Event()
@@ -71,25 +75,25 @@ class Ledger:
         self._records = RecordStore()
         self._journal = Journal(self._configmaps, self._clock)
         self._checkpoint = Checkpoint(self._configmaps, self._records)
-        self._subjects: dict[Subject, None] = {}  # that have changed since they were written,
-        self._sets: dict[bytes, None] = {}  # and the sets of findings that are new
+        self._subjects: dict[Subject, None] = {}  # changed since they were written
+        self._sets: dict[bytes, None] = {}  # sets of findings that are new
         self._not_before = self._clock.monotonic()  # the next checkpoint
         self._failures = 0
         self._failing_since = 0.0
         self._asked_pause = 0.0
 
-    # what is remembered
+    # the records
 
     def get(self, subject: Subject) -> Record | None:
         packed = self._records.get(subject)
         return None if packed is None else unpack_record(packed)
 
     def findings(self, record: Record) -> bytes | None:
-        """The ids that were told with it; None if there are none, or they are lost."""
+        """The ids of findings sent with it; None if there are none, or they are lost."""
         return self._records.ids(record.findings) if record.findings else None
 
     def subjects(self) -> Iterator[Subject]:
-        """All of them; not to be changed meanwhile."""
+        """All subjects with a record; the ledger must not change meanwhile."""
         return iter(self._records)
 
     def __len__(self) -> int:
@@ -97,11 +101,11 @@ class Ledger:
 
     @property
     def clean(self) -> bool:
-        """Whether all that was to be written has been."""
+        """Whether every change is in the cluster."""
         return self._written >= self._changes
 
     def put(self, subject: Subject, record: Record, findings: bytes | None = None) -> int:
-        """Remember that; ``findings`` takes the place of those in ``record``.
+        """Store a record; ``findings`` replace those of ``record``.
 
         Returns the number of the change, which ``written`` waits for.
         """
@@ -118,7 +122,7 @@ class Ledger:
         return self._changes
 
     def remove(self, subject: Subject) -> int:
-        """Forget it, if anything is known; returns what ``put`` does."""
+        """Remove the record, if there is one; returns the same as ``put``."""
         if self._records.remove(subject):
             self._touch(subject)
         return self._changes
@@ -129,23 +133,23 @@ class Ledger:
         self._checkpoint.touch(page_of(subject))
         self._work.set()
 
-    # how it is kept
+    # storage
 
     def deny(self, problem: str) -> None:
-        """Take it that nothing can be read or written, for that reason, until a write succeeds."""
+        """Assume that nothing can be read or written, for that reason, until a write succeeds."""
         self.problem = problem
 
     async def load(self) -> None:
-        """Read what was remembered; raises ``TransientError``, or ``TerminalError`` if it may not be read."""
+        """Read what is stored; raises ``TransientError``, or ``TerminalError`` if it may not be read."""
         found = await self._configmaps.list()
         self._begin()
         self._written = self._changes
-        recall = Replay(self._kinds, self._records, self._checkpoint, self._journal)
-        for name, error in await recall.take(found):
+        replay = Replay(self._kinds, self._records, self._checkpoint, self._journal)
+        for name, error in await replay.run(found):
             log.warning("webhook_ledger_damaged", endpoint=self._endpoint, page=name, error=error)
 
     async def written(self, change: int) -> None:
-        """Wait until that change is in the cluster, or cannot be brought there for now."""
+        """Wait until that change is in the cluster, or until writing fails for too long."""
         while self._written < change and not self.problem:
             self._wanted.set()
             self._progress.clear()
@@ -209,7 +213,7 @@ class Ledger:
             self._progress.set()
 
     def _entries(self, subjects: Iterable[Subject], sets: Iterable[bytes]) -> list[Entry]:
-        """What is to be written of them; sets first."""
+        """Their journal entries; sets first."""
         found = ((name, self._records.ids(name)) for name in sets)
         entries = [Entry("", name, ids) for name, ids in found if ids is not None]
         for subject in subjects:
@@ -218,7 +222,7 @@ class Ledger:
         return entries
 
     def _is_checkpoint_due(self, size: int) -> bool:
-        """Whether to write the pages now, if the journal were to grow by that otherwise."""
+        """Whether to write the pages instead of adding ``size`` bytes to the journal."""
         journal = self._journal
         if self._checkpoint_in > 0:
             return False
@@ -227,7 +231,7 @@ class Ledger:
         return long or (not journal.empty and not journal.ripe_in)
 
     async def _write_pages(self, change: int) -> None:
-        """Write a checkpoint, in the place of all that is in the journal or would have been added."""
+        """Write a checkpoint, which replaces the journal and what would have been added to it."""
         self._not_before = self._clock.monotonic() + _MAX_CHECKPOINT_SECONDS  # if it fails
         covers = self._journal.seal()
         size = await self._checkpoint.write(covers)
@@ -236,7 +240,7 @@ class Ledger:
         self._journal.covered()
         self._records.drop_unused()
         self._written = change
-        self._progress.set()  # who waits need not wait for what is only tidied up
+        self._progress.set()  # callers need not wait for the clean-up
         await self._journal.drop(covers)
         await self._checkpoint.tidy()
 
@@ -246,7 +250,7 @@ class Ledger:
             self._failing_since = now
         self._failures += 1
         self._asked_pause = (isinstance(error, TransientError) and error.retry_after) or 0.0
-        if isinstance(error, TransientError) and now - self._failing_since < _PATIENCE_SECONDS:
+        if isinstance(error, TransientError) and now - self._failing_since < _OUTAGE_SECONDS:
             return
         if self.problem is None:
             log.warning("webhook_ledger_not_written", endpoint=self._endpoint, error=str(error))

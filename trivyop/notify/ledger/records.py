@@ -30,19 +30,19 @@ _SETS = "findings-"
 
 
 class Mark(IntFlag):
-    """What happened besides."""
+    """What else is recorded of a report."""
 
     NONE = 0
-    SENT = 1  # a message about it was sent, or may have been: its deletion is news
-    REFUSED = 2  # the last message was refused; it is tried again when the endpoint is configured anew
-    UNSURE = 4  # a later message was sent, or may have been, with findings that the record does not tell of
+    SENT = 1  # a message about it was sent, or may have been: its deletion is worth a message
+    REFUSED = 2  # the last message was refused; it is sent again when the configuration changes
+    UNSURE = 4  # a later message may have been sent, with findings that are not in the record
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """What an endpoint has heard of a report."""
+    """What was sent to an endpoint about a report."""
 
     uid: str
-    content: bytes = NO_CONTENT  # of what was told last, or held back by a filter; none: nothing yet
+    content: bytes = NO_CONTENT  # of what was last sent, or held back by a filter; none: nothing yet
     marks: Mark = Mark.NONE
     findings: bytes = b""  # the name of the set of ids
 
@@ -74,7 +74,7 @@ def unpack_record(packed: bytes) -> Record:
 
 
 class RecordStore:
-    """What is remembered; records are kept packed, because there are many."""
+    """The records of one endpoint, kept packed because there are many."""
 
     def __init__(self) -> None:
         self._records: dict[str, dict[Subject, bytes]] = {}  # by page
@@ -85,7 +85,7 @@ class RecordStore:
         return sum(map(len, self._records.values()))
 
     def __iter__(self) -> Iterator[Subject]:
-        """Go through all of them; they are not to be changed meanwhile."""
+        """Iterate over all subjects; records must not change meanwhile."""
         for records in self._records.values():
             yield from records
 
@@ -94,7 +94,7 @@ class RecordStore:
         return self._records.get(page_of(subject), {}).get(subject)
 
     def put(self, subject: Subject, packed: bytes) -> None:
-        """Take it in; raises ``ValueError`` for what is no record."""
+        """Store a packed record; raises ``ValueError`` for what is no record."""
         record = unpack_record(packed)
         records = self._records.setdefault(page_of(subject), {})
         before, records[subject] = records.get(subject), packed
@@ -104,7 +104,7 @@ class RecordStore:
             self._release(unpack_record(before))
 
     def remove(self, subject: Subject) -> bool:
-        """Forget it; whether there was anything to forget."""
+        """Remove a record; whether there was one."""
         packed = self._records.get(page_of(subject), {}).pop(subject, None)
         if packed is not None:
             self._release(unpack_record(packed))
@@ -115,18 +115,18 @@ class RecordStore:
         return self._sets.get(name)
 
     def keep(self, ids: bytes) -> tuple[bytes, bool]:
-        """Take a set in, for a record that is to speak of it; returns its name, and whether it is new."""
+        """Store a set that a record will refer to; returns its name, and whether it is new."""
         name = hashlib.blake2b(ids, digest_size=8).digest()
         new = name not in self._sets
         self._sets[name] = ids
         return name, new
 
     def restore(self, sets: Mapping[bytes, bytes]) -> None:
-        """Take in sets as they were written down; ``drop_unused`` once all records are in."""
+        """Add stored sets; call ``drop_unused`` once all records are in."""
         self._sets.update(sets)
 
     def drop_unused(self) -> None:
-        """Forget the sets that no record speaks of."""
+        """Remove the sets that no record refers to."""
         self._sets = {name: ids for name, ids in self._sets.items() if name in self._users}
 
     def records_of(self, page: str) -> dict[Subject, bytes]:

@@ -26,19 +26,19 @@ from trivyop.notify.ledger.records import RecordStore, holds_sets, page_of, page
 
 
 class Replay:
-    """Fills a memory, and tells those who write it down again what is there."""
+    """Fills a record store, and notes in checkpoint and journal what is stored."""
 
     def __init__(
         self, kinds: Mapping[str, Resource], records: RecordStore, checkpoint: Checkpoint, journal: Journal
     ) -> None:
-        self._kinds = kinds  # by name; records of others are passed over
+        self._kinds = kinds  # by name; records of other kinds are skipped
         self._records = records
         self._checkpoint = checkpoint
         self._journal = journal
         self._covers: dict[str, int] = {}  # by page of records
 
-    async def take(self, found: Iterable[Found]) -> list[tuple[str, str]]:
-        """Take all in; returns the names of what is damaged, each with the error."""
+    async def run(self, found: Iterable[Found]) -> list[tuple[str, str]]:
+        """Read all ConfigMaps; returns the names of damaged ones, each with the error."""
         parts: list[tuple[int, Found]] = []
         damaged: list[tuple[str, str]] = []
         for one in found:

@@ -37,7 +37,7 @@ _VOLATILE = ("updateTimestamp",)
 
 
 class ChangeTracker:
-    """The present state of reports and scans; a ``notify.source.Source``."""
+    """The present state of reports and scans; a ``notify.events.Source``."""
 
     def __init__(self, api: Api, informers: Informers, tombstones: Tombstones) -> None:
         self._api = api

@@ -1,8 +1,8 @@
-"""Recall: what was written down of an endpoint, read again: the pages, then what the journal knows better.
+"""Replay: reads the stored ledger of an endpoint: the pages, then the newer parts of the journal.
 
-Promises: right after a crash between any two writes. Of a record, a part of the journal counts if the page of
-the record does not cover it; of two parts the later one counts. What is damaged counts as empty.
-Not here: how it is written (``notify.checkpoint``, ``notify.journal``).
+Promises: correct after a crash between any two writes. A part of the journal counts for a record unless the
+page of the record covers it; of two parts the later one counts. Damaged ConfigMaps count as empty.
+Not here: how the ledger is written (``checkpoint``, ``journal``).
 """
 
 from __future__ import annotations

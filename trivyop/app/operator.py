@@ -24,10 +24,9 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from trivyop import __version__
-from trivyop.app.building import Builder
-from trivyop.app.parts import Parts
+from trivyop.app.manager import Manager
 from trivyop.control.clock import Clock, SystemClock, WatchedClock
-from trivyop.controllers.context import ControllerContext
+from trivyop.controllers.context import ControllerContext, SharedMetrics
 from trivyop.errors import TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery, discover
@@ -72,7 +71,7 @@ class Operator:
         self._clock = WatchedClock(clock or SystemClock())
         self._rng = rng or random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._stage = "starting"
-        self._parts: Parts | None = None
+        self._manager: Manager | None = None
         self._election: LeaderElection | None = None
         self.health.require(
             "operator", lambda: None if self._stage in ("running", _STANDING_BY) else self._stage
@@ -89,9 +88,7 @@ class Operator:
             ["version", "python"],
             registry=self.registry,
         ).labels(__version__, platform.python_version()).set(1)
-        self.context = ControllerContext(
-            settings, registry=self.registry, health=self.health, clock=self._clock, rng=self._rng
-        )
+        self._metrics = SharedMetrics(self.registry)
         self._lag = LoopLag(self.registry)
         Gauge(
             "trivyop_leader", "1 while this replica leads, or leader election is off.", registry=self.registry
@@ -99,8 +96,8 @@ class Operator:
         operator = settings.operator
         ControllerRuntimeNames(
             self.registry,
-            self.context.controller_metrics,
-            self.context.queue_metrics,
+            self._metrics.controllers,
+            self._metrics.queues,
             lease=operator.leader_election_id,
             leads=self._leads if operator.leader_election_enabled else None,
         )
@@ -111,7 +108,7 @@ class Operator:
 
     def chunks(self) -> Iterator[bytes]:
         """The metrics that are counted from reports."""
-        return self._parts.series.chunks() if self._parts is not None else iter(())
+        return self._manager.series.chunks() if self._manager is not None else iter(())
 
     def _leads(self) -> bool:
         if not self._settings.operator.leader_election_enabled:
@@ -124,15 +121,15 @@ class Operator:
         return "this replica leads" if self._leads() else "another replica leads, or none yet"
 
     def _informer_problems(self) -> str | None:
-        if self._parts is None:
+        if self._manager is None:
             return "not started"
-        waiting = self._parts.informers.waiting_for
+        waiting = self._manager.informers.waiting_for
         if waiting:
             return "waiting for the first list of " + ", ".join(waiting)
-        return "; ".join(self._parts.informers.needs()) or None
+        return "; ".join(self._manager.informers.needs()) or None
 
     def _limits(self) -> str | None:
-        return "; ".join(self._parts.informers.problems()) or None if self._parts is not None else None
+        return "; ".join(self._manager.informers.problems()) or None if self._manager is not None else None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set; work in hand that outlasts the drain time is cut short."""
@@ -171,26 +168,26 @@ class Operator:
     async def _run(self, discovery: Discovery, stop: asyncio.Event) -> None:
         election = self._election = self._build_election()
         api = self._api if election is None else self._api.gated(election.write_gate)
-        parts = self._parts = self._build(api, discovery)
-        for resource in parts.informers.missing:
+        manager = self._manager = self._build(api, discovery)
+        for resource in manager.informers.missing:
             log.warning("kind_missing", kind=resource.name, means="what needs it is off until a restart")
         patience = asyncio.timeout(None)
         try:
             async with patience, asyncio.TaskGroup() as group:
-                telling = group.create_task(parts.events.run(), name="events")
+                telling = group.create_task(manager.events.run(), name="events")
                 background = [telling, group.create_task(self._lag.run(), name="loop-lag")]
-                background += parts.watch(group)
-                if await self._ready_to_work(parts, election, stop):
+                background += manager.watch(group)
+                if await self._ready_to_work(manager, election, stop):
                     if election is not None:
                         background.append(group.create_task(election.keep(), name="leader"))
-                    background.append(group.create_task(self._work(parts), name="work"))
+                    background.append(group.create_task(self._work(manager), name="work"))
                     await stop.wait()
                     self._stage = "stopping"
                     log.info("operator_stopping")
                     drain_seconds = self._settings.operator.drain_seconds
                     patience.reschedule(asyncio.get_running_loop().time() + drain_seconds)
-                    await parts.shut_down()
-                    parts.events.stop()
+                    await manager.drain()
+                    manager.events.stop()
                     await asyncio.wait([telling], timeout=_LAST_EVENTS_SECONDS)
                 for task in background:
                     task.cancel()
@@ -217,16 +214,16 @@ class Operator:
         )
 
     async def _ready_to_work(
-        self, parts: Parts, election: LeaderElection | None, stop: asyncio.Event
+        self, manager: Manager, election: LeaderElection | None, stop: asyncio.Event
     ) -> bool:
         """Wait until the stores are filled and it is ours to work; False if told to stop before."""
         self._stage = "filling the stores"
         impatient = self._clock.call_later(
             self._settings.operator.cache_sync_timeout_seconds or math.inf,
-            lambda: log.warning("still_waiting", first_lists_of=parts.informers.waiting_for),
+            lambda: log.warning("still_waiting", first_lists_of=manager.informers.waiting_for),
         )
         try:
-            if not await _unless(stop, parts.wait_synced()):
+            if not await _unless(stop, manager.wait_synced()):
                 return False
         finally:
             impatient.cancel()
@@ -237,16 +234,29 @@ class Operator:
             await _unless(stop, self._clock.sleep(_CATCH_UP_SECONDS))
         return not stop.is_set()
 
-    async def _work(self, parts: Parts) -> None:
+    async def _work(self, manager: Manager) -> None:
         """Reconcile until the queues are shut down, then keep the database until cancelled."""
-        await parts.listen()
+        await manager.start()
         self._stage = "running"
-        log.info("operator_running", workloads=len(parts.usage.workloads()), images=len(parts.usage.scans()))
-        await parts.work()
+        log.info(
+            "operator_running", workloads=len(manager.usage.workloads()), images=len(manager.usage.scans())
+        )
+        await manager.run()
 
-    def _build(self, api: Api, discovery: Discovery) -> Parts:
+    def _build(self, api: Api, discovery: Discovery) -> Manager:
         active = ("running", "stopping")
-        return Builder(api, discovery, self.context, active=lambda: self._stage in active).build()
+        return Manager(
+            ControllerContext(
+                api,
+                discovery,
+                self._settings,
+                metrics=self._metrics,
+                health=self.health,
+                clock=self._clock,
+                rng=self._rng,
+                active=lambda: self._stage in active,
+            )
+        )
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:

@@ -170,11 +170,25 @@ class Controller(Generic[K]):
         self._resync_seconds = resync_seconds
         self._metrics = metrics
         self._rng = rng or random.Random()  # noqa: S311 - spreads work, guards nothing
+        self._idle = asyncio.Event()
+        self._idle.set()
         if metrics is not None:
             metrics.start(name)
 
     async def run(self) -> None:
         """Serve keys until the queue shuts down and the workers have finished."""
+        self._idle.clear()
+        try:
+            await self._run()
+        finally:
+            self._idle.set()
+
+    async def drain(self) -> None:
+        """Take in no more keys, and wait until the workers have finished what they hold."""
+        self.queue.shut_down(drain=False)
+        await self._idle.wait()
+
+    async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
             resyncing = None
             if self._resync_keys is not None:

@@ -9,6 +9,8 @@ Each package is one concern, and imports only what stands here, or left of it in
 - `series`: the metrics that are counted from reports.
 - `webhooks`: what happens to reports, told to endpoints.
 
+Each concern is a class that the manager runs (`concern`), built from one `context`.
+
 What they share stands beside them: `informers` hold what they read, `reports` writes reports, `usage` says
 who runs which image.
 """

@@ -291,3 +291,32 @@ async def test_each_look_at_a_key_has_an_id_of_its_own(queue: WorkQueue[str]) ->
 
     assert len(set(seen)) == len(seen) == 6
     assert "reconcile_id" not in get_contextvars()
+
+
+async def test_drain_waits_for_the_key_in_hand_and_leaves_the_rest() -> None:
+    """A stop must not cut a write short, nor work off a backlog first."""
+    queue = WorkQueue[str](FakeClock())
+    begun, finish, done = asyncio.Event(), asyncio.Event(), list[str]()
+
+    async def reconcile(key: str) -> None:
+        begun.set()
+        await finish.wait()
+        done.append(key)
+
+    controller = Controller("c", reconcile, 1, queue)
+    await controller.drain()  # one that was never run has nothing in hand
+
+    queue = WorkQueue[str](FakeClock())
+    controller = Controller("c", reconcile, 1, queue)
+    queue.add("first")
+    queue.add("second")
+    running = asyncio.create_task(controller.run())
+    await begun.wait()
+    draining = asyncio.create_task(controller.drain())
+    await asyncio.sleep(0)
+    assert not draining.done()
+
+    finish.set()
+    await draining
+    await running
+    assert done == ["first"]

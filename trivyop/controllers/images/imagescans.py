@@ -9,15 +9,14 @@ the status. A result is written to all workloads that need it before its Job goe
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable
 from datetime import datetime
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from trivyop.control.clock import Clock
-from trivyop.control.queue import Priority, WorkQueue
+from trivyop.control.queue import Priority
+from trivyop.controllers.context import ControllerContext
 from trivyop.controllers.images.delivery import Delivery
 from trivyop.controllers.images.inputs import Gathered, InputReader
 from trivyop.controllers.images.jobsteps import JobSteps
@@ -30,10 +29,7 @@ from trivyop.controllers.images.scanjobs import ScanJobs
 from trivyop.controllers.images.scanstarts import ScanStarts
 from trivyop.controllers.images.serving import Serving
 from trivyop.controllers.images.targets import Targets
-from trivyop.controllers.informers import Informers
-from trivyop.controllers.metrics import ScanMetrics
-from trivyop.kube.client import Api
-from trivyop.kube.events import EventRecorder
+from trivyop.controllers.selecting import build_options
 from trivyop.kube.resources import ObjectKey
 from trivyop.scan import state
 from trivyop.scan.imagescan import ImageScan, Phase
@@ -51,7 +47,7 @@ from trivyop.scan.lifecycle import (
     decide,
 )
 from trivyop.scan.slots import Slots
-from trivyop.settings.values import Settings
+from trivyop.settings import settings_hash
 from trivyop.workload.owners import WorkloadRef
 from trivyop.workload.resolve import Workload
 
@@ -61,28 +57,16 @@ log = structlog.get_logger(__name__)
 class ImageScans:
     """Reconciles ImageScans by name."""
 
-    def __init__(
-        self,
-        api: Api,
-        informers: Informers,
-        targets: Targets,
-        delivery: Delivery,
-        results: Results,
-        jobs: ScanJobs,
-        matcher: Matcher,
-        *,
-        settings: Settings,
-        settings_hash: str,
-        queue: WorkQueue[str],
-        clock: Clock,
-        rng: random.Random,
-        events: EventRecorder,
-        metrics: ScanMetrics,
-    ) -> None:
+    def __init__(self, context: ControllerContext, targets: Targets, matcher: Matcher) -> None:
+        api, informers, settings = context.api, context.informers, context.settings
+        clock, rng, metrics = context.clock, context.rng, context.metrics.scans
+        delivery = Delivery(
+            informers, context.reports, settings=settings, options=build_options(settings), clock=clock
+        )
+        self.queue = queue = context.queue("imagescans", str)
         self._informers = informers
         self._targets = targets
         self._delivery = delivery
-        self._queue = queue
         self._clock = clock
         self.slots = Slots(settings.scan_job.concurrency_limit, queue.add)
         self._pending = PendingRequests(targets, delivery)
@@ -92,12 +76,12 @@ class ImageScans:
             api, informers, settings.operator.namespace, lost=lambda name: queue.add(name, Priority.USER)
         )
         self._inputs = InputReader(
-            self._records, self._starts, self._pending, delivery, matcher, settings, settings_hash
+            self._records, self._starts, self._pending, delivery, matcher, settings, settings_hash(settings)
         )
         outcomes = Outcomes(
             self._records,
             targets,
-            events,
+            context.events,
             metrics,
             due=self._inputs.due,
             retry_after_seconds=settings.scan_job.retry_after_seconds,
@@ -106,8 +90,8 @@ class ImageScans:
         )
         self._serving = Serving(targets, delivery, matcher, self._pending, outcomes)
         self._job_steps = JobSteps(
-            jobs,
-            results,
+            ScanJobs(api, informers, settings),
+            Results(api, settings),
             targets,
             self._records,
             self._starts,
@@ -131,12 +115,12 @@ class ImageScans:
     def look_at(self, scan: str, *, urgent: bool, asked_by: WorkloadRef | None = None) -> None:
         """Have a scan looked at; `urgent` if a change asked for it, not the backlog of a start."""
         self._pending.add(scan, asked_by, urgent=urgent)
-        self._queue.add(scan, Priority.USER if urgent else Priority.BACKLOG)
+        self.queue.add(scan, Priority.USER if urgent else Priority.BACKLOG)
 
     def look_at_all(self) -> None:
         """Have all scans looked at, after everything else: the database or the settings changed."""
         for scan in self.names():
-            self._queue.add(scan, Priority.REFRESH)
+            self.queue.add(scan, Priority.REFRESH)
 
     def names(self) -> Iterable[str]:
         return self._records.names()
@@ -144,7 +128,7 @@ class ImageScans:
     def _scan_changed(self, key: ObjectKey, old: ImageScan | None, new: ImageScan | None) -> None:
         asked = old is not None and (new is None or old.spec != new.spec)
         if asked or old is None or new is None or old.status != new.status:
-            self._queue.add(key.name, Priority.USER if asked else Priority.BACKLOG)
+            self.queue.add(key.name, Priority.USER if asked else Priority.BACKLOG)
 
     # what others ask
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import structlog
 
-from trivyop.control.clock import Clock
-from trivyop.control.queue import Priority, WorkQueue
+from trivyop.control.queue import Priority
+from trivyop.controllers.context import ControllerContext
 from trivyop.controllers.images.imagescans import ImageScans
 from trivyop.controllers.images.needs import (
     ContainerInputs,
@@ -30,11 +30,8 @@ from trivyop.controllers.images.targets import (
     Targets,
     digest_may_come,
 )
-from trivyop.controllers.informers import Informers
-from trivyop.controllers.reports import Reports
 from trivyop.controllers.usage import Usage
 from trivyop.errors import DeniedError, ForbiddenError, outlasts_a_start
-from trivyop.kube.client import Api
 from trivyop.kube.objects import Object
 from trivyop.kube.resources import NAMESPACES, ObjectKey, Resource
 from trivyop.report.kinds import About, reports_about
@@ -61,26 +58,16 @@ _DELETED_PATIENCE_SECONDS = 1.0  # time for a workload's own deletion to arrive 
 class Workloads:
     """Reconciles workloads by `WorkloadRef`."""
 
-    def __init__(
-        self,
-        api: Api,
-        informers: Informers,
-        usage: Usage,
-        targets: Targets,
-        reports: Reports,
-        scans: ImageScans,
-        queue: WorkQueue[WorkloadRef],
-        clock: Clock,
-    ) -> None:
-        self._api = api
-        self._informers = informers
+    def __init__(self, context: ControllerContext, usage: Usage, targets: Targets, scans: ImageScans) -> None:
+        self._api = context.api
+        self._informers = context.informers
         self._report_kinds = reports_about(About.CONTAINER)
         self._usage = usage
         self._targets = targets
-        self._reports = reports
+        self._reports = context.reports
         self._scans = scans
-        self._queue = queue
-        self._clock = clock
+        self.queue = context.queue("workloads", WorkloadRef)
+        self._clock = context.clock
         self._waits_since: dict[WorkloadRef, dict[tuple[str, str], float]] = {}  # by container and image
         self._awaiting: dict[str, set[WorkloadRef]] = {}  # who waits for which scan by reference
         self._lost: dict[WorkloadRef, dict[str, LostReport]] = {}  # by container
@@ -120,7 +107,7 @@ class Workloads:
     def _look_at_all(self) -> None:
         """Have everything looked at, after all else: reports of a kind may be missing that was off."""
         for ref in self.all():
-            self._queue.add(ref, Priority.BACKLOG)
+            self.queue.add(ref, Priority.BACKLOG)
 
     async def prime(self) -> None:
         """Find out who uses which scan, for all workloads, before any scan is looked at.
@@ -137,18 +124,18 @@ class Workloads:
         workload = self._targets.resolve(ref)
         if not isinstance(workload, Workload):
             if any(self._reports.of_owner(ref)):
-                self._queue.add(ref, Priority.BACKLOG)
+                self.queue.add(ref, Priority.BACKLOG)
             return
         needs, wait = self._needs(ref, workload)
         self._usage.set(ref, needs)
         if wait is not None or self._superfluous(ref, workload):
-            self._queue.add(ref, Priority.BACKLOG)
+            self.queue.add(ref, Priority.BACKLOG)
         for scan in set(needs.values()):
             if not self._scans.serves(scan, ref, workload):
                 self._scans.look_at(scan, urgent=False, asked_by=ref)
 
     def _look_at(self, ref: WorkloadRef) -> None:
-        self._queue.add(ref, Priority.USER)
+        self.queue.add(ref, Priority.USER)
 
     def _node_changed(self, key: ObjectKey, old: Node | None, new: Node | None) -> None:
         """Pods may be observed before the node that runs them, and its platform is that of their images."""
@@ -199,7 +186,7 @@ class Workloads:
             return
         due = self._clock.monotonic() + _DELETED_PATIENCE_SECONDS
         self._lost.setdefault(ref, {})[old.container] = LostReport(old.owner_uid, self._clock.now(), due)
-        self._queue.add_after(ref, _DELETED_PATIENCE_SECONDS, Priority.USER)
+        self.queue.add_after(ref, _DELETED_PATIENCE_SECONDS, Priority.USER)
 
     def _report_lost(self, resource: Resource, key: ObjectKey, report: StoredReport) -> None:
         if resource in self._report_kinds:
@@ -326,7 +313,7 @@ class Workloads:
         left = {container: one for container, one in lost.items() if certain.get(container) is not one}
         if left:  # some were lost meanwhile, or just before
             self._lost[ref] = left
-            self._queue.add_after(ref, max(one.due for one in left.values()) - now, Priority.USER)
+            self.queue.add_after(ref, max(one.due for one in left.values()) - now, Priority.USER)
         else:
             self._lost.pop(ref, None)
 

@@ -13,7 +13,6 @@ tried again. What was matched when is not kept across restarts: a start matches 
 from __future__ import annotations
 
 import asyncio
-import random
 from datetime import datetime
 from typing import Any
 
@@ -21,16 +20,14 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from trivyop.audit.nodes.commands import detect_platform
-from trivyop.control.clock import Clock
-from trivyop.control.queue import Priority, WorkQueue
+from trivyop.control.queue import Priority
+from trivyop.controllers.context import ControllerContext
 from trivyop.controllers.images.rematch import Matcher
-from trivyop.controllers.informers import Informers
 from trivyop.controllers.metrics import ClusterComponentMetrics
 from trivyop.controllers.nodes.matchdue import Match, MatchInputs, decide_match
-from trivyop.controllers.reports import Refusal, Reports
-from trivyop.kube.client import Api
-from trivyop.kube.discovery import Discovery
-from trivyop.kube.events import EventRecorder, ObjectReference
+from trivyop.controllers.reports import Refusal
+from trivyop.controllers.selecting import build_options
+from trivyop.kube.events import ObjectReference
 from trivyop.kube.objects import Object
 from trivyop.kube.resources import (
     CLUSTERSBOMREPORTS,
@@ -49,11 +46,9 @@ from trivyop.report.kbom import (
     cluster_vulnerabilities_name,
     kbom_name,
 )
-from trivyop.report.options import ReportOptions
 from trivyop.report.stored import StoredReport
 from trivyop.scan.kbom import ClusterParts, Component, build_kbom, component_of, distinct, matched_of
 from trivyop.scan.podconfig import ScanVariant
-from trivyop.settings import Settings
 from trivyop.settings.images import tag_without_digest
 from trivyop.trivy.failures import Failure, ScanError
 from trivyop.trivy.retries import next_retry
@@ -75,34 +70,19 @@ _REFUSED_SECONDS = 3600.0
 class ClusterComponents:
     """Reconciles the reports on the cluster."""
 
-    def __init__(
-        self,
-        api: Api,
-        informers: Informers,
-        discovery: Discovery,
-        reports: Reports,
-        matcher: Matcher,
-        *,
-        settings: Settings,
-        options: ReportOptions,
-        queue: WorkQueue[str],
-        clock: Clock,
-        rng: random.Random,
-        events: EventRecorder,
-        metrics: ClusterComponentMetrics,
-    ) -> None:
-        self._api = api
-        self._informers = informers
-        self._openshift = discovery.serves(CLUSTERVERSIONS)
-        self._reports = reports
+    def __init__(self, context: ControllerContext, matcher: Matcher) -> None:
+        self._api = context.api
+        self._informers = context.informers
+        self._openshift = context.discovery.serves(CLUSTERVERSIONS)
+        self._reports = context.reports
         self._matcher = matcher
-        self._settings = settings
-        self._options = options
-        self.queue = queue
-        self._clock = clock
-        self._rng = rng
-        self._events = events
-        self._metrics = metrics
+        self._settings = context.settings
+        self._options = build_options(context.settings)
+        self.queue = context.queue("clustercomponents", str)
+        self._clock = context.clock
+        self._rng = context.rng
+        self._events = context.events
+        self._metrics = ClusterComponentMetrics(context.registry)
         self._components: dict[ObjectKey, Component] = {}
         self._name = ""  # of the bill of materials
         self._looked_at = -_PAUSE_SECONDS

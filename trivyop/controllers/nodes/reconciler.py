@@ -10,7 +10,6 @@ Not here: the control plane's pods, which are audited as any other.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable
 from datetime import timedelta
 
@@ -38,24 +37,18 @@ from trivyop.audit.nodes.lifecycle import (
     decide,
 )
 from trivyop.audit.nodes.nodescan import NODESCANS, NodeScan, NodeScanStatus, Phase
-from trivyop.control.clock import Clock
-from trivyop.control.queue import Priority, WorkQueue
+from trivyop.control.queue import Priority
+from trivyop.controllers.audits.selecting import build_audit_options
+from trivyop.controllers.context import ControllerContext
 from trivyop.controllers.deadlines import LogDeadlines, job_deadline, spread_ttl
-from trivyop.controllers.informers import Informers
 from trivyop.controllers.metrics import NodeMetrics
 from trivyop.controllers.nodes.jobs import NodeJobs
 from trivyop.controllers.nodes.outcomes import NodeOutcomes
 from trivyop.controllers.nodes.reports import NodeAuditor, NodeReports
 from trivyop.controllers.records import Records
-from trivyop.controllers.reports import Reports
 from trivyop.errors import AlreadyExistsError, ForbiddenError, TerminalError, TransientError
-from trivyop.kube.client import Api
-from trivyop.kube.discovery import Discovery
-from trivyop.kube.events import EventRecorder
 from trivyop.kube.resources import CLUSTERINFRAASSESSMENTREPORTS, CLUSTERVERSIONS, NODES, ObjectKey, Resource
-from trivyop.report.audit import AuditOptions
 from trivyop.report.stored import StoredReport
-from trivyop.settings import Settings
 from trivyop.trivy.failures import Failure, FailureClass
 from trivyop.workload.nodes import ClusterNode
 
@@ -65,31 +58,19 @@ _POD_PATIENCE = timedelta(seconds=60)  # a Job without a pod for so long is not 
 _REFUSED_SECONDS = 3600.0  # as long as the reports remember a refusal
 
 
-class Nodes:
+class NodeReconciler:
     """Reconciles nodes by name."""
 
-    def __init__(
-        self,
-        api: Api,
-        informers: Informers,
-        discovery: Discovery,
-        reports: Reports,
-        auditor: NodeAuditor,
-        *,
-        settings: Settings,
-        options: AuditOptions,
-        queue: WorkQueue[str],
-        clock: Clock,
-        rng: random.Random,
-        events: EventRecorder,
-        metrics: NodeMetrics,
-    ) -> None:
+    def __init__(self, context: ControllerContext, auditor: NodeAuditor) -> None:
+        api, informers, settings = context.api, context.informers, context.settings
+        clock, reports = context.clock, context.reports
+        metrics = NodeMetrics(context.registry)
+        self.queue = queue = context.queue("nodes", str)
         self._api = api
         self._informers = informers
-        self._openshift = discovery.serves(CLUSTERVERSIONS)
+        self._openshift = context.discovery.serves(CLUSTERVERSIONS)
         self._settings = settings
-        self._reports = NodeReports(reports, auditor, options, clock)
-        self._queue = queue
+        self._reports = NodeReports(reports, auditor, build_audit_options(settings), clock)
         self._clock = clock
         self._metrics = metrics
         self._jobs = NodeJobs(api, informers, settings, clock, queue.add)
@@ -103,11 +84,11 @@ class Nodes:
         )
         self._outcomes = NodeOutcomes(
             self._records,
-            events,
+            context.events,
             metrics,
             retry_after_seconds=settings.scan_job.retry_after_seconds,
             clock=clock,
-            rng=rng,
+            rng=context.rng,
         )
         reports.add_lost_handler(self._report_lost)
         self._git_version = ""
@@ -125,32 +106,32 @@ class Nodes:
     def look_at_all(self) -> None:
         """Have all nodes looked at, after everything else: checks have changed."""
         for name in self.names():
-            self._queue.add(name, Priority.REFRESH)
+            self.queue.add(name, Priority.REFRESH)
 
     def names(self) -> Iterable[str]:
         return [key.name for key in self._informers.nodes.keys()]  # noqa: SIM118 - a lister, not a dict
 
     def _node_changed(self, key: ObjectKey, old: ClusterNode | None, new: ClusterNode | None) -> None:
         if old is None or new is None or old.metadata.uid != new.metadata.uid:
-            self._queue.add(key.name, Priority.USER)
+            self.queue.add(key.name, Priority.USER)
         elif self._shown(old) != self._shown(new):
-            self._queue.add(key.name, Priority.BACKLOG)
+            self.queue.add(key.name, Priority.BACKLOG)
 
     def _shown(self, node: ClusterNode) -> object:
         return why_not(node, self._settings), node.metadata.labels
 
     def _scan_changed(self, key: ObjectKey, old: NodeScan | None, new: NodeScan | None) -> None:
         if new is None or old is None or old.status != new.status:
-            self._queue.add(key.name, Priority.USER if new is None else Priority.BACKLOG)
+            self.queue.add(key.name, Priority.USER if new is None else Priority.BACKLOG)
 
     def _report_changed(self, _: ObjectKey, old: StoredReport | None, new: StoredReport | None) -> None:
         report = new or old
         if report is not None and (new is None or old is None or new.content_hash != old.content_hash):
-            self._queue.add(report.owner.rpartition("/")[2], Priority.USER)
+            self.queue.add(report.owner.rpartition("/")[2], Priority.USER)
 
     def _report_lost(self, resource: Resource, _: ObjectKey, report: StoredReport) -> None:
         if resource is CLUSTERINFRAASSESSMENTREPORTS:
-            self._queue.add(report.owner.rpartition("/")[2], Priority.USER)
+            self.queue.add(report.owner.rpartition("/")[2], Priority.USER)
 
     # reconciling
 
@@ -292,7 +273,7 @@ class Nodes:
             await self._jobs.delete(name, job.uid)
         except TerminalError as error:
             log.warning("node_collector_job_not_deleted", node=name, error=str(error))
-            self._queue.add(name, Priority.REFRESH)  # no event will say that it ended
+            self.queue.add(name, Priority.REFRESH)  # no event will say that it ended
         if not (overdue or refused):
             return
         if status.job != job.uid:

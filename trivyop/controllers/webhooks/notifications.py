@@ -15,15 +15,19 @@ Not here: what a channel does (``notify.channel``), what has changed (``changes.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Self
 
 import structlog
 
 from trivyop.control.backoff import Backoff
 from trivyop.control.clock import Clock, Timer, deadline
+from trivyop.controllers.concern import Concern
+from trivyop.controllers.context import ControllerContext
 from trivyop.controllers.informers import Informers
 from trivyop.controllers.webhooks.changes import ChangeTracker
 from trivyop.controllers.webhooks.tombstones import Tombstones, watch_all
@@ -68,8 +72,10 @@ class _Running:
     refused: set[int] = field(default_factory=set[int])  # the answers that an Event was made of
 
 
-class Notifications:
+class Notifications(Concern):
     """All endpoints; ``run`` serves them."""
+
+    name = "webhooks"
 
     def __init__(
         self,
@@ -112,6 +118,23 @@ class Notifications:
         self._trouble: str | None = None
         self._watching: asyncio.Task[None] | None = None
         self._soon: Timer | None = None
+
+    @classmethod
+    def of(cls, context: ControllerContext) -> Self:
+        """The endpoints of the cluster, with what the environment of this process has for them."""
+        notifications = cls(
+            context.api,
+            context.informers,
+            context.settings,
+            environ=os.environ,
+            events=context.events,
+            clock=context.clock,
+            rng=context.rng,
+            metrics=WebhookMetrics(context.registry),
+            informer_metrics=context.metrics.informers,
+        )
+        context.health.mention("webhooks", notifications.problem)
+        return notifications
 
     def problem(self) -> str | None:
         """What is wrong with endpoints, for people; None if all are well."""

@@ -22,13 +22,9 @@ from trivyop.controllers.audits.policies import PolicyWatch
 from trivyop.controllers.audits.reconciler import WORKERS, Audits
 from trivyop.controllers.audits.selecting import build_audit_kinds, build_audit_options, build_audit_selection
 from trivyop.controllers.audits.strays import delete_strays
+from trivyop.controllers.concern import Concern
 from trivyop.controllers.context import ControllerContext
-from trivyop.controllers.informers import Informers
-from trivyop.controllers.reports import Reports
 from trivyop.errors import TerminalError, TransientError
-from trivyop.kube.client import Api
-from trivyop.kube.discovery import Discovery
-from trivyop.kube.events import EventRecorder
 
 log = structlog.get_logger(__name__)
 
@@ -38,22 +34,16 @@ _TELL_AGAIN_SECONDS = 1800.0  # half as long as Events last
 _VERSION_SECONDS = 3600.0  # clusters are upgraded under a running operator
 
 
-class Auditing:
+class Auditing(Concern):
     """Audits of one cluster."""
 
-    def __init__(
-        self,
-        api: Api,
-        discovery: Discovery,
-        informers: Informers,
-        reports: Reports,
-        context: ControllerContext,
-        *,
-        events: EventRecorder,
-    ) -> None:
+    name = "audits"
+
+    def __init__(self, context: ControllerContext) -> None:
         self.ready = asyncio.Event()
         """Set when it is known which checks there are, and nothing keeps others from using the auditor."""
         settings, clock = context.settings, context.clock
+        api, informers, events = context.api, context.informers, context.events
         self._api = api
         self._clock = clock
         self._queue = context.queue(_NAME, AuditRef)
@@ -67,11 +57,11 @@ class Auditing:
         self._audited = AuditedObjects(
             api,
             informers,
-            discovery,
+            context.discovery,
             selection=selection,
             kinds=build_audit_kinds(settings),
             clock=clock,
-            metrics=context.informer_metrics,
+            metrics=context.metrics.informers,
         )
         self._policies = PolicyWatch(
             api,
@@ -80,13 +70,13 @@ class Auditing:
             namespace=settings.operator.namespace,
             events=events,
             clock=clock,
-            metrics=context.informer_metrics,
+            metrics=context.metrics.informers,
         )
         self._audits = Audits(
             api,
             informers,
             self._audited,
-            reports,
+            context.reports,
             self.auditor,
             self.failures,
             options=build_audit_options(settings),
@@ -99,6 +89,8 @@ class Auditing:
         self._controller = context.controller(
             _NAME, self._audits.reconcile, self._queue, self._audits.all, workers=WORKERS
         )
+        context.health.require("audits", self.waiting_for)
+        context.health.mention("audit limits", self.limits)
 
     # what is wrong
 
@@ -120,13 +112,11 @@ class Auditing:
             group.create_task(self._audited.run(), name="audited")
             group.create_task(self._policies.run(), name="policies")
 
-    async def wait_synced(self) -> bool:
-        """Wait until it is known what there is to audit; then True."""
+    async def wait_synced(self) -> None:
         await self._audited.wait_synced()
-        return True
 
-    async def work(self) -> None:
-        """Audit until `shut_down`, or until cancelled."""
+    async def run(self) -> None:
+        """Audit until drained, or until cancelled."""
         async with asyncio.TaskGroup() as group:
             background = [group.create_task(self.auditor.run(), name="auditor")]
             await self._find_version()
@@ -143,7 +133,7 @@ class Auditing:
             for task in background:
                 task.cancel()
 
-    def shut_down(self) -> None:
+    async def drain(self) -> None:
         """Take in no more; what is in hand is lost without harm."""
         self._queue.shut_down(drain=False)
 

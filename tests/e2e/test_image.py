@@ -15,6 +15,12 @@ from tests.e2e.programs import ROOT, TRIVYOP, run
 from trivyop.kube.resources import VULNERABILITYREPORTS
 
 _CONTAINERFILE = (ROOT / "deploy" / "kustomize" / "Containerfile").read_text()
+# The tests' own venv finds modules of an editable installation that the package here does not have.
+_NO_EDITABLE = """\
+import sys
+
+sys.meta_path[:] = [one for one in sys.meta_path if not getattr(one, "__module__", "").startswith("__editable__")]
+"""
 _BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
 
 
@@ -36,6 +42,7 @@ async def installed(tmp_path: Path) -> Path:
     (wheel,) = wheels.iterdir()
     with zipfile.ZipFile(wheel) as packed:
         packed.extractall(installed)
+    (installed / "sitecustomize.py").write_text(_NO_EDITABLE)
     return installed
 
 

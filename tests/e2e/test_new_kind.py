@@ -93,7 +93,7 @@ async def test_a_new_kind_is_one_row_and_one_builder(tmp_path: Path, monkeypatch
             names = {"shop/Pod/a/web", "shop/Pod/b/web"}
             found = await cluster.until(lambda found: reported(found) == names, NOTES, what="written")
             assert {one["report"]["checks"][0]["checkID"] for one in found} == {"NOTE-1"}
-            await receiver.until(lambda: ("update", NOTES.kind, "pod-b-web") in receiver.told)
+            await receiver.until(lambda: ("update", NOTES.kind, "pod-b-web") in receiver.delivered)
 
             series = parse(await scrape(f"http://{await metrics_address(operator)}/metrics"))
             low = [one for one in labels_of(series, METRIC) if one["severity"] == "Low"]
@@ -112,4 +112,4 @@ async def test_a_new_kind_is_one_row_and_one_builder(tmp_path: Path, monkeypatch
             )
             await cluster.api.delete(PODS, ObjectKey("shop", "b"), grace_seconds=0)
             await cluster.until(lambda found: reported(found) == {"shop/Pod/a/web"}, NOTES, what="collected")
-            await receiver.until(lambda: ("delete", NOTES.kind, "pod-b-web") in receiver.told)
+            await receiver.until(lambda: ("delete", NOTES.kind, "pod-b-web") in receiver.delivered)

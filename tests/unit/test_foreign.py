@@ -42,5 +42,6 @@ def test_requests_are_those_that_the_server_answered_since(tmp_path: Path) -> No
         "fieldManager=trivyop",
         "kubernetes-admin",
         201,
+        "",
     )
     assert (patched.method, patched.user, patched.status) == ("PATCH", "viewer", 403)

@@ -19,7 +19,9 @@ _CONTAINERFILE = (ROOT / "deploy" / "kustomize" / "Containerfile").read_text()
 _NO_EDITABLE = """\
 import sys
 
-sys.meta_path[:] = [one for one in sys.meta_path if not getattr(one, "__module__", "").startswith("__editable__")]
+sys.meta_path[:] = [
+    finder for finder in sys.meta_path if not getattr(finder, "__module__", "").startswith("__editable__")
+]
 """
 _BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
 

@@ -1,4 +1,4 @@
-"""What a namespace lets in: quotas, LimitRanges and Pod Security, in the words of a real server."""
+"""What a cluster lets in: quotas, LimitRanges, Pod Security and priorities, in the words of a real server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from trivyop.sandbox.apiserver import limitranges, podsecurity, quotas
+from trivyop.sandbox.apiserver import limitranges, podsecurity, priorities, quotas
 from trivyop.sandbox.apiserver.objects.refusals import Refused
 
 Json = dict[str, Any]
@@ -33,6 +33,10 @@ SYS_ADMIN_ADDED = (
 OVER_MEMORY = (
     "exceeded quota: q, requested: requests.memory=100Mi, used: requests.memory=100Mi, "
     "limited: requests.memory=150Mi"
+)
+OTHER_PRIORITY = (
+    "the integer value of priority (1) must not be provided in pod spec; "
+    "priority admission controller computed 9 from the given PriorityClass name"
 )
 
 
@@ -166,6 +170,57 @@ def test_limit_range_gives_defaults_and_a_request_above_them_is_invalid() -> Non
     }
     assert refused.value.code == 422
     assert "must be less than or equal to memory limit of 1Gi" in refused.value.message
+
+
+def priority_class(name: str, value: int, **fields: Any) -> Json:
+    return {"metadata": {"name": name}, "value": value, "preemptionPolicy": "PreemptLowerPriority", **fields}
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({}, ("usual", 5, "Never")),
+        ({"priorityClassName": "high"}, ("high", 9, "PreemptLowerPriority")),
+        ({"priorityClassName": "high", "priority": 9}, ("high", 9, "PreemptLowerPriority")),
+    ],
+)
+def test_priority_is_that_of_the_class_and_of_the_lowest_default_without_one(
+    spec: Json, expected: tuple[str, int, str]
+) -> None:
+    classes = [
+        priority_class("other", 7, globalDefault=True),
+        priority_class("usual", 5, globalDefault=True, preemptionPolicy="Never"),
+        priority_class("high", 9),
+    ]
+    given = pod({}, **spec)
+
+    priorities.admit(given, classes)
+
+    found = given["spec"]
+    assert (found["priorityClassName"], found["priority"], found["preemptionPolicy"]) == expected
+
+
+def test_pod_without_any_class_has_priority_zero() -> None:
+    given = pod({})
+
+    priorities.admit(given, [priority_class("high", 9)])
+
+    assert (given["spec"]["priority"], given["spec"].get("priorityClassName")) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"priorityClassName": "mine"}, "no PriorityClass with name mine was found"),
+        ({"priorityClassName": "high", "priority": 1}, OTHER_PRIORITY),
+    ],
+)
+def test_priority_that_its_class_does_not_give_is_refused(spec: Json, words: str) -> None:
+    with pytest.raises(Refused) as refused:
+        priorities.admit(pod({}, **spec), [priority_class("high", 9)])
+
+    assert refused.value.code == 403
+    assert refused.value.message == f'pods "x" is forbidden: {words}'
 
 
 def test_objects_that_no_quota_limits_are_admitted_without_reading_the_others() -> None:

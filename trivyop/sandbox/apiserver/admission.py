@@ -1,8 +1,8 @@
 """Admission: what a new object must find in the cluster, and what it gets from there.
 
 The namespace must be there and not be terminating, the definition of a custom resource likewise, and a Pod's
-service account must be there, from which it has its image pull secrets. A Pod keeps the LimitRanges and the
-Pod Security level of its namespace, and all that is new keeps its ResourceQuotas.
+service account must be there, from which it has its image pull secrets, as must its priority class. A Pod
+keeps the LimitRanges and the Pod Security level of its namespace, and all that is new its ResourceQuotas.
 
 Not here: webhooks; admission that looks at the object alone (``objects``).
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from trivyop.sandbox.apiserver import limitranges, podsecurity, quotas, status
+from trivyop.sandbox.apiserver import limitranges, podsecurity, priorities, quotas, status
 
 if TYPE_CHECKING:
     from trivyop.sandbox.apiserver.crds import Definitions
@@ -42,6 +42,8 @@ class Admission:
         if (kind.group, kind.plural) == ("", "pods"):
             limitranges.admit(obj, self._all("limitranges", metadata["namespace"]))
             self._admit_pod(obj)
+            classes = self._kinds.get(priorities.GROUP, "v1", "priorityclasses").bucket
+            priorities.admit(obj, (stored.obj() for stored in classes.list("")))
             self._check_security(obj)
         held = self._all("resourcequotas", metadata["namespace"]) if kind.namespaced else []
         if held:

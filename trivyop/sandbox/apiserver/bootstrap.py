@@ -1,4 +1,4 @@
-"""Bootstrap: the roles and bindings that a fresh cluster has, as far as somebody here needs them.
+"""Bootstrap: the roles, bindings and priority classes of a fresh cluster, as far as somebody here needs them.
 
 Promises: ``cluster-admin``, ``admin``, ``edit`` and ``view`` allow what they do in a real cluster, for the
 kinds that are served; the latter three aggregate. What every user may do is allowed.
@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from trivyop.sandbox.apiserver import priorities
 from trivyop.sandbox.apiserver.authz import GROUP, MASTERS
 
 if TYPE_CHECKING:
@@ -160,6 +161,14 @@ def make_roles(kinds: Kinds, now: str) -> None:
                 "subjects": [{"apiGroup": GROUP, "kind": "Group", "name": group} for group in groups],
             }
         )
+
+
+def make_priority_classes(kinds: Kinds, now: str) -> None:
+    """Store the classes of pods that the cluster itself needs."""
+    classes = kinds.get(priorities.GROUP, "v1", "priorityclasses").bucket
+    for name, value in priorities.SYSTEM_CLASSES.items():
+        metadata = {"name": name, "uid": str(uuid.uuid4()), "creationTimestamp": now, "generation": 1}
+        classes.put({"metadata": metadata, "value": value, "preemptionPolicy": "PreemptLowerPriority"})
 
 
 def _metadata(name: str, now: str, labels: dict[str, str]) -> Obj:

@@ -57,6 +57,7 @@ class Dispatch:
         """Fill in what a fresh cluster has."""
         self.authorizer.start()
         bootstrap.make_roles(self.kinds, now())
+        bootstrap.make_priority_classes(self.kinds, now())
         self._namespaces.start()
         self._definitions.start()
 

@@ -16,6 +16,7 @@ from trivyop.sandbox.controllers.scheduling import choose
 
 NAME = "default-scheduler"
 PERSISTENTVOLUMECLAIMS = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
+STORAGECLASSES = Resource("storage.k8s.io", "v1", "storageclasses", "StorageClass", namespaced=False)
 _CLAIM_SECONDS = 1.0
 
 
@@ -49,15 +50,25 @@ class Scheduler:
         return _CLAIM_SECONDS if missing else None
 
     async def _missing_claim(self, pod: Pod) -> str:
-        """What is said of a claim that the Pod names and that is not there; "" if all are."""
+        """What is said of a claim that is not there or that nothing provisions; "" if the Pod has none."""
         for volume in pod.spec.volumes or ():
             claim = volume.persistent_volume_claim
             if claim is None:
                 continue
             key = ObjectKey(pod.metadata.namespace, claim.claim_name)
-            if await self._cluster.api.get(PERSISTENTVOLUMECLAIMS, key) is None:
-                count = len(self._nodes.store.values())
-                return f'0/{count} nodes are available: persistentvolumeclaim "{claim.claim_name}" not found.'
+            why = await self._without_volume(key)
+            if why:
+                return f"0/{len(self._nodes.store.values())} nodes are available: {why}."
+        return ""
+
+    async def _without_volume(self, key: ObjectKey) -> str:
+        """Why the claim has no volume; a storage class that is there provisions at once, as does none."""
+        claim = await self._cluster.api.get(PERSISTENTVOLUMECLAIMS, key, type=Json)
+        if claim is None:
+            return f'persistentvolumeclaim "{key.name}" not found'
+        wanted = claim["spec"].get("storageClassName")
+        if wanted and await self._cluster.api.get(STORAGECLASSES, ObjectKey("", wanted)) is None:
+            return "pod has unbound immediate PersistentVolumeClaims"
         return ""
 
     async def _bind(self, pod: Pod, node: str) -> None:

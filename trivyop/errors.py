@@ -56,6 +56,10 @@ class DeniedError(TransientError):
         self.seconds = seconds
 
 
+class WebhookError(TransientError):
+    """An admission webhook that has to be asked does not answer; the object itself may be fine."""
+
+
 class TerminalError(Exception):
     """Trying again as is cannot help; a change of the object, or the periodic resync, brings the key back."""
 

@@ -22,17 +22,26 @@ from trivyop.kube.resources import (
     JOBS,
     NAMESPACES,
     NODES,
+    PODS,
     SERVICEACCOUNTS,
     ObjectKey,
     Resource,
 )
-from trivyop.sandbox.controllers.scheduler import PERSISTENTVOLUMECLAIMS
+from trivyop.sandbox.apiserver.faults import Rule
+from trivyop.sandbox.controllers.scheduler import PERSISTENTVOLUMECLAIMS, STORAGECLASSES
 from trivyop.sandbox.registry.samples import sample_images
 from trivyop.settings.configmaps import TRIVY_CONFIG
 
 Json = dict[str, Any]
 RESOURCEQUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota")
 LIMITRANGES = Resource("", "v1", "limitranges", "LimitRange")
+PRIORITYCLASSES = Resource("scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", namespaced=False)
+CLAIM: Json = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+DENIED = 'admission webhook "policy.example" denied the request: label team is missing'
+UNANSWERED = (
+    'Internal error occurred: failed calling webhook "policy.example": failed to call webhook: '
+    'Post "https://policy.example.svc:443/": no endpoints available for service "policy"'
+)
 Act = Callable[[Cluster], Awaitable[None]]
 
 
@@ -80,6 +89,35 @@ async def enforce(cluster: Cluster, level: str | None) -> None:
 
 async def remove(cluster: Cluster, resource: Resource) -> None:
     assert await cluster.api.delete(resource, ObjectKey(NAMESPACE, "mine"))
+
+
+async def create_in_cluster(cluster: Cluster, resource: Resource, **fields: Any) -> None:
+    """Create an object without a namespace or a spec."""
+    body = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": "mine"}}
+    await cluster.api.create(resource, body | fields)
+
+
+def webhook(code: int, message: str, *, user_agent: str, resource: Resource) -> Act:
+    """What a server answers who has such a webhook."""
+
+    async def begin(cluster: Cluster) -> None:
+        reason = {400: "BadRequest", 403: "Forbidden", 500: "InternalError"}[code]
+        rule = Rule(
+            code=code,
+            reason=reason,
+            message=message,
+            retry_after=None,
+            user_agent=user_agent,
+            verb="create",
+            resource=resource.plural,
+        )
+        cluster.server.faults.add(rule)
+
+    return begin
+
+
+async def remove_webhook(cluster: Cluster) -> None:
+    cluster.server.faults.clear()
 
 
 def volume(source: Json) -> dict[str, str]:
@@ -163,12 +201,52 @@ CASES = {
         'persistentvolumeclaim "mine" not found',
         "Correct scanJob.customVolumes",
         settings=volume({"persistentVolumeClaim": {"claimName": "mine"}}),
-        end=lambda cluster: create(
-            cluster,
-            PERSISTENTVOLUMECLAIMS,
-            "mine",
-            {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        end=lambda cluster: create(cluster, PERSISTENTVOLUMECLAIMS, "mine", CLAIM),
+    ),
+    "claim-that-nothing-provisions": Case(
+        "unschedulable",
+        "pod has unbound immediate PersistentVolumeClaims",
+        "Correct scanJob.customVolumes",
+        settings=volume({"persistentVolumeClaim": {"claimName": "mine"}}),
+        begin=lambda cluster: create(
+            cluster, PERSISTENTVOLUMECLAIMS, "mine", CLAIM | {"storageClassName": "mine"}
         ),
+        end=lambda cluster: create_in_cluster(cluster, STORAGECLASSES, provisioner="example.com/disks"),
+    ),
+    "priority-class": Case(
+        "admission",
+        "no PriorityClass with name mine was found",
+        "Correct scanJob.podPriorityClassName",
+        settings={"scanJob.podPriorityClassName": "mine"},
+        end=lambda cluster: create_in_cluster(cluster, PRIORITYCLASSES, value=5),
+    ),
+    "webhook-that-denies-jobs": Case(
+        "admission",
+        DENIED,
+        "Let the policy that the message names allow scan Jobs",
+        begin=webhook(400, DENIED, user_agent="trivyop", resource=JOBS),
+        end=remove_webhook,
+    ),
+    "webhook-that-denies-pods": Case(
+        "admission",
+        DENIED,
+        "Let the policy that the message names allow scan Jobs",
+        begin=webhook(403, DENIED, user_agent="sandbox-controllers", resource=PODS),
+        end=remove_webhook,
+    ),
+    "webhook-that-does-not-answer-for-jobs": Case(
+        "admission",
+        UNANSWERED,
+        "The admission webhook that the message names does not answer",
+        begin=webhook(500, UNANSWERED, user_agent="trivyop", resource=JOBS),
+        end=remove_webhook,
+    ),
+    "webhook-that-does-not-answer-for-pods": Case(
+        "admission",
+        UNANSWERED,
+        "The admission webhook that the message names does not answer",
+        begin=webhook(500, UNANSWERED, user_agent="sandbox-controllers", resource=PODS),
+        end=remove_webhook,
     ),
     "image": Case(
         "scanner-image",

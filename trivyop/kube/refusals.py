@@ -21,12 +21,21 @@ from trivyop.errors import (
     TerminalError,
     TooLargeError,
     TransientError,
+    WebhookError,
 )
 
 _MAX_WORDS = 1000  # characters of the server's message; an invalid object may be quoted in full
 
 # What etcd, and the gRPC layer in front of it, say of an object that is too large; it comes as a 500.
 _TOO_LARGE = ("request is too large", "trying to send message larger than max")
+
+# A webhook or a policy denies with the status that its author chose: 400 if none, 422 for most policies.
+_DENIED = re.compile(
+    r"^admission webhook .* denied the request|\bValidatingAdmissionPolicy .* denied request"
+)
+
+# What the server says, with a 500, of a webhook that must be asked and cannot be.
+_NO_ANSWER = re.compile(r"failed calling (?:admission )?webhook")
 
 # What admission says, with a 403, of one object. Every other 403 is taken for what authorizers say ("cannot
 # VERB resource", with "RBAC: clusterrole ... not found" behind it), or for a proxy's page.
@@ -91,12 +100,16 @@ def error_for(
     if retry_after is None and status.details and status.details.retry_after_seconds > 0:
         retry_after = float(status.details.retry_after_seconds)
 
+    if _DENIED.search(status.message):
+        return AdmissionError(message)
     if code == 413 or (code >= 500 and any(words in status.message for words in _TOO_LARGE)):
         return TooLargeError(message)
     if code == 409:
         return AlreadyExistsError(message) if status.reason == "AlreadyExists" else ConflictError(message)
     if code == 410:
         return ExpiredError(message)
+    if code >= 500 and _NO_ANSWER.search(status.message):
+        return WebhookError(message, retry_after)
     if code in (401, 408, 425, 429) or code >= 500:
         return TransientError(message, retry_after)
     if code == 403:

@@ -18,6 +18,7 @@ from trivyop.errors import (
     TerminalError,
     TooLargeError,
     TransientError,
+    WebhookError,
 )
 from trivyop.kube.refusals import error_for
 
@@ -95,6 +96,28 @@ def test_forbidden_by_roles_is_told_from_refused_by_admission(
 ) -> None:
     """The first may pass, and is about us; the second is about the object."""
     assert type(error_for(403, body(403, "Forbidden", message))) is expected
+
+
+@pytest.mark.parametrize("code", [400, 401, 403, 404, 409, 413, 422, 429, 500])
+@pytest.mark.parametrize(
+    "message",
+    [
+        'admission webhook "policy.example" denied the request: \nlabel team\nis missing',
+        'admission webhook "policy.example" denied the request without explanation',
+        "jobs.batch \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
+    ],
+)
+def test_denial_of_a_webhook_or_policy_is_one_whatever_status_its_author_chose(
+    code: int, message: str
+) -> None:
+    assert type(error_for(code, body(code, message=message))) is AdmissionError
+
+
+@pytest.mark.parametrize("verb", ["failed calling webhook", "failed calling admission webhook"])
+def test_webhook_that_does_not_answer_is_told_from_a_crash_of_the_server(verb: str) -> None:
+    message = f'Internal error occurred: {verb} "policy.example": context deadline exceeded'
+
+    assert type(error_for(500, body(500, "InternalError", message))) is WebhookError
 
 
 def test_message_says_what_was_tried_and_the_servers_words() -> None:

@@ -25,7 +25,7 @@ from trivyop.controllers.images.scanstarts import ScanStarts
 from trivyop.controllers.images.serving import Serving
 from trivyop.controllers.images.targets import Targets, references_of
 from trivyop.controllers.metrics import ScanMetrics
-from trivyop.errors import ForbiddenError, TerminalError, TransientError
+from trivyop.errors import ForbiddenError, TerminalError, TransientError, WebhookError
 from trivyop.kube.resources import ObjectKey
 from trivyop.kube.times import time_or_none
 from trivyop.report.findings import Findings
@@ -101,7 +101,7 @@ class JobSteps:
             why = failure(FailureClass.PERMISSION, str(error))
             await self._records.save(name, state.held_back(status, why))
             raise
-        except TerminalError as error:
+        except (TerminalError, WebhookError) as error:
             self._slots.release(name)
             invalid = isinstance(error, ImageRefError)
             why = failure(FailureClass.INVALID_IMAGE if invalid else FailureClass.ADMISSION, str(error))

@@ -46,7 +46,7 @@ from trivyop.controllers.nodes.jobs import NodeJobs
 from trivyop.controllers.nodes.outcomes import NodeOutcomes
 from trivyop.controllers.nodes.reports import NodeAuditor, NodeReports
 from trivyop.controllers.records import Records
-from trivyop.errors import AlreadyExistsError, ForbiddenError, TerminalError, TransientError
+from trivyop.errors import AlreadyExistsError, ForbiddenError, TerminalError, TransientError, WebhookError
 from trivyop.kube.resources import CLUSTERINFRAASSESSMENTREPORTS, CLUSTERVERSIONS, NODES, ObjectKey, Resource
 from trivyop.report.stored import StoredReport
 from trivyop.trivy.failures import Failure, FailureClass
@@ -214,7 +214,7 @@ class NodeReconciler:
                 uid = await self._jobs.create(node, platform=platform, scan_uid=scan.metadata.uid)
         except (AlreadyExistsError, ForbiddenError):
             raise  # the one before is still on its way out; or we may not, which says nothing about the node
-        except TerminalError as error:
+        except (TerminalError, WebhookError) as error:
             why = explained(FailureClass.ADMISSION, str(error))
         finally:
             if not uid:

@@ -8,9 +8,14 @@ A digest belongs to the repository that the runtime named with it, which need no
   ``internal/cri/store/image/image.go``, in 1.x below ``pkg/cri``). So a pod of ``team/prod:1`` may have
   ``team/dev@sha256:...`` with a digest that ``team/prod`` lacks, and another name once more is pulled.
   Of an image whose names are all gone there is the digest of its configuration alone.
-* CRI-O writes a repository digest of one of the image's names as well, or the bare id of one without any.
+* CRI-O writes the first repository digest of the image too, when the container is created, or the bare id of
+  an image without a name (``server/container_create.go``, ``internal/oci/container.go``). It joins each name
+  of the image with each digest of it (``makeRepoDigests`` in ``internal/storage/image.go``), so that there
+  are pairs that no registry has. Such a pair with the workload's own repository ends as *not found*: it
+  cannot be told from an image that was deleted, and its tag may have moved.
 * cri-dockerd writes ``docker-pullable://repository@sha256:...`` with the first of Docker's repository
-  digests, or ``docker://sha256:...`` for an image that was built or loaded on the node.
+  digests as of now, or ``docker://sha256:...`` for an image that was built or loaded on the node
+  (``toPullableImageID`` in ``core/convert.go``).
 
 Of a digest that came with the workload's own repository there is nothing else to try. Otherwise both
 repositories are: that of the runtime first if it is in the same registry, where the workload's credentials

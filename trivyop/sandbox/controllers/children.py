@@ -48,10 +48,13 @@ class PodChildren:
                 created = await self._cluster.api.create(PODS, body, namespace=owner.namespace)
             except AlreadyExistsError:
                 raise
-            except (TerminalError, DeniedError) as error:  # admission's words are not told from RBAC's
+            except (TerminalError, TransientError) as error:
                 said = str(error).partition(": ")[2].partition(" ")[2]  # without the request and the code
                 about = ObjectReference(self._owners.api_version, self._owners.kind, owner.key, owner.uid)
                 self._events.event(about, "Warning", "FailedCreate", f"Error creating: {said}")
+                if isinstance(error, TransientError) and not isinstance(error, DeniedError):
+                    raise
+                # Admission's words are not told from RBAC's.
                 raise TransientError(str(error), retry_after=_CREATE_AGAIN_SECONDS) from error
             meta = created["metadata"]
             if self._pods.store.get(ObjectKey(owner.namespace, meta["name"])) is None:

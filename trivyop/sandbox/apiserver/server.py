@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import socket
 import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -87,6 +88,7 @@ class ApiServer:
         self.admin_token = self.dispatch.authenticator.admin_token
         self._open: dict[Streamed, str] = {}  # with the user agent that reads it
         self._runner: web.ServerRunner | None = None
+        self._socket: socket.socket | None = None
 
     @property
     def url(self) -> str:
@@ -141,18 +143,21 @@ class ApiServer:
         self._runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await self._runner.setup()
         context = self.pki.server_context("kube-apiserver", (*_HOSTS, self.host))
-        site = web.TCPSite(
-            self._runner, self.host, self.port, ssl_context=context, reuse_address=True, backlog=512
-        )
-        await site.start()
-        self.port = self._runner.addresses[0][1]
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        self._socket = socket.create_server((self.host, self.port), family=family, backlog=512)
+        await web.SockSite(self._runner, self._socket, ssl_context=context, backlog=512).start()
+        self.port = self._socket.getsockname()[1]
 
     async def _hang_up(self) -> None:
         self.drop_watches()
         self.faults.break_silence()
-        if self._runner is not None:
+        if self._runner is not None and self._socket is not None:
+            # A server that is closed between accepting a connection and giving it a transport leaks it
+            # (CPython 3.11, an assertion in ``Server._attach``).
+            asyncio.get_running_loop().remove_reader(self._socket)
+            await asyncio.sleep(0)
             await self._runner.cleanup()
-            self._runner = None
+            self._runner = self._socket = None
 
     def drop_watches(self, user_agent: str = "") -> None:
         """End every watch (and log) that is open to a client whose user agent contains that."""

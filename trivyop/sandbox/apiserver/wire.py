@@ -6,6 +6,7 @@ here.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +23,16 @@ from trivyop.sandbox.apiserver.status import method_not_allowed
 
 
 class _Connection(RequestHandler):
-    """One connection of a client."""
+    """One connection of a client; one whose handshake ended after the server's end is hung up at once."""
+
+    def __init__(self, server: HttpServer, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._server = server
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if self._server.ended and isinstance(transport, asyncio.Transport):
+            transport.abort()
 
     def handle_error(
         self,
@@ -42,8 +52,14 @@ class _Connection(RequestHandler):
 class HttpServer(web.Server):
     """A server whose connections are ours."""
 
+    ended = False
+
     def __call__(self) -> RequestHandler:
         return _Connection(self, loop=self._loop, **self._kwargs)
+
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's name
+        self.ended = True
+        await super().shutdown(timeout)
 
 
 def to_response(reply: Reply) -> web.Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trivyop.report.options import AdditionalField, ReportOptions
+from trivyop.report.options import ReportOptions
 from trivyop.settings import Settings, settings_hash
 from trivyop.settings.durations import format_duration
 from trivyop.workload.owners import WorkloadKind
@@ -29,9 +29,7 @@ def build_options(settings: Settings) -> ReportOptions:
     """How reports look."""
     reports = settings.reports
     return ReportOptions(
-        additional_fields=frozenset(
-            AdditionalField(field.value) for field in reports.additional_vulnerability_fields
-        ),
+        additional_fields=frozenset(reports.additional_vulnerability_fields),
         resource_labels=reports.resource_labels,
         additional_labels=reports.additional_labels,
         report_ttl=format_duration(reports.ttl_seconds) if reports.ttl_seconds else "",

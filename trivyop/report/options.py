@@ -4,21 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+
+from trivyop.settings.choices import AdditionalField
 
 DEFAULT_BUDGET_BYTES = 900 * 1024  # etcd takes 1.5 MiB for a request, managed fields included
-
-
-class AdditionalField(StrEnum):
-    """Fields of a vulnerability that are left out unless asked for; spelled as in the setting."""
-
-    DESCRIPTION = "Description"
-    LINKS = "Links"
-    CVSS = "CVSS"
-    TARGET = "Target"
-    CLASS = "Class"
-    PACKAGE_TYPE = "PackageType"
-    PACKAGE_PATH = "PackagePath"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Choices: what settings of Trivy that are one of a few words may be."""
+"""Choices: what settings that are one of a few words may be."""
 
 from __future__ import annotations
 
@@ -30,3 +30,15 @@ class SbomSource(StrEnum):
 class VulnType(StrEnum):
     OS = "os"
     LIBRARY = "library"
+
+
+class AdditionalField(StrEnum):
+    """Fields of a vulnerability that reports leave out unless asked for."""
+
+    DESCRIPTION = "Description"
+    LINKS = "Links"
+    CVSS = "CVSS"
+    TARGET = "Target"
+    CLASS = "Class"
+    PACKAGE_TYPE = "PackageType"
+    PACKAGE_PATH = "PackagePath"

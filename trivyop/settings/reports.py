@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from trivyop.settings import kinds
+from trivyop.settings.choices import AdditionalField
 from trivyop.settings.setting import IN_CONFIG, IN_TRIVY_CONFIG, Affects, setting
-
-
-class VulnerabilityField(StrEnum):
-    """Fields of a finding that are left out unless asked for."""
-
-    DESCRIPTION = "Description"
-    LINKS = "Links"
-    CVSS = "CVSS"
-    TARGET = "Target"
-    CLASS = "Class"
-    PACKAGE_TYPE = "PackageType"
-    PACKAGE_PATH = "PackagePath"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +42,9 @@ class ReportSettings:
         sources=IN_CONFIG,
         affects=Affects.REPORT,
     )
-    additional_vulnerability_fields: tuple[VulnerabilityField, ...] = setting(
+    additional_vulnerability_fields: tuple[AdditionalField, ...] = setting(
         "trivy.additionalVulnerabilityReportFields",
-        kinds.choices(VulnerabilityField),
+        kinds.choices(AdditionalField),
         (),
         "Fields of findings to write although they make reports large.",
         sources=IN_TRIVY_CONFIG,

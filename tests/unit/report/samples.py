@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from trivyop.kube.resources import ObjectKey
 from trivyop.report.findings import Findings, Secret, Severity, Vulnerability
-from trivyop.report.options import AdditionalField, ReportOptions
+from trivyop.report.options import ReportOptions
+from trivyop.settings.choices import AdditionalField
 from trivyop.workload.images import ContainerImage, ContainerKind
 from trivyop.workload.resolve import Workload
 

@@ -23,11 +23,12 @@ from tests.unit.report.samples import (
 from trivyop.report import keys
 from trivyop.report.budget import Omitted, fit, size_of, usable_for_matching
 from trivyop.report.findings import Findings, Secret, Severity, Vulnerability
-from trivyop.report.options import AdditionalField, ReportOptions
+from trivyop.report.options import ReportOptions
 from trivyop.report.projection import reproject
 from trivyop.report.sbom import build_cluster_sbom_report, build_sbom_report
 from trivyop.report.secret import build_secret_report
 from trivyop.report.vulnerability import build_vulnerability_report
+from trivyop.settings.choices import AdditionalField
 from trivyop.workload.images import ImageKey
 
 WEB = workload()

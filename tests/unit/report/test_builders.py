@@ -34,12 +34,13 @@ from trivyop.report import keys
 from trivyop.report.content import content_hash
 from trivyop.report.findings import Findings, Secret, Severity, choose_score, choose_severity
 from trivyop.report.names import long_report_name
-from trivyop.report.options import AdditionalField, ReportOptions
+from trivyop.report.options import ReportOptions
 from trivyop.report.projection import reproject
 from trivyop.report.sbom import build_cluster_sbom_report, build_sbom_report
 from trivyop.report.secret import build_secret_report
 from trivyop.report.summary import SeverityCounts
 from trivyop.report.vulnerability import build_vulnerability_report
+from trivyop.settings.choices import AdditionalField
 from trivyop.workload.images import ImageKey
 
 PLAIN = ReportOptions()

@@ -14,10 +14,11 @@ from tests.unit.report.samples import LODASH, NOON, SECRETS, VULNERABILITIES, wo
 from trivyop.report import keys
 from trivyop.report.budget import Omitted, size_of
 from trivyop.report.findings import Findings, Secret, Severity, Vulnerability
-from trivyop.report.options import AdditionalField, ReportOptions
+from trivyop.report.options import ReportOptions
 from trivyop.report.secret import WORST_SECRETS, build_secret_report
 from trivyop.report.vulnerability import WORST_VULNERABILITIES, build_vulnerability_report
 from trivyop.report.worst import Worst
+from trivyop.settings.choices import AdditionalField
 
 WEB = workload()
 (NGINX,) = WEB.containers

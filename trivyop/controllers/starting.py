@@ -21,6 +21,7 @@ from trivyop.control.clock import Clock
 from trivyop.controllers.jobpods import JobPod, why_it_waits
 from trivyop.controllers.lister import Lister
 from trivyop.kube.objects import Object, controller_of
+from trivyop.kube.refusals import is_refused
 from trivyop.kube.resources import JOBS, PODS, ObjectKey
 from trivyop.workload.owners import BY_CONTROLLER
 
@@ -41,6 +42,7 @@ _NODE_REASONS = frozenset(
         "FailedCreatePodContainer",
     }
 )
+_NO_POD = frozenset({"FailedCreate"})
 _REPEATED = 3  # times in the first two seconds, where a node says nothing else
 _SANDBOX_MADE = "PodReadyToStartContainers"
 
@@ -91,13 +93,14 @@ def slim_notice(notice: Notice) -> Notice:
     return msgspec.structs.replace(notice, metadata=kept, message=notice.message[:_MESSAGE_LETTERS])
 
 
-def obstacle_of(pod: JobPod | None, notices: Iterable[Notice]) -> Obstacle | None:
+def obstacle_of(pod: JobPod | None, notices: Iterable[Notice], *, passing: bool = False) -> Obstacle | None:
     """What keeps a Job's pod from starting, as far as it is said; None if nothing is.
 
-    ``notices`` are the Events about the Job, if there is no pod, else those about the pod.
+    ``notices`` are the Events about the Job, if there is no pod, else those about the pod. What the Job
+    controller gets over by itself, as while the API server starts, is one with ``passing`` only.
     """
     if pod is None:
-        return _newest(notices, frozenset({"FailedCreate"}))
+        return _newest((one for one in notices if passing or is_refused(one.message)), _NO_POD)
     if pod.started or pod.metadata.deletion_timestamp is not None:
         return None
     scheduled = pod.condition("PodScheduled")
@@ -144,13 +147,17 @@ class Starts:
 
     def stuck(self, job: str) -> Stuck | None:
         """What keeps the pod of a Job that has not ended from starting, if something is known to."""
-        pod = self._pod(job)
-        obstacle = obstacle_of(pod, self._about(job if pod is None else pod.metadata.uid))
+        obstacle = self.obstacle(job, passing=False)
         if obstacle is None:
             self._since.pop(job, None)
             return None
         now = self._clock.monotonic()
         return Stuck(obstacle, timedelta(seconds=now - self._since.setdefault(job, now)))
+
+    def obstacle(self, job: str, *, passing: bool = True) -> Obstacle | None:
+        """What keeps the pod of a Job from starting, now."""
+        pod = self._pod(job)
+        return obstacle_of(pod, self._about(job if pod is None else pod.metadata.uid), passing=passing)
 
     def has_pod(self, job: str) -> bool:
         """Whether there is a pod of it; also true where nobody may say."""

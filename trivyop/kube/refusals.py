@@ -48,6 +48,12 @@ _BY_ADMISSION = re.compile(
 # What its plug-ins say of every object until their own caches are filled.
 _ADMISSION_NOT_READY = re.compile(r"not yet ready to handle request|status unknown for quota")
 
+# What is said where a request was understood and is not wanted.
+_REFUSED = re.compile(r"\bis (?:forbidden|invalid)\b|webhook|\bdenied\b")
+
+# What authorizers say of everything for a moment after each start of a server.
+_NOT_ALLOWED = re.compile(r"\bcannot \w+ (?:resource|path)\b")
+
 
 class Cause(msgspec.Struct, frozen=True, gc=False):
     """One reason of several why an object is invalid."""
@@ -82,6 +88,15 @@ def status_of(body: bytes) -> Status:
         return _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return Status(message=body[:_MAX_WORDS].decode("utf-8", "replace").strip())
+
+
+def is_refused(words: str) -> bool:
+    """Whether another client, which ``words`` are from, was refused; else it will try again, and may succeed.
+
+    For Events, which have no status code.
+    """
+    passing = _ADMISSION_NOT_READY.search(words) or _NOT_ALLOWED.search(words)
+    return passing is None and _REFUSED.search(words) is not None
 
 
 def error_for(

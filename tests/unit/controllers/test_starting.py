@@ -40,15 +40,26 @@ def notice(reason: str, message: str = "m", *, count: int | None = 1, at: str = 
     return msgspec.convert(event, Notice)
 
 
+QUOTA = 'Error creating: pods "scan-1" is forbidden: exceeded quota: q'
+REFUSED_CONNECTION = (
+    'Error creating: Post "https://10.0.0.1/": dial tcp 10.0.0.1:443: connect: connection refused'
+)
+
+
 @pytest.mark.parametrize(
     ("pod", "notices", "obstacle"),
     [
         (None, [], None),
-        (None, [notice("FailedCreate", "exceeded quota")], ("FailedCreate", "exceeded quota")),
+        (None, [notice("FailedCreate", QUOTA)], ("FailedCreate", QUOTA)),
         (
             None,
-            [notice("FailedCreate", "old", at="1"), notice("FailedCreate", "new", at="2")],
-            ("FailedCreate", "new"),
+            [notice("FailedCreate", "old is forbidden", at="1"), notice("FailedCreate", QUOTA, at="2")],
+            ("FailedCreate", QUOTA),
+        ),
+        (
+            None,
+            [notice("FailedCreate", QUOTA, at="1"), notice("FailedCreate", REFUSED_CONNECTION, at="2")],
+            ("FailedCreate", QUOTA),
         ),
         (None, [notice("SuccessfulCreate")], None),
         (pod(), [], None),
@@ -92,3 +103,24 @@ def notice(reason: str, message: str = "m", *, count: int | None = 1, at: str = 
 )
 def test_obstacle(pod: JobPod | None, notices: list[Notice], obstacle: tuple[str, str] | None) -> None:
     assert obstacle_of(pod, notices) == (None if obstacle is None else Obstacle(*obstacle))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        REFUSED_CONNECTION,
+        "Error creating: etcdserver: request timed out",
+        "Error creating: Timeout: request did not complete within requested timeout",
+        "Error creating: the server is currently unable to handle the request",
+        "Error creating: Internal error occurred: resource quota evaluation timed out",
+        'Error creating: pods "scan-1" is forbidden: not yet ready to handle request',
+        'Error creating: pods "scan-1" is forbidden: status unknown for quota: q, resources: pods',
+        'Error creating: pods is forbidden: User "job-controller" cannot create resource "pods" in API group ""',
+    ],
+)
+def test_what_a_job_controller_gets_over_by_itself_is_said_only_if_asked_for(message: str) -> None:
+    """A server that starts makes it say so of every Job."""
+    notices = [notice("FailedCreate", message)]
+
+    assert obstacle_of(None, notices) is None
+    assert obstacle_of(None, notices, passing=True) == Obstacle("FailedCreate", message)

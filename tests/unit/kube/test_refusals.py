@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +21,11 @@ from trivyop.errors import (
     TransientError,
     WebhookError,
 )
-from trivyop.kube.refusals import error_for
+from trivyop.kube.refusals import error_for, is_refused
+
+TROUBLES: list[dict[str, str]] = json.loads(
+    (Path(__file__).parents[2] / "data" / "pod-troubles.json").read_text()
+)
 
 
 def body(code: int, reason: str = "", message: str = "no", **details: Any) -> bytes:
@@ -118,6 +123,13 @@ def test_webhook_that_does_not_answer_is_told_from_a_crash_of_the_server(verb: s
     message = f'Internal error occurred: {verb} "policy.example": context deadline exceeded'
 
     assert type(error_for(500, body(500, "InternalError", message))) is WebhookError
+
+
+@pytest.mark.parametrize(
+    "one", [one for one in TROUBLES if one["reason"] == "FailedCreate"], ids=lambda one: one["cause"]
+)
+def test_words_of_admission_in_an_event_are_a_refusal(one: dict[str, str]) -> None:
+    assert is_refused(one["message"])
 
 
 def test_message_says_what_was_tried_and_the_servers_words() -> None:

@@ -14,7 +14,7 @@ from datetime import timedelta
 from trivyop.control.clock import Clock
 from trivyop.controllers.ahead import Ahead
 from trivyop.controllers.informers import BY_SCAN, Informers
-from trivyop.controllers.starting import Starts, Stuck
+from trivyop.controllers.starting import Obstacle, Starts, Stuck
 from trivyop.kube.resources import ObjectKey
 from trivyop.scan.job import ScanJob
 from trivyop.scan.lifecycle import JobState, JobView
@@ -95,9 +95,19 @@ class RunningJobs:
 
     def stuck(self, scan: str) -> Stuck | None:
         """What keeps the pod of the Job that runs from starting, if something is known to."""
+        uid = self._unstarted(scan)
+        return self._starts.stuck(uid) if uid else None
+
+    def obstacle(self, scan: str) -> Obstacle | None:
+        """Whatever is said of the pod of the Job that runs, also what may pass by itself."""
+        uid = self._unstarted(scan)
+        return self._starts.obstacle(uid) if uid else None
+
+    def _unstarted(self, scan: str) -> str:
+        """The uid of the Job that runs, if its pod has not started."""
         held = self._held.get(scan)
         there = None if held is None or held.started else self._informers.scan_jobs.get(held.key)
-        return None if there is None else self._starts.stuck(there.metadata.uid)
+        return "" if there is None else there.metadata.uid
 
     def release_slot(self, scan: str) -> None:
         """Give back the slot of a Job whose pod does not start; it takes one again when it does."""

@@ -108,11 +108,11 @@ class ScanStarts:
 
     def why_not(self, scan: str, namespace: str) -> Failure:
         """Why the pod of the Job that runs does not start."""
-        stuck = self.running.stuck(scan)
-        if stuck is None:
+        obstacle = self.running.obstacle(scan)
+        if obstacle is None:
             words = f"no pod was made for the scan Job in the namespace {namespace}, and no Event says why"
             return failure(FailureClass.ADMISSION, words)
-        return classify(reason=stuck.obstacle.reason, message=stuck.obstacle.message)
+        return classify(reason=obstacle.reason, message=obstacle.message)
 
     def failed(self, scan: str, namespace: str, why: Failure) -> None:
         """The pod of the scan did not start."""

@@ -29,7 +29,7 @@ from trivyop.control.queue import Priority
 from trivyop.controllers.ahead import Ahead
 from trivyop.controllers.informers import Informers
 from trivyop.controllers.jobpods import pod_of, told, why_it_waits
-from trivyop.controllers.starting import Starts, Stuck
+from trivyop.controllers.starting import Obstacle, Starts, Stuck
 from trivyop.errors import DeniedError, ForbiddenError, TerminalError, outlasts_a_start
 from trivyop.kube.client import Api
 from trivyop.kube.objects import Object
@@ -105,6 +105,11 @@ class NodeJobs:
         """What keeps the pod of the Job that runs from starting, if something is known to."""
         held = self._held.get(node)
         return None if held is None else self._starts.stuck(held.uid)
+
+    def obstacle(self, node: str) -> Obstacle | None:
+        """Whatever is said of the pod of the Job that runs, also what may pass by itself."""
+        held = self._held.get(node)
+        return None if held is None else self._starts.obstacle(held.uid)
 
     def observed(self, node: str) -> CollectorJob | None:
         """The Job as the informer observed it last."""

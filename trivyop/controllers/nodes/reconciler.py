@@ -266,7 +266,7 @@ class NodeReconciler:
 
     async def _reap(self, node: ClusterNode, status: NodeScanStatus, *, overdue: bool, refused: bool) -> None:
         name = node.metadata.name
-        job, stuck = self._jobs.of(name), self._jobs.stuck(name)
+        job, obstacle = self._jobs.of(name), self._jobs.obstacle(name)
         if job is None:
             return
         try:
@@ -278,8 +278,8 @@ class NodeReconciler:
             return
         if status.job != job.uid:
             status = nodescan.started(status, job.uid, now=self._clock.now())
-        if refused and stuck is not None:
-            why = explain_reason(stuck.obstacle.reason, stuck.obstacle.message)
+        if refused and obstacle is not None:
+            why = explain_reason(obstacle.reason, obstacle.message)
             await self._outcomes.failed(node, status, why)
         elif refused:
             words = f"no pod could be made in the namespace {self._jobs.namespace} within a minute"

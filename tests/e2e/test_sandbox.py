@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 from collections.abc import AsyncGenerator
@@ -85,6 +86,32 @@ async def test_listen_says_where_the_api_server_is(tmp_path: Path) -> None:
 
     assert running.said == {"API server": f"https://{address}"}
     assert "Server Version: v1." in version.out
+
+
+async def codes_until_ready(address: str) -> list[int]:
+    """What everybody is answered who asks for the version, until it is there."""
+    codes: list[int] = []
+    async with aiohttp.ClientSession() as session:
+        while 200 not in codes:
+            try:
+                async with session.get(f"https://{address}/version", ssl=False) as answer:
+                    codes.append(answer.status)
+            except aiohttp.ClientError:  # nobody listens yet
+                await asyncio.sleep(0.01)
+    return codes
+
+
+@pytest.mark.parametrize(("options", "first"), [((), {200}), (("--slow-start",), {503, 403})])
+async def test_slow_start_answers_as_a_server_that_is_not_ready(
+    options: tuple[str, ...], first: set[int], tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    asking = asyncio.create_task(codes_until_ready(address))
+    async with sandbox(tmp_path / "sandbox", "--components", "apiserver", "--listen", address, *options):
+        codes = await asking
+
+    assert codes[0] in first
 
 
 async def test_address_in_use_is_told(tmp_path: Path) -> None:

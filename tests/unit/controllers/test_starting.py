@@ -115,7 +115,7 @@ def test_obstacle(pod: JobPod | None, notices: list[Notice], obstacle: tuple[str
         "Error creating: Internal error occurred: resource quota evaluation timed out",
         'Error creating: pods "scan-1" is forbidden: not yet ready to handle request',
         'Error creating: pods "scan-1" is forbidden: status unknown for quota: q, resources: pods',
-        'Error creating: pods is forbidden: User "job-controller" cannot create resource "pods" in API group ""',
+        'Error creating: pods is forbidden: User "u" cannot create resource "pods" in API group ""',
     ],
 )
 def test_what_a_job_controller_gets_over_by_itself_is_said_only_if_asked_for(message: str) -> None:

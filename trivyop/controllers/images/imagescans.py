@@ -75,8 +75,16 @@ class ImageScans:
         self._records = ScanRecords(
             api, informers, settings.operator.namespace, lost=lambda name: queue.add(name, Priority.USER)
         )
+        jobs = ScanJobs(api, informers, settings)
         self._inputs = InputReader(
-            self._records, self._starts, self._pending, delivery, matcher, settings, settings_hash(settings)
+            self._records,
+            jobs,
+            self._starts,
+            self._pending,
+            delivery,
+            matcher,
+            settings,
+            settings_hash(settings),
         )
         outcomes = Outcomes(
             self._records,
@@ -90,7 +98,7 @@ class ImageScans:
         )
         self._serving = Serving(targets, delivery, matcher, self._pending, outcomes)
         self._job_steps = JobSteps(
-            ScanJobs(api, informers, settings),
+            jobs,
             Results(api, settings),
             targets,
             self._records,

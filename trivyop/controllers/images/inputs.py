@@ -15,12 +15,22 @@ from trivyop.controllers.images.delivery import Delivery
 from trivyop.controllers.images.pending import PendingRequests
 from trivyop.controllers.images.records import ScanRecords
 from trivyop.controllers.images.rematch import Matcher
+from trivyop.controllers.images.scanjobs import ScanJobs
 from trivyop.controllers.images.scanstarts import ScanStarts
 from trivyop.controllers.images.targets import Target
 from trivyop.kube.times import time_or_none
 from trivyop.scan import state
 from trivyop.scan.imagescan import ImageScan, ImageScanStatus
-from trivyop.scan.lifecycle import Demand, History, Inputs, Means, Policy, refresh_due
+from trivyop.scan.lifecycle import (
+    Demand,
+    History,
+    Inputs,
+    JobState,
+    JobView,
+    Means,
+    Policy,
+    refresh_due,
+)
 from trivyop.settings.values import Settings
 from trivyop.workload.images import ImageKey
 
@@ -47,6 +57,7 @@ class InputReader:
     def __init__(
         self,
         records: ScanRecords,
+        jobs: ScanJobs,
         starts: ScanStarts,
         pending: PendingRequests,
         delivery: Delivery,
@@ -55,6 +66,7 @@ class InputReader:
         settings_hash: str,
     ) -> None:
         self._records = records
+        self._jobs = jobs
         self._starts = starts
         self._pending = pending
         self._delivery = delivery
@@ -67,7 +79,7 @@ class InputReader:
         name = scan.metadata.name
         status = self._records.status(name) or scan.status
         image, settings_hash = self._records.image(name), self.hash(targets)
-        job = self._starts.running.of(name)
+        job = self._job(name)
         missing = not state.has_nothing(status) and await self._pending.any_lacks(name, image, settings_hash)
         demand = Demand(
             in_use=bool(targets),
@@ -83,6 +95,20 @@ class InputReader:
         means = self._means(scan, status, image, history, demand, settings_hash)
         inputs = Inputs(history, demand, means, job, policy)
         return Gathered(scan, status, image, targets, settings_hash, inputs)
+
+    def _job(self, name: str) -> JobView | None:
+        """The Job of a scan: the one that runs, else the newest that has ended."""
+        running = self._starts.running.get(name)
+        if running is not None:
+            return JobView(
+                running.key.name,
+                JobState.RUNNING,
+                running.age,
+                stuck=running.stuck,
+                lonely=running.lonely,
+            )
+        newest = self._jobs.newest(name, self._starts.running.counts)
+        return None if newest is None else JobView(newest.metadata.name, newest.state, attempt=newest.attempt)
 
     def hash(self, targets: list[Target]) -> str:
         """Hash of the settings for these; they all want their image scanned in the same way."""

@@ -95,7 +95,7 @@ class JobSteps:
             targets = sorted(targets, key=lambda target: target is not turn.target)
             spec = self._targets.spec(name, targets)  # who asks for it may have changed
             scan = await self._records.write_spec(name, spec)
-            job = await self._jobs.create(scan, status.attempts + 1, turn.reference, targets)
+            job, uid = await self._jobs.create(scan, status.attempts + 1, turn.reference, targets)
         except ForbiddenError as error:  # nobody's fault but ours: no attempt, and no Event on workloads
             self._slots.release(name)
             why = failure(FailureClass.PERMISSION, str(error))
@@ -112,7 +112,7 @@ class JobSteps:
         except Exception:
             self._slots.release(name)
             raise
-        self._running.made(name, self._jobs.key(name, job))
+        self._running.made(name, self._jobs.key(name, job), uid)
         self._pending.started(name)
         self._metrics.jobs.inc()
         log.info("scan_job_created", scan=name, job=job, image=scan.spec.image, reference=turn.reference)
@@ -198,8 +198,7 @@ class JobSteps:
             log.warning("scan_job_not_deleted", scan=name, job=step.job, error=str(error))
             self._queue.add(name, Priority.REFRESH)  # no event will say that it ended
             self._clock.call_later(_REAP_AGAIN_SECONDS, lambda: self._reap_again(name, key))
-        self._running.ended(name, key)
-        self._running.ignore(key)
+        self._running.drop(name, key)
         if why is not None:
             await self._outcomes.failed(at_hand.scan, self._with_job(at_hand.status, step.job), why)
 

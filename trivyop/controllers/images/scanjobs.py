@@ -5,6 +5,7 @@ Promises: creating the same attempt twice is creating it once; what belongs to a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -48,12 +49,18 @@ class ScanJobs:
         """The Job of that name, as observed last."""
         return self._informers.scan_jobs.get(self.key(scan, job))
 
-    async def create(self, scan: ImageScan, attempt: int, reference: str, targets: list[Target]) -> str:
-        """Create the Job of an attempt, and its Secrets; returns its name.
+    def newest(self, scan: str, counts: Callable[[ScanJob], bool]) -> ScanJob | None:
+        """The newest Job of a scan of those that count."""
+        jobs = filter(counts, self._informers.scan_jobs.by_index(BY_SCAN, scan))
+        return max(jobs, key=lambda job: (job.attempt, job.created, job.metadata.name), default=None)
+
+    async def create(
+        self, scan: ImageScan, attempt: int, reference: str, targets: list[Target]
+    ) -> tuple[str, str]:
+        """Create the Job of an attempt, and its Secrets; returns its name and uid.
 
         `reference` is what to scan; `targets` (at least one) are the containers that run it. Raises
-        ``ImageRefError`` for an image
-        that cannot be read, ``TerminalError`` for what the server refuses.
+        ``ImageRefError`` for an image that cannot be read, ``TerminalError`` for what the server refuses.
         """
         image = ImageName.parse(reference)
         first = targets[0].workload
@@ -83,7 +90,7 @@ class ScanJobs:
             raise
         if meta["namespace"] != self._settings.operator.namespace:
             self._namespaces[meta["name"]] = meta["namespace"]
-        return meta["name"]
+        return meta["name"], uid
 
     async def _create(self, job: dict[str, Any]) -> str:
         """Create the Job, or find it created by a former life: same name, same content. Returns its uid."""

@@ -16,10 +16,10 @@ from datetime import timedelta
 
 from trivyop.control.clock import Clock
 from trivyop.control.queue import Priority
-from trivyop.controllers.images.running import RunningJobs
 from trivyop.controllers.images.startgates import START_CLASSES, StartGates
 from trivyop.controllers.images.targets import Target
 from trivyop.controllers.informers import Informers
+from trivyop.controllers.runningjobs import RunningJobs
 from trivyop.kube.resources import ObjectKey
 from trivyop.scan import state
 from trivyop.scan.imagescan import ImageScanStatus, Phase
@@ -49,10 +49,13 @@ class ScanStarts:
         self._gates = StartGates(clock, rng, settings.scan_job.concurrency_limit, call)
         self._remembered: set[str] = set()
         self.running = RunningJobs(
-            informers,
+            informers.scan_jobs,
+            informers.scan_pods,
+            informers.start_notices,
             slots,
             clock,
-            lambda scan: call(scan, Priority.USER),
+            owner_of=lambda job: job.scan,
+            changed=lambda scan: call(scan, Priority.USER),
             started=self._gates.started,
             ended=self._gates.made_room,
         )

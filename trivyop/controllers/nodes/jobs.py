@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
 
 from trivyop.audit.nodes.failures import explain_exit, explain_reason, explained, forbidden_by
 from trivyop.audit.nodes.info import LOG_LIMIT_BYTES, NodeInfo, NodeInfoError, read_info
@@ -26,10 +24,9 @@ from trivyop.audit.nodes.job import (
 from trivyop.audit.nodes.lifecycle import JobView
 from trivyop.control.clock import Clock
 from trivyop.control.queue import Priority
-from trivyop.controllers.ahead import Ahead
 from trivyop.controllers.informers import Informers
 from trivyop.controllers.jobpods import pod_of, told, why_it_waits
-from trivyop.controllers.starting import Obstacle, Starts, Stuck
+from trivyop.controllers.runningjobs import RunningJobs
 from trivyop.errors import DeniedError, ForbiddenError, TerminalError, outlasts_a_start
 from trivyop.kube.client import Api
 from trivyop.kube.objects import Object
@@ -40,15 +37,6 @@ from trivyop.trivy.failures import Failure, FailureClass
 from trivyop.workload.nodes import ClusterNode
 
 _POD_FAILED = "BackoffLimitExceeded"  # why the pod failed, only it could tell
-
-
-@dataclass(slots=True)
-class _Held:
-    """A Job that runs."""
-
-    uid: str
-    since: float  # when we first knew of it, by the monotonic clock
-    had_pod: bool = False
 
 
 class NodeJobs:
@@ -63,53 +51,35 @@ class NodeJobs:
         changed: Callable[[str, Priority], None],
     ) -> None:
         """`changed` is called with a node whose Job came, ended or went, or may be made now."""
-        self.slots = Slots(settings.node_collector.concurrency_limit, changed)
         self.namespace = CollectorPlace.of(settings).namespace
         self._api = api
         self._informers = informers
         self._settings = settings
-        self._clock = clock
-        self._changed = changed
-        self._held: dict[str, _Held] = {}
-        self._ignored: set[str] = set()  # uids of those that we deleted
-        self._starts = Starts(informers.node_pods, informers.start_notices, clock, self._start_changed)
-        self._made = Ahead[str, CollectorJob](informers.node_jobs, lost=lambda _, node: self._lost(node))
-
-    def listen(self) -> None:
-        """Begin to look at what changes; call it once all stores are filled."""
-        self._informers.node_jobs.add_handler(self._job_changed)
-        self._starts.listen()
-
-    def __contains__(self, node: str) -> bool:
-        return node in self._held
+        self.running = RunningJobs(
+            informers.node_jobs,
+            informers.node_pods,
+            informers.start_notices,
+            Slots(settings.node_collector.concurrency_limit, changed),
+            clock,
+            owner_of=_node_of,
+            changed=lambda node: changed(node, Priority.RETRY),
+        )
 
     def of(self, node: str) -> JobView | None:
         """The Job of a node: the one that runs, else the one that has ended."""
-        held = self._held.get(node)
-        if held is not None:
-            age = timedelta(seconds=self._clock.monotonic() - held.since)
-            stuck = self.stuck(node)
+        running = self.running.get(node)
+        if running is not None:
             return JobView(
-                held.uid,
+                running.uid,
                 finished=False,
-                age=age,
-                lonely=timedelta() if held.had_pod else age,
-                stuck=None if stuck is None else stuck.age,
+                age=running.age,
+                lonely=running.lonely,
+                stuck=running.stuck,
             )
         job = self.observed(node)
-        if job is None or job.going or job.metadata.uid in self._ignored:
+        if job is None or not self.running.counts(job):
             return None
         return JobView(job.metadata.uid, finished=job.finished)
-
-    def stuck(self, node: str) -> Stuck | None:
-        """What keeps the pod of the Job that runs from starting, if something is known to."""
-        held = self._held.get(node)
-        return None if held is None else self._starts.stuck(held.uid)
-
-    def obstacle(self, node: str) -> Obstacle | None:
-        """Whatever is said of the pod of the Job that runs, also what may pass by itself."""
-        held = self._held.get(node)
-        return None if held is None else self._starts.obstacle(held.uid)
 
     def observed(self, node: str) -> CollectorJob | None:
         """The Job as the informer observed it last."""
@@ -131,12 +101,7 @@ class NodeJobs:
         job = build_collector_job(node, self._settings, platform=platform, scan_uid=scan_uid)
         created = await self._api.create(JOBS, job)
         uid: str = created["metadata"]["uid"]
-        self._held[name] = _Held(uid, self._clock.monotonic())
-        observed = self.observed(name)
-        if observed is None or observed.metadata.uid != uid:
-            self._made.put(self._key(name), name)
-        elif observed.finished:  # the informer was faster than the answer
-            self._ended(name, uid)
+        self.running.made(name, self._key(name), uid)
         return uid
 
     async def delete(self, node: str, uid: str) -> None:
@@ -147,20 +112,14 @@ class NodeJobs:
         try:
             await self._api.delete(JOBS, self._key(node), uid=uid)
         except TerminalError:
-            self._ignore(node, uid)
+            self.running.drop(node, self._key(node))
             raise
-        self._ignore(node, uid)
-
-    def _ignore(self, node: str, uid: str) -> None:
-        there = self.observed(node)
-        if there is not None and there.metadata.uid == uid:
-            self._ignored.add(uid)
-        self._ended(node, uid)
+        self.running.drop(node, self._key(node))
 
     def release(self, node: str) -> None:
         """Give back the slot of a node, or its place in line, unless its Job runs."""
-        if node not in self._held:
-            self.slots.release(node)
+        if node not in self.running:
+            self.running.slots.release(node)
 
     # what it printed
 
@@ -191,48 +150,10 @@ class NodeJobs:
         except NodeInfoError as error:
             return explained(error.failure_class, str(error))
 
-    # events
-
-    def _job_changed(self, key: ObjectKey, old: CollectorJob | None, new: CollectorJob | None) -> None:
-        job = new or old
-        assert job is not None  # noqa: S101 - a change has a before or an after
-        node, uid = job.node, job.metadata.uid
-        if key.name != collector_job_name(node):
-            return  # not one of ours
-        if new is None:
-            self._ignored.discard(uid)
-        if new is None or new.going or new.finished:
-            self._ended(node, uid)
-            self._changed(node, Priority.RETRY)
-            return
-        held = self._held.get(node)
-        if held is None or held.uid != uid:
-            held = self._held[node] = _Held(uid, self._clock.monotonic())
-            self.slots.hold(node)
-        held.had_pod = held.had_pod or new.suspended or new.status.active > 0
-        self._changed(node, Priority.BACKLOG)
-
-    def _start_changed(self, key: ObjectKey, uid: str) -> None:
-        """A pod of some Job changed, or an Event says why it has none."""
-        job = self._informers.node_jobs.get(key)
-        held = None if job is None else self._held.get(job.node)
-        if job is not None and held is not None and held.uid == uid:
-            held.had_pod = held.had_pod or self._starts.has_pod(uid)
-            self._changed(job.node, Priority.RETRY)
-
-    def _lost(self, node: str) -> None:
-        """A Job that we made was gone before the informer observed it."""
-        held = self._held.get(node)
-        if held is not None:
-            self._ended(node, held.uid)
-        self._changed(node, Priority.RETRY)
-
-    def _ended(self, node: str, uid: str) -> None:
-        held = self._held.get(node)
-        self._starts.forget(uid)
-        if held is not None and held.uid == uid:
-            del self._held[node]
-            self.slots.release(node)
-
     def _key(self, node: str) -> ObjectKey:
         return ObjectKey(self.namespace, collector_job_name(node))
+
+
+def _node_of(job: CollectorJob) -> str:
+    """The node that a Job reads, if it has the name that we give it."""
+    return job.node if job.metadata.name == collector_job_name(job.node) else ""

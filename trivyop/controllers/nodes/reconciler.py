@@ -98,7 +98,7 @@ class NodeReconciler:
 
     def listen(self) -> None:
         """Begin to look at what changes; call it once all stores are filled."""
-        self._jobs.listen()
+        self._jobs.running.listen()
         self._informers.nodes.add_handler(self._node_changed)
         self._informers.node_scans.add_handler(self._scan_changed)
         self._informers.reports[CLUSTERINFRAASSESSMENTREPORTS].add_handler(self._report_changed)
@@ -139,7 +139,7 @@ class NodeReconciler:
         """Take the one next step of the node; returns seconds until the next look."""
         node = self._informers.nodes.get(ObjectKey("", name))
         if node is None:
-            self._jobs.slots.release(name)
+            self._jobs.running.slots.release(name)
             self._reports.forget(name)
             return None  # what there is of it belongs to it, and goes with it
         if self._reports.is_off:
@@ -201,7 +201,7 @@ class NodeReconciler:
     ) -> bool:
         """Create the Job, if there is a slot."""
         name = node.metadata.name
-        if not self._jobs.slots.acquire(name, priority):
+        if not self._jobs.running.slots.acquire(name, priority):
             if status.phase is not Phase.QUEUED:
                 await self._records.save(name, nodescan.queued(status))
             return False
@@ -266,7 +266,7 @@ class NodeReconciler:
 
     async def _reap(self, node: ClusterNode, status: NodeScanStatus, *, overdue: bool, refused: bool) -> None:
         name = node.metadata.name
-        job, obstacle = self._jobs.of(name), self._jobs.obstacle(name)
+        job, obstacle = self._jobs.of(name), self._jobs.running.obstacle(name)
         if job is None:
             return
         try:

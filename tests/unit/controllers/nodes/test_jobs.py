@@ -53,7 +53,7 @@ class World:
         meta = ObjectMeta(name=key.name, namespace=key.namespace, uid=UID, labels={keys.RESOURCE_NAME: NODE})
         conditions = (JobCondition("Complete", "True"),) if finished else ()
         informer.store.set(key, CollectorJob(metadata=meta, status=JobStatus(conditions=conditions)))
-        self.jobs.listen()
+        self.jobs.running.listen()
 
 
 @pytest.mark.parametrize("finished", [True, False], ids=["ended", "running"])
@@ -65,12 +65,12 @@ async def test_job_whose_deletion_failed_for_now_still_counts(finished: bool) ->
         await world.jobs.delete(NODE, UID)
     still = world.jobs.of(NODE)
     assert still is not None
-    assert (still.uid, still.finished, NODE in world.jobs) == (UID, finished, not finished)
+    assert (still.uid, still.finished, NODE in world.jobs.running) == (UID, finished, not finished)
 
     world.server.error = None
     await world.jobs.delete(NODE, UID)
     assert world.jobs.of(NODE) is None
-    assert NODE not in world.jobs
+    assert NODE not in world.jobs.running
 
 
 @pytest.mark.parametrize("finished", [True, False], ids=["ended", "running"])
@@ -82,4 +82,4 @@ async def test_job_that_may_not_be_deleted_does_not_count_any_more(finished: boo
         await world.jobs.delete(NODE, UID)
 
     assert world.jobs.of(NODE) is None
-    assert NODE not in world.jobs
+    assert NODE not in world.jobs.running

@@ -19,11 +19,12 @@ SCANS = 200
 TAKE_OVER_SECONDS = 15.0
 
 
-async def run_pods(cluster: Cluster, count: int) -> None:
-    """Bare pods with an image each."""
-    await cluster.create(*(bare_pod(n) for n in range(count)))
+async def run_pods(cluster: Cluster, count: int, *, first: int = 0) -> None:
+    """Bare pods with an image each, numbered from `first` on; returns when they run."""
+    await cluster.create(*(bare_pod(n) for n in range(first, first + count)))
     await cluster.until(
-        lambda pods: len(pods) == count and all(one["status"]["phase"] == "Running" for one in pods), PODS
+        lambda pods: len(pods) >= first + count and all(one["status"]["phase"] == "Running" for one in pods),
+        PODS,
     )
 
 

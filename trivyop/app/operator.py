@@ -78,7 +78,7 @@ class Operator:
         )
         self.health.require("informers", self._informer_problems)
         self.health.mention("limits", self._limits)
-        self.health.tell("leader", self._leadership)
+        self.health.add_note("leader", self._leadership)
         GCCollector(self.registry)
         PlatformCollector(self.registry)
         ProcessCollector(registry=self.registry)
@@ -149,7 +149,7 @@ class Operator:
 
     async def _discover(self) -> Discovery:
         """Ask what the server has, until it has what nothing works without."""
-        told: str | None = None
+        logged: str | None = None
         while True:
             try:
                 discovery = await discover(self._api)
@@ -159,9 +159,9 @@ class Operator:
                 problem = f"the server has no {', '.join(missing)}: apply manifests/crds"
             except TransientError as error:
                 problem = str(error)
-            if problem != told:
+            if problem != logged:
                 log.warning("operator_waits", problem=problem)
-                told = problem
+                logged = problem
             self._stage = problem
             await self._clock.sleep(_DISCOVERY_RETRY_SECONDS)
 
@@ -174,8 +174,8 @@ class Operator:
         patience = asyncio.timeout(None)
         try:
             async with patience, asyncio.TaskGroup() as group:
-                telling = group.create_task(manager.events.run(), name="events")
-                background = [telling, group.create_task(self._lag.run(), name="loop-lag")]
+                recording = group.create_task(manager.events.run(), name="events")
+                background = [recording, group.create_task(self._lag.run(), name="loop-lag")]
                 background += manager.watch(group)
                 if await self._ready_to_work(manager, election, stop):
                     if election is not None:
@@ -188,7 +188,7 @@ class Operator:
                     patience.reschedule(asyncio.get_running_loop().time() + drain_seconds)
                     await manager.drain()
                     manager.events.stop()
-                    await asyncio.wait([telling], timeout=_LAST_EVENTS_SECONDS)
+                    await asyncio.wait([recording], timeout=_LAST_EVENTS_SECONDS)
                 for task in background:
                     task.cancel()
         except* LeadershipLostError as lost:
@@ -216,7 +216,7 @@ class Operator:
     async def _ready_to_work(
         self, manager: Manager, election: LeaderElection | None, stop: asyncio.Event
     ) -> bool:
-        """Wait until the stores are filled and it is ours to work; False if told to stop before."""
+        """Wait until the stores are filled and it is ours to work; False if asked to stop before."""
         self._stage = "filling the stores"
         impatient = self._clock.call_later(
             self._settings.operator.cache_sync_timeout_seconds or math.inf,

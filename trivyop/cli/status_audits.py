@@ -103,8 +103,8 @@ async def read_audits(api: Api, operator_namespace: str, namespace: str = "") ->
         policies = await _policy_problems(api, operator_namespace)
         problems = [*policies, *await _failures(api, namespace, newest)]
     except TerminalError:
-        told = "failures of audits are not shown: you may not read Events"
-        problems = [told] if tallies else []
+        note = "failures of audits are not shown: you may not read Events"
+        problems = [note] if tallies else []
     return AuditsState(tuple(tallies), tuple(problems))
 
 

@@ -9,7 +9,7 @@ Promises: no key is lost between ``add`` and ``get``; every operation but ``get`
 no locks are needed on one event loop. After ``shut_down`` nothing new is taken in, delayed keys are dropped,
 and ``get`` serves what is ready, then raises ``ShutDown``.
 Not here: what to do with a key, and whether it gets another try (``control.controller``); what Prometheus is
-told (``control.queuemetrics``).
+observed (``control.queuemetrics``).
 """
 
 from __future__ import annotations

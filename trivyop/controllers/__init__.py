@@ -7,7 +7,7 @@ Each package is one concern, and imports only what stands here, or left of it in
 - `audits`: which resources are due for an audit, and their reports.
 - `nodes`: how nodes are set up, and the cluster's own components.
 - `series`: the metrics that are counted from reports.
-- `webhooks`: what happens to reports, told to endpoints.
+- `webhooks`: what happens to reports, sent to endpoints.
 
 Each concern is a class that the manager runs (`concern`), built from one `context`.
 

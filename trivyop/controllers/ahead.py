@@ -29,16 +29,16 @@ class Ahead(Generic[V, M]):
         lost: Callable[[ObjectKey, V], None],
         catches_up: Callable[[V, M | None, M | None], bool] = lambda _noted, _old, _new: True,
     ) -> None:
-        """`lost` is told what was noted of an object that a list came without.
+        """`lost` is called with what was noted of an object that a list came without.
 
-        `catches_up(noted, old, new)` is whether a change that the lister is told of is the noted one; if not,
+        `catches_up(noted, old, new)` is whether a change that the lister observes is the noted one; if not,
         it is an older one, on its way when ours was made.
         """
         self._lister = lister
         self._lost = lost
         self._catches_up = catches_up
         self._values: dict[ObjectKey, tuple[V, int]] = {}  # with how many lists had been begun by then
-        lister.add_handler(self._told)
+        lister.add_handler(self._observed)
         lister.add_list_handler(self._listed)
 
     def get(self, key: ObjectKey) -> V | None:
@@ -57,7 +57,7 @@ class Ahead(Generic[V, M]):
         """Forget what was noted, if there is something."""
         self._values.pop(key, None)
 
-    def _told(self, key: ObjectKey, old: M | None, new: M | None) -> None:
+    def _observed(self, key: ObjectKey, old: M | None, new: M | None) -> None:
         noted = self._values.get(key)
         if noted is not None and self._catches_up(noted[0], old, new):
             del self._values[key]

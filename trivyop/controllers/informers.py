@@ -248,7 +248,7 @@ class Informers:
         return missing + [f"{name}: {one.problem}" for name, one in self._all.items() if one.problem]
 
     def sole_platform(self) -> str | None:
-        """The platform of the nodes, if they all have the same; what a scan assumes when no pod tells."""
+        """The platform of the nodes, if they all have the same; what a scan assumes when no pod says."""
         platforms = {node.platform for node in self.nodes.values() if node.platform}
         return platforms.pop() if len(platforms) == 1 else None
 

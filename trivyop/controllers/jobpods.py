@@ -106,6 +106,6 @@ def why_it_waits(status: ContainerStatus) -> Waiting | None:
     return None if waiting is None or waiting.reason in _ON_ITS_WAY else waiting
 
 
-def told(ended: Terminated) -> str:
+def telling_reason(ended: Terminated) -> str:
     """The reason of a termination where it says more than that there was one."""
     return "" if ended.reason in ("Error", "Completed") else ended.reason

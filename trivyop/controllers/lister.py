@@ -77,7 +77,7 @@ class Lister(Generic[V]):
             informer.add_handler(handler, replay=replay)
 
     def add_list_handler(self, handler: Callable[[], None]) -> None:
-        """Call `handler` after each list, when all its changes were told."""
+        """Call `handler` after each list, after all its changes."""
         for informer in self._informers.values():
             informer.add_list_handler(handler)
 

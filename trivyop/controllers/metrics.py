@@ -1,4 +1,4 @@
-"""Metrics of scans and reports: what Prometheus is told of them.
+"""Metrics of scans and reports: what Prometheus scrapes of them.
 
 Label values come from code, never from objects, and start at 0. What can be counted in a store is counted
 there at each scrape, so that no series outlives what it counts.

@@ -2,7 +2,7 @@
 
 Writes are server-side applies under our field manager; a report that says nothing new is not written, one
 that is too large for the server is reduced further, one of the Go operator is taken over as a whole. What was
-written counts from the moment it was, before the informer tells of it.
+written counts from the moment it was, before the informer observes it.
 
 Promises: the report of one container is never written over that of another; what the server refuses for good
 is not sent again for an hour, and `refusals` says why.
@@ -91,7 +91,7 @@ class Reports:
         }
 
     def add_lost_handler(self, handler: Callable[[Resource, ObjectKey, StoredReport], None]) -> None:
-        """Call `handler` for a report that was gone before the informer ever told of it."""
+        """Call `handler` for a report that was gone before the informer ever observed it."""
         self._lost_handlers.append(handler)
 
     def add_permission_handler(self, handler: Callable[[], None]) -> None:
@@ -105,7 +105,7 @@ class Reports:
     # what there is
 
     def get(self, resource: Resource, key: ObjectKey) -> StoredReport | None:
-        """The report of that name, as last written or told."""
+        """The report of that name, as last written or observed."""
         return self._ahead[resource].get(key) or self._lister(resource).get(key)
 
     def _lister(self, resource: Resource) -> Lister[StoredReport]:
@@ -132,8 +132,8 @@ class Reports:
     ) -> Iterator[StoredReport]:
         """Reports of that image made with those settings, complete ones first."""
         incomplete: list[StoredReport] = []
-        told = self._informers.reports[resource].by_index(BY_DIGEST, image.digest)
-        for report in chain(told, self._ahead[resource].values()):
+        observed = self._informers.reports[resource].by_index(BY_DIGEST, image.digest)
+        for report in chain(observed, self._ahead[resource].values()):
             if (
                 report.digest == image.digest
                 and report.platform == (image.platform or "")

@@ -73,8 +73,12 @@ class Sameness:
         digest, platform = scan.spec.digest, scan.spec.platform
         if not digest:
             return None
-        seen = [told for (told, of), scanned in self._digests.items() if (scanned, of) == (digest, platform)]
-        lacking = [told for told in seen if told not in scan.spec.also_known_as]
+        seen = [
+            reported
+            for (reported, of), scanned in self._digests.items()
+            if (scanned, of) == (digest, platform)
+        ]
+        lacking = [reported for reported in seen if reported not in scan.spec.also_known_as]
         return (*scan.spec.also_known_as, *lacking)[-_MAX_ALIASES:] if lacking else None
 
     def _scans(self, digest: str, platform: str | None) -> list[ImageScan]:

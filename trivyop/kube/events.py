@@ -1,11 +1,11 @@
 """Events: what users should see about an object, where ``kubectl describe`` shows it.
 
-What repeats within ten minutes is one event with a count. Telling is fire and forget for the teller: it only
-notes down what happened, and a task sends it.
+What repeats within ten minutes is one event with a count. Recording is fire and forget: the caller only notes
+down what happened, and a task sends it.
 
 Promises: ``event`` never waits and never raises; memory is bounded, and what is dropped for that, or because
 the server will not have it, is counted.
-Not here: what is worth telling.
+Not here: what is worth an Event.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class ObjectReference:
         return cls(resource.api_version, resource.kind, meta.key, meta.uid)
 
 
-class _Told(NamedTuple):
+class _Event(NamedTuple):
     """What makes two events the same one."""
 
     regarding: ObjectReference
@@ -111,51 +111,53 @@ class EventRecorder:
         self._clock = clock or api.clock
         self._metrics = metrics
         self._capacity = capacity
-        self._series: OrderedDict[_Told, _Series] = OrderedDict()
-        self._queue = WorkQueue[_Told](self._clock)
+        self._series: OrderedDict[_Event, _Series] = OrderedDict()
+        self._queue = WorkQueue[_Event](self._clock)
         self._numbers = 0
         self._complained = False
 
     def event(self, regarding: ObjectReference, type_: Severity, reason: str, note: str) -> None:
-        """Tell that ``reason`` (one CamelCase word) happened to ``regarding``; ``note`` is for people."""
-        told = _Told(regarding, type_, reason, _cut(note))
+        """Record that ``reason`` (one CamelCase word) happened to ``regarding``; ``note`` is for people."""
+        event = _Event(regarding, type_, reason, _cut(note))
         now = self._clock.now()
-        series = self._series.get(told)
+        series = self._series.get(event)
         if series is not None and now - series.last <= _SERIES:
             series.count += 1
             series.last = now
-            self._series.move_to_end(told)
-            self._queue.add_after(told, _REPEAT_SECONDS)
+            self._series.move_to_end(event)
+            self._queue.add_after(event, _REPEAT_SECONDS)
             return
         if len(self._queue) + self._queue.delayed >= self._capacity:
             self._drop()
             return
-        self._series.pop(told, None)
-        self._series[told] = _Series(self._name(regarding, now), now, now)
+        self._series.pop(event, None)
+        self._series[event] = _Series(self._name(regarding, now), now, now)
         while len(self._series) > 2 * self._capacity:
             self._series.popitem(last=False)
-        self._queue.add(told, Priority.USER)
+        self._queue.add(event, Priority.USER)
 
     async def run(self) -> None:
         """Send what was recorded, until cancelled, or until ``stop`` and all of it is sent."""
-        async for told in self._queue:
+        async for event in self._queue:
             try:
-                await self._send(told)
+                await self._send(event)
             except TransientError as error:
                 lasting = not isinstance(error, DeniedError)  # a denial ends by itself, as a verdict
-                if lasting and self._queue.failures(told) >= _MAX_TRIES:
-                    self._refused(told, error)
+                if lasting and self._queue.failures(event) >= _MAX_TRIES:
+                    self._refused(event, error)
                 else:
-                    self._queue.add_rate_limited(told, at_least=error.retry_after, at_most=error.retry_within)
+                    self._queue.add_rate_limited(
+                        event, at_least=error.retry_after, at_most=error.retry_within
+                    )
             except TerminalError as error:
-                self._refused(told, error)
+                self._refused(event, error)
             except Exception:
-                log.exception("event_crashed", event_of=str(told))
-                self._queue.forget(told)
+                log.exception("event_crashed", event_of=str(event))
+                self._queue.forget(event)
             else:
-                self._queue.forget(told)
+                self._queue.forget(event)
             finally:
-                self._queue.done(told)
+                self._queue.done(event)
 
     async def wait_sent(self) -> None:
         """Wait until everything that is due has been sent, or given up."""
@@ -165,11 +167,11 @@ class EventRecorder:
         """Take in nothing more; ``run`` returns once what is ready has been sent."""
         self._queue.shut_down()
 
-    async def _send(self, told: _Told) -> None:
-        series = self._series.get(told)
+    async def _send(self, event: _Event) -> None:
+        series = self._series.get(event)
         if series is None:  # pushed out by newer ones
             return
-        namespace = told.regarding.key.namespace or "default"
+        namespace = event.regarding.key.namespace or "default"
         if series.sent:
             news = {"count": series.count, "lastTimestamp": format_time(series.last)}
             if await self._api.patch(EVENTS, ObjectKey(namespace, series.name), news) is not None:
@@ -177,13 +179,13 @@ class EventRecorder:
                 return
             series.sent = False  # the server lets events go after an hour
         with suppress(AlreadyExistsError):  # an earlier try of this very event arrived after all
-            await self._api.create(EVENTS, self._body(told, series, namespace))
+            await self._api.create(EVENTS, self._body(event, series, namespace))
         series.sent = True
         self._complained = False
         self._count("sent")
 
-    def _body(self, told: _Told, series: _Series, namespace: str) -> dict[str, Any]:
-        regarding = told.regarding
+    def _body(self, event: _Event, series: _Series, namespace: str) -> dict[str, Any]:
+        regarding = event.regarding
         involved = {
             "apiVersion": regarding.api_version,
             "kind": regarding.kind,
@@ -196,9 +198,9 @@ class EventRecorder:
             "kind": "Event",
             "metadata": {"name": series.name, "namespace": namespace},
             "involvedObject": {field: value for field, value in involved.items() if value},
-            "type": told.severity,
-            "reason": told.reason,
-            "message": told.note,
+            "type": event.severity,
+            "reason": event.reason,
+            "message": event.note,
             "count": series.count,
             "firstTimestamp": format_time(series.first),
             "lastTimestamp": format_time(series.last),
@@ -220,11 +222,11 @@ class EventRecorder:
         self.dropped += 1
         self._count("dropped")
 
-    def _refused(self, told: _Told, error: Exception) -> None:
+    def _refused(self, event: _Event, error: Exception) -> None:
         if not self._complained:  # one missing permission refuses them all
-            log.warning("event_refused", event_of=str(told), error=str(error))
+            log.warning("event_refused", event_of=str(event), error=str(error))
             self._complained = True
-        self._queue.forget(told)
+        self._queue.forget(event)
         self._count("refused")
 
     def _count(self, outcome: str) -> None:

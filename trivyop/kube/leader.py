@@ -3,7 +3,7 @@
 A candidate takes the Lease when nobody holds it, or when its holder has not renewed it for the Lease's
 duration, as counted here since the last change was seen, so that clocks need not agree. The leader renews it
 every few seconds. It stops writing some seconds before others may take the Lease (``write_gate``), whether it
-knows that it lost it or was just not heard: each write gets no more time than is left until then. A server
+lost it or could just not reach the server: each write gets no more time than is left until then. A server
 that is away, busy, or says that we may not (it starts) is asked again until then; so is one that has another
 version of the Lease, as long as that names us: the answer to a renewal was lost, or its storage went back.
 
@@ -87,7 +87,7 @@ class LeaderElection:
 
     async def acquire(self) -> None:
         """Wait until the Lease is ours."""
-        told = ""
+        logged = ""
         while True:
             try:
                 holder = await self._try_to_take()
@@ -98,9 +98,9 @@ class LeaderElection:
             if holder is None:
                 log.info("leading", lease=str(self._key), identity=self.identity)
                 return
-            if holder != told:
+            if holder != logged:
                 log.info("standing_by", lease=str(self._key), holder=holder)
-                told = holder
+                logged = holder
             await self._clock.sleep(self._timing.retry * self._rng.uniform(0.8, 1.0))
 
     async def keep(self) -> None:

@@ -49,7 +49,7 @@ class Endpoint:
     url: Text
     format: str = DEFAULT_FORMAT
     envelope: bool = False  # of the format "trivy-operator": {"verb": ..., "operatorObject": ...}
-    deletes: bool = False  # whether deleted reports are told of
+    deletes: bool = False  # whether deletions of reports are sent
     headers: dict[str, Text] = field(default_factory=dict[str, Text])
     bearer_token: Text | None = None
     signature: Text | None = None  # the key of the HMAC

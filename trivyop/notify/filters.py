@@ -84,9 +84,9 @@ class Filter:
         return cls(**values)
 
     def accepts(self, event: Event, diff: FindingsDiff | None, *, unsure: bool = False) -> bool:
-        """Whether the endpoint wants to hear of it; ``diff`` is to what it heard before, None: unknown.
+        """Whether the endpoint wants it; ``diff`` is to what it was sent before, None: unknown.
 
-        With ``unsure`` it may have heard of more than that, so whatever the findings are now is news.
+        With ``unsure`` it may have been sent more than that, so whatever the findings are now is news.
         """
         if isinstance(event, ScanFailed):
             namespaces = {workload.split("/")[1] for workload in event.workloads if workload.count("/") == 2}
@@ -97,7 +97,7 @@ class Filter:
         return not self._about_findings or self._takes_findings(event, diff, unsure)
 
     def shows(self, ids: Iterable[int]) -> bool:
-        """Whether it follows from findings that were told that what becomes of them will be accepted."""
+        """Whether it follows from findings that were sent that what becomes of them will be accepted."""
         stateless = self.only_new or not self._about_findings
         return stateless or any(self.matches(FindingRef.of_id(number)) for number in ids)
 
@@ -127,7 +127,7 @@ class Filter:
             if self.only_new:
                 return False
             if not change.whole and (diff is None or diff.first):
-                return True  # nobody knows what was in it, and the receiver may have heard of it
+                return True  # nobody knows what was in it, and the receiver may know it
         if unsure and not self.only_new:
             return True
         present = list_findings(change.object or {}) if diff is None else diff.present

@@ -11,7 +11,7 @@ DROPS = ("backlog", "refused", "body")
 
 
 class WebhookMetrics:
-    """What the fan-out tells Prometheus; one of these serves all endpoints."""
+    """What Prometheus scrapes of the fan-out; one of these serves all endpoints."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._deliveries = Counter(
@@ -28,7 +28,10 @@ class WebhookMetrics:
             registry=registry,
         )
         self._backlog = Gauge(
-            "trivyop_webhook_backlog", "Objects that wait to be told of.", ["endpoint"], registry=registry
+            "trivyop_webhook_backlog",
+            "Objects whose changes wait to be sent.",
+            ["endpoint"],
+            registry=registry,
         )
         self._last_success = Gauge(
             "trivyop_webhook_last_success_timestamp_seconds",
@@ -38,8 +41,8 @@ class WebhookMetrics:
         )
         self._dropped = Counter(
             "trivyop_webhook_dropped_total",
-            "What was not told, by reason: backlog (full; made good later), refused (by the receiver), "
-            "body (a deleted report is told of without its content).",
+            "What was not sent, by reason: backlog (full; made good later), refused (by the receiver), "
+            "body (a deleted report is sent without its content).",
             ["endpoint", "reason"],
             registry=registry,
         )

@@ -29,7 +29,7 @@ class Health:
         """Show `condition` at each probe, though readiness does not depend on it."""
         self._mentions[name] = condition
 
-    def tell(self, name: str, note: Callable[[], str]) -> None:
+    def add_note(self, name: str, note: Callable[[], str]) -> None:
         """Show `note` at each probe, whatever it says."""
         self._notes[name] = note
 

@@ -28,7 +28,7 @@ REPORT_TTL: Final = "trivy-operator.aquasecurity.github.io/report-ttl"  # a Go d
 # ours: annotations, so that watching metadata alone is enough
 
 IMAGE_DIGEST: Final = "trivyop.dev/image-digest"  # the digest that runs and was scanned: "sha256:..."
-PLATFORM: Final = "trivyop.dev/platform"  # "linux/arm64"; absent when no node told it
+PLATFORM: Final = "trivyop.dev/platform"  # "linux/arm64"; absent when no node reports it
 IMAGE: Final = "trivyop.dev/image"  # the artifact in one text: "index.docker.io/library/nginx:1@sha256:..."
 REFERENCE: Final = "trivyop.dev/image-reference"  # as the workload writes it: "nginx:1"
 OS: Final = "trivyop.dev/os"  # "debian/12.4", "alpine/3.18.3/eosl"

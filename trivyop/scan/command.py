@@ -55,7 +55,7 @@ def _mirrors(given: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def image_reference(image: ImageName, digest: str | None, settings: TrivySettings) -> str:
-    """What Trivy is told to scan: the digest that runs; as long as none is known, what the workload says."""
+    """What Trivy has to scan: the digest that runs; as long as none is known, what the workload says."""
     place = mirrored(image, settings)
     return place.pinned(digest) if digest else str(place)
 

@@ -159,7 +159,7 @@ def image_scan_name(
 def image_scan_name_by_reference(
     image: ImageName, platform: str | None, namespace: str | None = None, *, variant: str = ""
 ) -> str:
-    """Name of the ImageScan of an image whose digest no node has told yet: ``ref-<32 hex digits>-...``."""
+    """Name of the ImageScan of an image whose digest no node has reported: ``ref-<32 hex digits>-...``."""
     hashed = hashlib.sha256(str(image).encode()).hexdigest()[:_DIGITS_OF_IMAGE]
     return _named(f"ref-{hashed}", platform, namespace, variant)
 
@@ -174,6 +174,6 @@ def _named(image: str, platform: str | None, namespace: str | None, variant: str
     name = "-".join(part for part in parts if part)
     if len(name) <= MAX_NAME:
         return name
-    # A platform nobody has heard of: keep the image readable, hash the rest.
+    # A platform nobody knows: keep the image readable, hash the rest.
     hashed = hashlib.sha256(name.encode()).hexdigest()[:_DIGITS_OF_EXTRA]
     return f"{image}-{hashed}"

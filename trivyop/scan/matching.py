@@ -34,7 +34,7 @@ _Json = dict[str, Any]
 class MatchFacts(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """What matching a bill of materials takes beyond it, by references of components."""
 
-    artifact: str = ""  # the image as the scan was told to call it; findings' targets are named by it
+    artifact: str = ""  # the image as the scan called it; findings' targets are named by it
     family: str = ""  # of the operating system, which has no component where its packages are not wanted
     os_name: str = ""  # its version
     third_party: tuple[str, ...] = ()  # not the distribution's own packages
@@ -72,7 +72,7 @@ def facts_of(sbom: Sbom) -> MatchFacts:
 
 
 def artifact_name(sbom: Sbom) -> str:
-    """The image as the scan was told to call it; reports call it as its workload does."""
+    """The image as the scan called it; reports call it as its workload does."""
     return facts_of(sbom).artifact or str(_root(sbom).get("name", ""))
 
 

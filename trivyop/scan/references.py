@@ -12,7 +12,7 @@ A digest belongs to the repository that the runtime named with it, which need no
   an image without a name (``server/container_create.go``, ``internal/oci/container.go``). It joins each name
   of the image with each digest of it (``makeRepoDigests`` in ``internal/storage/image.go``), so that there
   are pairs that no registry has. Such a pair with the workload's own repository ends as *not found*: it
-  cannot be told from an image that was deleted, and its tag may have moved.
+  cannot be distinguished from an image that was deleted, and its tag may have moved.
 * cri-dockerd writes ``docker-pullable://repository@sha256:...`` with the first of Docker's repository
   digests as of now, or ``docker://sha256:...`` for an image that was built or loaded on the node
   (``toPullableImageID`` in ``core/convert.go``).
@@ -34,16 +34,16 @@ from collections.abc import Iterable
 from trivyop.workload.images import ImageName, ImageRefError
 
 
-def references(image: str, told: Iterable[str]) -> list[str]:
+def references(image: str, reported: Iterable[str]) -> list[str]:
     """The references to try for an image that a workload names so; "repository@digest" or as it is written.
 
-    `told`: what runtimes report of it, as ``repo_reference`` reads it. Raises ``ImageRefError`` for an image
+    `reported`: what runtimes say of it, as ``repo_reference`` reads it. Raises ``ImageRefError`` for an image
     that cannot be read.
     """
     own = ImageName.parse(image)
     if own.digest is not None:
         return [own.pinned(own.digest)]
-    names = [name for text in told if (name := _parsed(text)) is not None]
+    names = [name for text in reported if (name := _parsed(text)) is not None]
     ours = [name.pinned(name.digest) for name in names if name.name == own.name and name.digest]
     if ours:
         return ours[:1]

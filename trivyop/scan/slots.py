@@ -2,7 +2,7 @@
 
 A slot belongs to an image's scan from just before its Job is created until the Job has finished or is
 gone; finished Jobs hold none, however long they are kept. Who asks in vain waits in line by priority,
-first come first served within one, and is told through `on_free` when its turn may have come; it then
+first come first served within one, and is called through `on_free` when its turn may have come; it then
 asks again. Plain calls, no await: nothing can come between asking and getting.
 """
 
@@ -24,7 +24,7 @@ class Slots:
         self._holders: set[str] = set()
         self._line: list[tuple[Priority, int, str]] = []
         self._place: dict[str, tuple[Priority, int, str]] = {}  # the entry of the line that counts, by name
-        self._called: set[str] = set()  # told that a slot is free, have not asked again yet
+        self._called: set[str] = set()  # called for a free slot, have not asked again yet
         self._arrivals = itertools.count()
 
     def __len__(self) -> int:
@@ -76,7 +76,7 @@ class Slots:
         return bool(self._line) and self._line[0][0] <= priority
 
     def _call(self) -> None:
-        """Tell as many of the line as there are free slots."""
+        """Call as many of the line as there are free slots."""
         while len(self._holders) + len(self._called) < self.limit:
             self._drop_stale()
             if not self._line:

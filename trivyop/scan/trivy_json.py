@@ -138,7 +138,7 @@ _LONG_ARRAYS = ("Results", None, None)
 
 @dataclass(frozen=True, slots=True)
 class ExpectedImage:
-    """What was to be scanned. ``reference`` is what Trivy was told."""
+    """What was to be scanned. ``reference`` is what Trivy was given."""
 
     reference: str
     digest: str | None = None

@@ -34,20 +34,20 @@ async def read_settings(
     return load_settings(
         environ,
         await read_texts(api, CONFIGMAPS, ObjectKey(namespace, OPERATOR_CONFIG)),
-        await read_texts(api, SECRETS, ObjectKey(namespace, OPERATOR_CONFIG), tell=not only_looking),
+        await read_texts(api, SECRETS, ObjectKey(namespace, OPERATOR_CONFIG), warn=not only_looking),
         await read_texts(api, CONFIGMAPS, ObjectKey(namespace, TRIVY_CONFIG)),
-        await read_texts(api, SECRETS, ObjectKey(namespace, TRIVY_CONFIG), tell=not only_looking),
+        await read_texts(api, SECRETS, ObjectKey(namespace, TRIVY_CONFIG), warn=not only_looking),
     )
 
 
-async def read_texts(api: Api, resource: Resource, key: ObjectKey, *, tell: bool = True) -> dict[str, str]:
-    """The data of a ConfigMap or, decoded, of a Secret; `tell` if it may not be read."""
+async def read_texts(api: Api, resource: Resource, key: ObjectKey, *, warn: bool = True) -> dict[str, str]:
+    """The data of a ConfigMap or, decoded, of a Secret; `warn` if it may not be read."""
     try:
         there = await api.get_dict(resource, key)
     except (DeniedError, ForbiddenError) as error:
         if not outlasts_a_start(error):
             raise
-        if not tell:
+        if not warn:
             return {}
         log.warning("configuration_not_readable", kind=resource.kind, name=str(key), error=str(error))
         return {}

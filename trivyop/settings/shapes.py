@@ -1,6 +1,6 @@
 """Kubernetes objects that settings carry as JSON: tolerations, affinity, security contexts, volumes.
 
-The JSON is checked against the shape the API server would ask for, so that a typing mistake is told at
+The JSON is checked against the shape the API server would ask for, so that a typing mistake is reported at
 start and not by a scan that never runs. What is kept is the JSON as written.
 
 Promises: a field that the shape does not know is refused and named, with its path.

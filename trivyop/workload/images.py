@@ -137,7 +137,7 @@ class ContainerImage:
     platform: str | None = None
     waiting_reason: str = ""  # "ImagePullBackOff" and the like, "" when it does not wait
     digest_may_come: bool = True  # False: it is in use already, and no node reported a digest
-    told: tuple[str, ...] = ()  # what nodes call it: "repository@sha256:...", not always with `digest`
+    reported: tuple[str, ...] = ()  # what nodes call it: "repository@sha256:...", not always with `digest`
 
     @property
     def key(self) -> ImageKey | None:

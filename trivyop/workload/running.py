@@ -33,7 +33,7 @@ from trivyop.workload.owners import Lister
 Same = Callable[[str, str | None], str | None]
 """Answers with the digest that an image is scanned by, if this is another digest of it for that platform."""
 
-MAX_TOLD = 5  # names of one image, from its nodes
+MAX_REPORTED = 5  # names of one image, from its nodes
 
 
 def different(_digest: str, _platform: str | None) -> None:
@@ -101,7 +101,7 @@ def running_images(
     `pods` are those that count, of any age; ``one_each`` leaves the further ones out.
     """
     seen: dict[str, list[Seen]] = {}
-    for pod in _telling(newest_first(pods)):
+    for pod in _distinct(newest_first(pods)):
         for sight in _sights(pod, nodes, same):
             if wanted(sight.named.kind, sight.named.image):
                 seen.setdefault(sight.named.place, []).append(sight)
@@ -150,19 +150,19 @@ def _further(sights: Sequence[Seen], nodes: Lister[Node]) -> ContainerImage:
     return _image(named._replace(place=place), sights, nodes)
 
 
-def _telling(pods: Iterable[Pod]) -> Iterator[Pod]:
+def _distinct(pods: Iterable[Pod]) -> Iterator[Pod]:
     """The pods that add something to those before them.
 
     Of a thousand replicas nearly all say the same, and informers keep that once (``objects.Slim``), so that
     it is enough to see whether it is the same object.
     """
-    told: set[tuple[int | bool, ...]] = set()
+    known: set[tuple[int | bool, ...]] = set()
     for pod in pods:
         spec = pod.spec
         parts = (spec.containers, spec.init_containers, spec.ephemeral_containers, spec.volumes, pod.status)
         words = (*map(id, parts), bool(spec.node_name))
-        if words not in told:
-            told.add(words)
+        if words not in known:
+            known.add(words)
             yield pod
 
 
@@ -170,10 +170,10 @@ def _sights(pod: Pod, nodes: Lister[Node], same: Same) -> Iterator[Seen]:
     platform = _platform(pod, nodes)
 
     def seen(named: Named, image_id: str, reason: str, *, in_use: bool = False) -> Seen:
-        told = any_digest(image_id)
+        observed = any_digest(image_id)
         digest = repo_digest(named.image)
-        if digest is None and told is not None:
-            digest = same(told, platform) or repo_digest(image_id)
+        if digest is None and observed is not None:
+            digest = same(observed, platform) or repo_digest(image_id)
         return Seen(named, image_id, reason, in_use, digest, pod)
 
     statuses = {status.name: status for status in _statuses(pod.status)}
@@ -200,7 +200,7 @@ def _image(named: Named, sights: Sequence[Seen], nodes: Lister[Node]) -> Contain
     if repo_digest(named.image):  # known without any node, so any will do for the platform
         witness = next((sight for sight in sights if sight.pod.spec.node_name), None)
     digest = repo_digest(named.image) or (knowing.digest if knowing else None)
-    told = dict.fromkeys(filter(None, (repo_reference(sight.image_id) for sight in sights)))
+    reported = dict.fromkeys(filter(None, (repo_reference(sight.image_id) for sight in sights)))
     return ContainerImage(
         container=named.place,
         kind=named.kind,
@@ -209,7 +209,7 @@ def _image(named: Named, sights: Sequence[Seen], nodes: Lister[Node]) -> Contain
         platform=_platform(witness.pod, nodes) if witness else None,
         waiting_reason=newest.waiting_reason if newest else "",
         digest_may_come=digest is None and not any(sight.in_use for sight in sights),
-        told=tuple(islice(told, MAX_TOLD)),
+        reported=tuple(islice(reported, MAX_REPORTED)),
     )
 
 

@@ -18,7 +18,7 @@ from typing import IO
 
 import structlog
 
-from trivyop.controllers.jobpods import JobPod, Terminated, pod_of, told, why_it_waits
+from trivyop.controllers.jobpods import JobPod, Terminated, pod_of, telling_reason, why_it_waits
 from trivyop.errors import TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.resources import ObjectKey
@@ -76,7 +76,7 @@ from trivyop.workload.images import ImageName
 
 log = structlog.get_logger(__name__)
 
-_POD_FAILED = "BackoffLimitExceeded"  # Jobs have one pod; why that failed, only it could tell
+_POD_FAILED = "BackoffLimitExceeded"  # Jobs have one pod; why that failed, only the pod says
 _READS = 3  # of a log that ends too early
 _FED_AT_ONCE = 8 * 1024  # bytes of the log; as many as 6 MB when unpacked, which still is no long work
 
@@ -187,7 +187,7 @@ class Results:
                     return failure(FailureClass.INTERRUPTED, "the log of the scan pod is gone from its node")
                 if ended.exit_code == 0:
                     raise
-                reason = told(ended)
+                reason = telling_reason(ended)
                 return classify(
                     exit_code=ended.exit_code,
                     reason=reason,
@@ -197,7 +197,7 @@ class Results:
             if transmission.exit_code != 0:
                 return classify(
                     exit_code=transmission.exit_code,
-                    reason=told(ended),
+                    reason=telling_reason(ended),
                     stderr=_content(sinks[FAILURE_PART]).decode("utf-8", "replace"),
                 )
             is_large = any(part.size > WHOLE_BYTES for part in transmission.parts.values())
@@ -277,7 +277,7 @@ def _explain_start(pod: JobPod) -> Failure | None:
         if ended is not None and ended.exit_code != 0:
             return classify(
                 exit_code=ended.exit_code,
-                reason=told(ended),
+                reason=telling_reason(ended),
                 stderr=ended.message,
                 database_step=database_step,
             )

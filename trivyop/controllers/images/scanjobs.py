@@ -36,7 +36,7 @@ class ScanJobs:
         self._api = api
         self._informers = informers
         self._settings = settings
-        self._namespaces: dict[str, str] = {}  # of Jobs just created, until the informer tells of them
+        self._namespaces: dict[str, str] = {}  # of Jobs just created, until the informer observes them
 
     def key(self, scan: str, job: str) -> ObjectKey:
         """Where the Job of that name is, or was."""

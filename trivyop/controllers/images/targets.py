@@ -152,8 +152,8 @@ def references_of(targets: list[Target], digest: str, *, known_good: str = "") -
     whose: dict[str, Target] = {}
     choices: list[list[str]] = []
     for target in targets:
-        image, told = target.container.image, target.container.told
-        found = references(image, told or (ImageName.parse(image).pinned(digest),))
+        image, reported = target.container.image, target.container.reported
+        found = references(image, reported or (ImageName.parse(image).pinned(digest),))
         choices.append(found)
         for reference in found:
             whose.setdefault(reference, target)
@@ -165,7 +165,7 @@ def _first(targets: list[Target], image: str) -> Target:
 
 
 def digest_may_come(workload: Workload, container: ContainerImage) -> bool:
-    """Whether it is worth waiting for a node to tell the digest."""
+    """Whether it is worth waiting for a node to report the digest."""
     if container.digest is not None or not container.digest_may_come:
         return False
     if container.waiting_reason in _HOPELESS:

@@ -25,7 +25,7 @@ from trivyop.audit.nodes.lifecycle import JobView
 from trivyop.control.clock import Clock
 from trivyop.control.queue import Priority
 from trivyop.controllers.informers import Informers
-from trivyop.controllers.jobpods import pod_of, told, why_it_waits
+from trivyop.controllers.jobpods import pod_of, telling_reason, why_it_waits
 from trivyop.controllers.runningjobs import RunningJobs
 from trivyop.errors import DeniedError, ForbiddenError, TerminalError, outlasts_a_start
 from trivyop.kube.client import Api
@@ -36,7 +36,7 @@ from trivyop.settings import Settings
 from trivyop.trivy.failures import Failure, FailureClass
 from trivyop.workload.nodes import ClusterNode
 
-_POD_FAILED = "BackoffLimitExceeded"  # why the pod failed, only it could tell
+_POD_FAILED = "BackoffLimitExceeded"  # why the pod failed, only the pod says
 
 
 class NodeJobs:
@@ -139,7 +139,7 @@ class NodeJobs:
                     return explain_reason(why.reason, why.message)
             return explained(FailureClass.INTERRUPTED, "the collector's pod ended without running")
         if ended.exit_code != 0:
-            return explain_exit(ended.exit_code, told(ended), ended.message)
+            return explain_exit(ended.exit_code, telling_reason(ended), ended.message)
         log = bytearray()
         limit = LOG_LIMIT_BYTES + 1
         async with self._api.logs(pod.key, CONTAINER_NAME, limit_bytes=limit) as chunks:

@@ -116,11 +116,11 @@ class Scrape:
     def cluster_roles(self, name: str, kinds: Sequence[Resource], *, merged: bool) -> Iterator[str]:
         """Those of ClusterRoles, whichever kind of report they are in; first the kind that is written now."""
         written = report_kind("ClusterRole", namespaced=False, merge_rbac=merged)
-        told: set[str] = set()
+        served: set[str] = set()
         for kind in sorted(kinds, key=lambda kind: kind != written):
             for report, counts, head in self._counted(kind):
-                if report.key.name not in told and _kind_of(report) == "ClusterRole":
-                    told.add(report.key.name)
+                if report.key.name not in served and _kind_of(report) == "ClusterRole":
+                    served.add(report.key.name)
                     labels = head.removeprefix('namespace="",')
                     yield _severities(name, labels, self._extra(report.labels), counts, with_unknown=False)
 
@@ -170,7 +170,7 @@ class Scrape:
         ]
 
     def compliance(self, name: str, kind: Resource, *, controls: bool) -> Iterator[str]:
-        told: set[str] = set()
+        written: set[str] = set()
         for report in sorted(self._reports(kind), key=lambda report: report.key):
             reading = self._reader.reading(kind, report.key)
             if not isinstance(reading, ComplianceReading):
@@ -181,8 +181,8 @@ class Scrape:
             after = self._extra(report.labels)
             for row, value in rows:
                 labels = f"{reading.title},{row}{after}"
-                if labels not in told:
-                    told.add(labels)
+                if labels not in written:
+                    written.add(labels)
                     yield f"{name}{{{labels}}} {value}\n"
 
 

@@ -1,4 +1,4 @@
-"""Formats: the words in which an endpoint is told of an event.
+"""Formats: the words in which an endpoint receives an event.
 
 Promises: pure; the same event gives the same messages with the same ids, so a receiver that gets one twice
 can tell. ``FORMATS`` has all of them by the name that configurations use.

@@ -3,7 +3,7 @@
 Types are ``report.updated`` and ``report.deleted`` (the data is the whole report), ``finding.added`` and
 ``finding.resolved`` (the data is a batch of findings, and what they were found in), ``scan.failed``. They
 have no prefix: ``source`` says that they are ours. Attributes beyond the standard's are ``kind`` and
-``namespace`` of the report and ``severity``, the worst told of, so that brokers can choose by them.
+``namespace`` of the report and ``severity``, the worst of the event, so that brokers can choose by them.
 
 Batches hold at most ``MAX_FINDINGS`` findings and about ``BATCH_BYTES`` bytes; what intermediaries have to
 let pass is 64 KiB. Of one report at most ``MAX_BATCHES`` are sent of a type, the worst first; the last says

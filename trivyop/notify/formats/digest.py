@@ -5,7 +5,7 @@ names. ``Digest.of`` puts notes together. A rollout is no news: what is new in o
 goes with another of it was there before, and what goes with a report is not resolved.
 
 Promises: pure; the order of notes means nothing; a note has a few kilobytes at most, for most reports less
-than one. Not here: how a service is told (``slack.py``, ``teams.py``).
+than one. Not here: how a service is sent one (``slack.py``, ``teams.py``).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Note(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, event: Event, diff: FindingsDiff | None, endpoint: Endpoint) -> Self | None:
-        """What to keep of an event; None if there is nothing to tell."""
+        """What to keep of an event; None if there is nothing to say."""
         if isinstance(event, ScanFailed):
             failed = (event.image[:_MAX_TEXT], event.reason, event.message[:_MAX_TEXT])
             return cls(f"ImageScan/{event.scan.name}", event.image[:_MAX_TEXT], failed=failed)

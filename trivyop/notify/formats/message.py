@@ -19,39 +19,39 @@ class Message:
 
     body: bytes
     content_type: str
-    id: str  # of the event it tells of: the same when it is sent again
+    id: str  # of its event: the same when it is sent again
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class Format(Protocol):
-    """Tells of each event on its own."""
+    """Sends each event on its own."""
 
     needs_diff: bool  # whether ``render`` wants to know which findings are new
 
     def render(
         self, event: Event, diff: FindingsDiff | None, endpoint: Endpoint, now: datetime
     ) -> Sequence[Message]:
-        """The messages that tell of it, in order; none if there is nothing to tell."""
+        """The messages for it, in order; none if there is nothing to say."""
         ...
 
 
 @runtime_checkable
 class DigestFormat(Protocol):
-    """Tells of many events at once, every so often."""
+    """Sends many events at once, every so often."""
 
     needs_diff: bool
 
     def note(self, event: Event, diff: FindingsDiff | None, endpoint: Endpoint) -> Any | None:
-        """What a digest needs of an event, small; None if there is nothing to tell."""
+        """What a digest needs of an event, small; None if there is nothing to say."""
         ...
 
     def digest(self, notes: Sequence[Any], endpoint: Endpoint, now: datetime) -> Sequence[Message]:
-        """The messages that tell of all of them."""
+        """The messages for all of them."""
         ...
 
 
 def event_id(event: Event, *parts: str) -> str:
-    """The id of a message about an event; ``parts`` tell it from the others about the same event."""
+    """The id of a message about an event; ``parts`` distinguish it from the others about the same event."""
     return text_id(event.uid, _state(event), *parts)
 
 
@@ -61,7 +61,7 @@ def text_id(*parts: str) -> str:
 
 
 def _state(event: Event) -> str:
-    """Which state is told of. The same content may come back later, and is an event of its own then."""
+    """Which state it is about. The same content may come back later, and is an event of its own then."""
     if not isinstance(event, Change):
         return event.content_hash
     if event.verb is Verb.DELETE:

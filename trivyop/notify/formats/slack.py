@@ -2,7 +2,7 @@
 
 Text from outside cannot mean anything to Slack: ``&``, ``<`` and ``>`` are escaped (so there are no links and
 no mentions), characters that style text are replaced by others that look alike, or stand inside a code span,
-and Slack is told not to look for names and links by itself.
+and Slack is asked not to look for names and links by itself.
 
 Promises: at most 50 blocks, 150 characters in the heading, 3,000 in any other text, as Slack demands.
 """

@@ -1,7 +1,7 @@
 """The Go operator's format: the report itself, or ``{"verb": ..., "operatorObject": ...}`` around it.
 
 What its receivers know stays: a report written for the first time is an ``update``, one that lives for no
-time at all (``report-ttl`` of ``0s``) is not told of, failed scans are not either. One thing differs, and is
+time at all (``report-ttl`` of ``0s``) is not sent, nor are failed scans. One thing differs, and is
 meant to: the object of a ``delete`` is the one that was deleted.
 """
 

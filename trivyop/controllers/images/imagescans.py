@@ -24,7 +24,6 @@ from trivyop.controllers.images.outcomes import Outcomes
 from trivyop.controllers.images.pending import PendingRequests
 from trivyop.controllers.images.records import ScanRecords
 from trivyop.controllers.images.rematch import Matcher
-from trivyop.controllers.images.results import Results
 from trivyop.controllers.images.scanjobs import ScanJobs
 from trivyop.controllers.images.scanstarts import ScanStarts
 from trivyop.controllers.images.serving import Serving
@@ -46,7 +45,6 @@ from trivyop.scan.lifecycle import (
     Wait,
     decide,
 )
-from trivyop.scan.slots import Slots
 from trivyop.settings import settings_hash
 from trivyop.workload.owners import WorkloadRef
 from trivyop.workload.resolve import Workload
@@ -59,19 +57,22 @@ class ImageScans:
 
     def __init__(self, context: ControllerContext, targets: Targets, matcher: Matcher) -> None:
         api, informers, settings = context.api, context.informers, context.settings
-        clock, rng, metrics = context.clock, context.rng, context.metrics.scans
         delivery = Delivery(
-            informers, context.reports, settings=settings, options=build_options(settings), clock=clock
+            informers,
+            context.reports,
+            settings=settings,
+            options=build_options(settings),
+            clock=context.clock,
         )
         self.queue = queue = context.queue("imagescans", str)
         self._informers = informers
         self._targets = targets
         self._delivery = delivery
-        self._clock = clock
-        self.slots = Slots(settings.scan_job.concurrency_limit, queue.add)
+        self._clock = context.clock
         self._pending = PendingRequests(targets, delivery)
-        self._starts = ScanStarts(informers, self.slots, settings, queue.add, clock=clock, rng=rng)
+        self._starts = ScanStarts(context, queue.add)
         self._running = self._starts.running
+        self.slots = self._running.slots
         self._records = ScanRecords(
             api, informers, settings.operator.namespace, lost=lambda name: queue.add(name, Priority.USER)
         )
@@ -86,30 +87,10 @@ class ImageScans:
             settings,
             settings_hash(settings),
         )
-        outcomes = Outcomes(
-            self._records,
-            targets,
-            context.events,
-            metrics,
-            due=self._inputs.due,
-            retry_after_seconds=settings.scan_job.retry_after_seconds,
-            clock=clock,
-            rng=rng,
-        )
+        outcomes = Outcomes(context, self._records, targets, self._inputs.due)
         self._serving = Serving(targets, delivery, matcher, self._pending, outcomes)
         self._job_steps = JobSteps(
-            jobs,
-            Results(api, settings),
-            targets,
-            self._records,
-            self._starts,
-            self._pending,
-            outcomes,
-            self._serving,
-            settings=settings,
-            queue=queue,
-            clock=clock,
-            metrics=metrics,
+            context, queue, jobs, targets, self._records, self._starts, self._pending, self._serving
         )
 
     # events

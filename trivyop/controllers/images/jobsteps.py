@@ -12,11 +12,10 @@ from dataclasses import replace
 import structlog
 from msgspec import structs
 
-from trivyop.control.clock import Clock
 from trivyop.control.queue import Priority, WorkQueue
+from trivyop.controllers.context import ControllerContext
 from trivyop.controllers.deadlines import LogDeadlines
 from trivyop.controllers.images.inputs import Gathered
-from trivyop.controllers.images.outcomes import Outcomes
 from trivyop.controllers.images.pending import PendingRequests
 from trivyop.controllers.images.records import ScanRecords
 from trivyop.controllers.images.results import Results, ScanResult, reference_of
@@ -24,7 +23,6 @@ from trivyop.controllers.images.scanjobs import ScanJobs
 from trivyop.controllers.images.scanstarts import ScanStarts
 from trivyop.controllers.images.serving import Serving
 from trivyop.controllers.images.targets import Targets, references_of
-from trivyop.controllers.metrics import ScanMetrics
 from trivyop.errors import ForbiddenError, TerminalError, TransientError, WebhookError
 from trivyop.kube.resources import ObjectKey
 from trivyop.kube.times import time_or_none
@@ -32,7 +30,6 @@ from trivyop.report.findings import Findings
 from trivyop.scan import state
 from trivyop.scan.imagescan import ImageScan, ImageScanStatus, Phase
 from trivyop.scan.lifecycle import Reap, Reason
-from trivyop.settings.values import Settings
 from trivyop.trivy.failures import Failure, FailureClass, ScanError, failure
 from trivyop.trivy.messages import no_image_in
 from trivyop.workload.images import ImageRefError, any_digest
@@ -47,35 +44,30 @@ class JobSteps:
 
     def __init__(
         self,
+        context: ControllerContext,
+        queue: WorkQueue[str],
         jobs: ScanJobs,
-        results: Results,
         targets: Targets,
         records: ScanRecords,
         starts: ScanStarts,
         pending: PendingRequests,
-        outcomes: Outcomes,
         serving: Serving,
-        *,
-        settings: Settings,
-        queue: WorkQueue[str],
-        clock: Clock,
-        metrics: ScanMetrics,
     ) -> None:
         self._jobs = jobs
-        self._results = results
+        self._results = Results(context.api, context.settings)
         self._targets = targets
         self._records = records
         self._starts = starts
         self._running = starts.running
         self._slots = starts.running.slots
         self._pending = pending
-        self._outcomes = outcomes
+        self._outcomes = serving.outcomes
         self._serving = serving
-        self._settings = settings
+        self._settings = context.settings
         self._queue = queue
-        self._clock = clock
-        self._metrics = metrics
-        self._log_deadlines = LogDeadlines(clock)
+        self._clock = context.clock
+        self._metrics = context.metrics.scans
+        self._log_deadlines = LogDeadlines(context.clock)
 
     async def start(self, at_hand: Gathered, priority: Priority, reason: Reason) -> bool:
         """Create the scan Job, if there is a slot, and if pods of scans can start; whether it was tried."""

@@ -6,20 +6,17 @@ Promises: an outcome is written to the status first, so a restart forgets nothin
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import structlog
 
-from trivyop.control.clock import Clock
+from trivyop.controllers.context import ControllerContext
 from trivyop.controllers.images.delivery import Adoptable, Delivery
 from trivyop.controllers.images.records import ScanRecords
 from trivyop.controllers.images.results import ScanResult
 from trivyop.controllers.images.targets import Targets
-from trivyop.controllers.metrics import ScanMetrics
 from trivyop.controllers.reports import Refusal
-from trivyop.kube.events import EventRecorder
 from trivyop.kube.times import format_time
 from trivyop.scan import state
 from trivyop.scan.database import DatabaseVersion
@@ -41,25 +38,19 @@ class Outcomes:
 
     def __init__(
         self,
+        context: ControllerContext,
         records: ScanRecords,
         targets: Targets,
-        events: EventRecorder,
-        metrics: ScanMetrics,
-        *,
         due: Due,
-        retry_after_seconds: float,
-        clock: Clock,
-        rng: random.Random,
     ) -> None:
-        """`retry_after_seconds` is the shortest wait before a failed scan is tried again."""
         self._records = records
         self._targets = targets
-        self._events = events
-        self._metrics = metrics
+        self._events = context.events
+        self._metrics = context.metrics.scans
         self._due = due
-        self._retry_after_seconds = retry_after_seconds
-        self._clock = clock
-        self._rng = rng
+        self._retry_after_seconds = context.settings.scan_job.retry_after_seconds  # at least
+        self._clock = context.clock
+        self._rng = context.rng
 
     async def succeeded(
         self,

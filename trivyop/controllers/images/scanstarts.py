@@ -10,22 +10,19 @@ Not here: the rules of the gate (``startgates.py``), what the pods say (``contro
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from datetime import timedelta
 
-from trivyop.control.clock import Clock
 from trivyop.control.queue import Priority
+from trivyop.controllers.context import ControllerContext
 from trivyop.controllers.images.startgates import START_CLASSES, StartGates
 from trivyop.controllers.images.targets import Target
-from trivyop.controllers.informers import Informers
 from trivyop.controllers.runningjobs import RunningJobs
 from trivyop.kube.resources import ObjectKey
 from trivyop.scan import state
 from trivyop.scan.imagescan import ImageScanStatus, Phase
 from trivyop.scan.lifecycle import START_PATIENCE
 from trivyop.scan.slots import Slots
-from trivyop.settings.values import Settings
 from trivyop.trivy.failures import Failure, FailureClass, classify, failure
 from trivyop.workload.nodes import ClusterNode
 
@@ -35,25 +32,22 @@ class ScanStarts:
 
     def __init__(
         self,
-        informers: Informers,
-        slots: Slots,
-        settings: Settings,
+        context: ControllerContext,
         call: Callable[[str, Priority], None],
-        *,
-        clock: Clock,
-        rng: random.Random,
     ) -> None:
         """`call` has a scan looked at."""
+        informers, settings = context.informers, context.settings
+        at_once = settings.scan_job.concurrency_limit
         self._informers = informers
         self._settings = settings
-        self._gates = StartGates(clock, rng, settings.scan_job.concurrency_limit, call)
+        self._gates = StartGates(context.clock, context.rng, at_once, call)
         self._remembered: set[str] = set()
         self.running = RunningJobs(
             informers.scan_jobs,
             informers.scan_pods,
             informers.start_notices,
-            slots,
-            clock,
+            Slots(at_once, call),
+            context.clock,
             owner_of=lambda job: job.scan,
             changed=lambda scan: call(scan, Priority.USER),
             started=self._gates.started,

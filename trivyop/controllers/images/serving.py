@@ -38,7 +38,7 @@ class Serving:
         self._delivery = delivery
         self._matcher = matcher
         self._pending = pending
-        self._outcomes = outcomes
+        self.outcomes = outcomes
 
     async def deliver(self, at_hand: Gathered, status: ImageScanStatus, result: ScanResult) -> None:
         """Write what a Job found to all workloads that need it."""
@@ -48,7 +48,7 @@ class Serving:
         with self._pending.serving(at_hand.name):
             everybody = self._targets.of(at_hand.name)
             refused = await self._delivery.deliver(everybody, image, result, at_hand.settings_hash)
-        await self._outcomes.succeeded(
+        await self.outcomes.succeeded(
             at_hand.scan,
             status,
             result,
@@ -69,11 +69,11 @@ class Serving:
         try:
             result = await self._matcher.match(bom, at_hand.targets[0].variant)
         except ScanError as error:
-            await self._outcomes.failed(scan, status, error.failure)
+            await self.outcomes.failed(scan, status, error.failure)
             return
         everybody = self._targets.of(at_hand.name)
         refused = await self._delivery.deliver_matched(everybody, image, result, settings_hash)
-        await self._outcomes.succeeded(
+        await self.outcomes.succeeded(
             scan,
             status,
             result,
@@ -89,7 +89,7 @@ class Serving:
         if found is None:
             raise ConflictError(f"the reports to adopt for {at_hand.name} are gone")
         namespaces = {target.workload.key.namespace for target in self._targets.first_of(at_hand.name)}
-        await self._outcomes.adopted(
+        await self.outcomes.adopted(
             at_hand.scan,
             at_hand.status,
             found,
@@ -103,4 +103,4 @@ class Serving:
         namespace = at_hand.scan.spec.namespace
         with self._pending.serving(at_hand.name) as targets:
             refused = await self._delivery.project(targets, at_hand.image, at_hand.settings_hash, namespace)
-        await self._outcomes.projected(at_hand.scan, at_hand.status, refused)
+        await self.outcomes.projected(at_hand.scan, at_hand.status, refused)

@@ -281,6 +281,7 @@ async def test_failing_collector_shows_its_class_and_is_tried_again_in_time(tmp_
     assert failed["consecutiveFailures"] == 1
     assert made_before == 1
     assert succeeded["attempts"] == 2
+    assert (failed["scanReason"], succeeded["scanReason"]) == ("first", "retry")
     assert "reason" not in succeeded
 
 
@@ -358,9 +359,11 @@ async def test_node_is_read_again_when_what_was_read_is_old(tmp_path: Path) -> N
         await cluster.until(
             lambda found: status_of(found, NODE).get("lastSuccess", "") > before["lastSuccess"], NODESCANS
         )
+        after = await until_phase(cluster, "Succeeded")
         made = jobs_made(cluster)
 
     assert made == 2
+    assert after["scanReason"] == "too-old"
 
 
 async def test_restart_reads_nothing_again_and_writes_nothing(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ class NodeScanStatus(_Struct, frozen=True, kw_only=True):
     phase: Phase = Phase.PENDING
     reason: str = ""  # of a failure: its class; of a skipped node: why
     message: str = ""
+    scan_reason: str = ""  # why it is queued, or was read last: a ``lifecycle.Reason``
     attempts: int = 0
     consecutive_failures: int = 0
     last_attempt: str = ""

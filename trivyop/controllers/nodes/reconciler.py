@@ -29,6 +29,7 @@ from trivyop.audit.nodes.lifecycle import (
     Inputs,
     Policy,
     Reap,
+    Reason,
     Settle,
     SkipNode,
     Start,
@@ -155,7 +156,7 @@ class NodeReconciler:
         if not isinstance(step, Start):
             self._jobs.release(name)  # a place in line that is not needed any more
         with bound_contextvars(because=reason.value):
-            return await self._act(step, node, scan, inputs)
+            return await self._act(step, reason, node, scan, inputs)
 
     def _gather(self, node: ClusterNode, status: NodeScanStatus) -> Inputs:
         name = node.metadata.name
@@ -173,7 +174,9 @@ class NodeReconciler:
             untried=not self._reports.failed_before(name, status),
         )
 
-    async def _act(self, step: Step, node: ClusterNode, scan: NodeScan, inputs: Inputs) -> float | None:
+    async def _act(
+        self, step: Step, reason: Reason, node: ClusterNode, scan: NodeScan, inputs: Inputs
+    ) -> float | None:
         name, status = node.metadata.name, inputs.status
         match step:
             case Wait(seconds):
@@ -184,6 +187,7 @@ class NodeReconciler:
                 await self._reap(node, status, overdue=overdue, refused=refused)
                 return None  # until its end is observed
             case Start(priority):
+                status = replace(status, scan_reason=reason.value)
                 if not await self._start(node, scan, status, priority):
                     return None  # until a slot is free
             case Evaluate():

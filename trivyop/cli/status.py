@@ -19,9 +19,9 @@ from trivyop.cli.cluster import DEFAULT_NAMESPACE, add_cluster_arguments, lookin
 from trivyop.cli.status_audits import read_audits, show_audits
 from trivyop.cli.status_nodes import ClusterState, read_cluster, show_cluster
 from trivyop.cli.tables import show_count, show_duration, show_table
+from trivyop.controllers.digests import aliases
 from trivyop.controllers.images.startgates import START_CLASSES
 from trivyop.controllers.images.targets import Targets
-from trivyop.controllers.sameness import aliases
 from trivyop.controllers.selecting import build_selection
 from trivyop.controllers.snapshot import Snapshot
 from trivyop.controllers.usage import Usage
@@ -112,7 +112,7 @@ async def read_lines(api: Api, operator_namespace: str, namespace: str = "") -> 
         only_looking=True,
     )
     snapshot = await Snapshot.read(api, namespace)
-    listers = replace(snapshot.listers, same=_sameness(scans.values()))
+    listers = replace(snapshot.listers, same=_same_digests(scans.values()))
     targets = Targets(listers, snapshot.sole_platform, Usage(), settings, build_selection(settings))
     lines: list[Line] = []
     for ref in snapshot.workloads():
@@ -124,7 +124,7 @@ async def read_lines(api: Api, operator_namespace: str, namespace: str = "") -> 
     return sorted(lines, key=lambda line: (line.namespace, line.workload, line.container))
 
 
-def _sameness(scans: Iterable[ImageScan]) -> Same:
+def _same_digests(scans: Iterable[ImageScan]) -> Same:
     """Digests of one image, as the ImageScans have them."""
     digests = {(other, scan.spec.platform): scan.spec.digest for scan in scans for other in aliases(scan)}
 

@@ -16,9 +16,9 @@ import structlog
 from trivyop.audit.nodes.job import COLLECTOR_SELECTOR, CollectorJob
 from trivyop.audit.nodes.nodescan import NODESCANS, NodeScan
 from trivyop.control.clock import Clock
+from trivyop.controllers.digests import BY_ALIAS, BY_DIGEST, KnownDigests, aliases
 from trivyop.controllers.jobpods import JobPod
 from trivyop.controllers.lister import Lister
-from trivyop.controllers.sameness import BY_ALIAS, BY_DIGEST, Sameness, aliases
 from trivyop.controllers.starting import BY_REGARDING, JOB_EVENTS, POD_EVENTS, Notice, slim_notice
 from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery
@@ -146,7 +146,7 @@ class Informers:
             )
             for called, selector in (("job-events", JOB_EVENTS), ("pod-events", POD_EVENTS))
         )
-        self.sameness = Sameness(self.scans)
+        self.digests = KnownDigests(self.scans)
         self.listers = Listers(
             pods=self.workloads[WorkloadKind.POD],
             replica_sets=self.workloads[WorkloadKind.REPLICA_SET],
@@ -156,7 +156,7 @@ class Informers:
             jobs=self.workloads[WorkloadKind.JOB],
             cron_jobs=self.workloads[WorkloadKind.CRON_JOB],
             nodes=self.nodes,
-            same=self.sameness.same,
+            same=self.digests.same,
         )
 
     def _reports(self, kind: ReportKind, watched: Iterable[str]) -> Lister[StoredReport]:

@@ -13,8 +13,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from trivyop.controllers.ahead import Ahead
 from trivyop.controllers.lister import Lister
+from trivyop.controllers.overlay import Overlay
 from trivyop.kube.client import Api
 from trivyop.kube.objects import ObjectMeta
 from trivyop.kube.resources import ObjectKey, Resource
@@ -57,8 +57,8 @@ class Records(Generic[R, T]):
         self._lister = lister
         self._namespace = namespace
         self._to_document = to_document
-        self._statuses = Ahead[T, R](lister, lost=lambda key, _: lost(key.name), catches_up=_is_the_written)
-        self._created = Ahead[R, R](lister, lost=lambda key, _: lost(key.name))
+        self._statuses = Overlay[T, R](lister, lost=lambda key, _: lost(key.name), catches_up=_is_the_written)
+        self._created = Overlay[R, R](lister, lost=lambda key, _: lost(key.name))
 
     def key(self, name: str) -> ObjectKey:
         return ObjectKey(self._namespace, name)

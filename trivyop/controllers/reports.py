@@ -23,11 +23,11 @@ import msgspec
 import structlog
 
 from trivyop.control.clock import Clock
-from trivyop.controllers.ahead import Ahead
 from trivyop.controllers.denials import Denials
 from trivyop.controllers.informers import BY_DIGEST, BY_OWNER, Informers
 from trivyop.controllers.lister import Lister
 from trivyop.controllers.metrics import ReportMetrics
+from trivyop.controllers.overlay import Overlay
 from trivyop.controllers.writing import write_report
 from trivyop.errors import DeniedError, ForbiddenError, NotFoundError, TerminalError, TooLargeError
 from trivyop.kube.client import Api
@@ -84,7 +84,7 @@ class Reports:
         self._lost_handlers: list[Callable[[Resource, ObjectKey, StoredReport], None]] = []
         self._listers = informers.reports
         self._ahead = {
-            resource: Ahead[StoredReport, StoredReport](
+            resource: Overlay[StoredReport, StoredReport](
                 lister, lost=partial(self._lost, resource), catches_up=_is_the_written
             )
             for resource, lister in self._listers.items()

@@ -16,9 +16,9 @@ from datetime import timedelta
 from typing import Generic, NamedTuple, TypeVar
 
 from trivyop.control.clock import Clock
-from trivyop.controllers.ahead import Ahead
 from trivyop.controllers.jobpods import JobPod
 from trivyop.controllers.lister import Lister
+from trivyop.controllers.overlay import Overlay
 from trivyop.controllers.starting import Notice, Obstacle, Starts, Stuck
 from trivyop.kube.jobs import OwnJob
 from trivyop.kube.resources import ObjectKey
@@ -86,7 +86,7 @@ class RunningJobs(Generic[J]):
         self._starts = Starts(pods, notices, clock, self._start_changed)
         self._held: dict[str, _Held] = {}
         self._dropped: set[str] = set()  # uids
-        self._made = Ahead[tuple[str, str], J](jobs, lost=lambda _, made: self._gone(*made))
+        self._made = Overlay[tuple[str, str], J](jobs, lost=lambda _, made: self._gone(*made))
 
     def listen(self) -> None:
         """Begin to look at what changes; call it once all stores are filled."""

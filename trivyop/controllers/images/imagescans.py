@@ -169,7 +169,7 @@ class ImageScans:
                 self._leave(name)
                 return None
             scan = await self._records.write_spec(name, self._targets.spec(name, targets))
-        unsaved = self._informers.sameness.unsaved(scan)
+        unsaved = self._informers.digests.unsaved(scan)
         if unsaved is not None:
             await self._records.save_aliases(name, unsaved)
         now = self._clock.now()

@@ -148,7 +148,7 @@ class Workloads:
     def _pod_changed(self, _key: ObjectKey, old: Pod | None, new: Pod | None) -> None:
         if old is not None and new is not None:
             node = self._informers.listers.nodes.get(ObjectKey("", new.spec.node_name))
-            for scan in self._informers.sameness.observe(old, new, node.platform if node else None):
+            for scan in self._informers.digests.observe(old, new, node.platform if node else None):
                 self._scans.look_at(scan, urgent=False)
         for pod in (old, new):
             if pod is not None:

@@ -1,4 +1,4 @@
-"""Ahead: what we wrote, until the informer has observed it.
+"""Overlay: what we wrote, until the informer has observed it.
 
 Between a write's answer and its watch event, the lister has what was before. What is noted here
 fills the gap. An event ends it; so does a list that began after the write, also when that list comes without
@@ -19,8 +19,8 @@ V = TypeVar("V")
 M = TypeVar("M")
 
 
-class Ahead(Generic[V, M]):
-    """Values by key, ahead of a lister."""
+class Overlay(Generic[V, M]):
+    """Values by key, put over a lister."""
 
     def __init__(
         self,

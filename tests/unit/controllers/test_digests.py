@@ -1,4 +1,4 @@
-"""Sameness: a container keeps its image until it restarts, whatever the image is called meanwhile."""
+"""Digests: a container keeps its image until it restarts, whatever the image is called meanwhile."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from trivyop.controllers.digests import KnownDigests, aliases
 from trivyop.controllers.lister import Lister
-from trivyop.controllers.sameness import Sameness, aliases
 from trivyop.kube.objects import ObjectMeta
 from trivyop.kube.resources import IMAGESCANS
 from trivyop.scan.imagescan import ImageScan, ImageScanSpec, ImageScanStatus
@@ -32,19 +32,19 @@ def state(image_id: str, *, restarts: int = 0, uid: str = "u", image: str = "tea
 
 
 @pytest.fixture
-def sameness() -> Sameness:
-    return Sameness(Lister[ImageScan](IMAGESCANS, {}))
+def digests() -> KnownDigests:
+    return KnownDigests(Lister[ImageScan](IMAGESCANS, {}))
 
 
 @pytest.mark.parametrize("now", [f"team/aaa@{B}", f"docker-pullable://team/prod@{B}", B, f"docker://{B}"])
 def test_another_digest_of_a_container_that_goes_on_is_of_the_same_image(
-    sameness: Sameness, now: str
+    digests: KnownDigests, now: str
 ) -> None:
-    sameness.observe(state(f"team/dev@{A}"), state(now), AMD64)
+    digests.observe(state(f"team/dev@{A}"), state(now), AMD64)
 
-    assert sameness.same(B, AMD64) == A
-    assert sameness.same(B, "linux/arm64") is None
-    assert sameness.same(A, AMD64) is None, "it is what is scanned"
+    assert digests.same(B, AMD64) == A
+    assert digests.same(B, "linux/arm64") is None
+    assert digests.same(A, AMD64) is None, "it is what is scanned"
 
 
 @pytest.mark.parametrize(
@@ -58,28 +58,28 @@ def test_another_digest_of_a_container_that_goes_on_is_of_the_same_image(
     ],
     ids=["restarted", "another pod", "another image", "just started", "stopped"],
 )
-def test_another_container_may_have_another_image(sameness: Sameness, old: Pod, new: Pod) -> None:
-    sameness.observe(old, new, AMD64)
+def test_another_container_may_have_another_image(digests: KnownDigests, old: Pod, new: Pod) -> None:
+    digests.observe(old, new, AMD64)
 
-    assert sameness.same(B, AMD64) is None
+    assert digests.same(B, AMD64) is None
 
 
-def test_digests_of_one_image_lead_to_the_first(sameness: Sameness) -> None:
+def test_digests_of_one_image_lead_to_the_first(digests: KnownDigests) -> None:
     """And back to it: that is no cycle."""
     names = [f"team/dev@{A}", f"team/aaa@{B}", f"team/abc@{C}", f"team/dev@{A}", f"team/aaa@{B}"]
     for before, now in pairwise(names):
-        sameness.observe(state(before), state(now), AMD64)
+        digests.observe(state(before), state(now), AMD64)
 
-    assert [sameness.same(digest, AMD64) for digest in (A, B, C)] == [None, A, A]
+    assert [digests.same(digest, AMD64) for digest in (A, B, C)] == [None, A, A]
 
 
-def test_digests_that_were_seen_are_written_once(sameness: Sameness) -> None:
-    sameness.observe(state(f"team/dev@{A}"), state(f"team/aaa@{B}"), AMD64)
+def test_digests_that_were_seen_are_written_once(digests: KnownDigests) -> None:
+    digests.observe(state(f"team/dev@{A}"), state(f"team/aaa@{B}"), AMD64)
     meta = ObjectMeta(name="a", namespace="trivy-system")
     scan = ImageScan(metadata=meta, spec=ImageScanSpec(image="team/prod:1", digest=A, platform=AMD64))
     saved = msgspec.structs.replace(scan, spec=msgspec.structs.replace(scan.spec, also_known_as=(B,)))
 
-    assert sameness.unsaved(scan) == (B,)
-    assert sameness.unsaved(saved) is None
+    assert digests.unsaved(scan) == (B,)
+    assert digests.unsaved(saved) is None
     by_content = msgspec.structs.replace(saved, status=ImageScanStatus(image_id=C))
     assert aliases(by_content) == (B, C)

@@ -1,4 +1,4 @@
-"""Sameness: digests of which it is certain that they are of one image.
+"""Digests: which of them are certain to be of one image.
 
 A runtime may call the image of a container by another digest while that runs, because another name of it was
 pulled or removed (`scan.references`). What a container runs does not change before it restarts, so the new
@@ -26,7 +26,7 @@ BY_ALIAS = "alias"
 _MAX_ALIASES = 20  # of one image; the oldest go
 
 
-class Sameness:
+class KnownDigests:
     """The digests of one image, by any of them."""
 
     def __init__(self, scans: Lister[ImageScan]) -> None:

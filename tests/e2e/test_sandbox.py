@@ -120,7 +120,7 @@ async def test_address_in_use_is_told(tmp_path: Path) -> None:
         done = await run(TRIVYOP, "sandbox", "--listen", address, cwd=tmp_path, TMPDIR=str(tmp_path))
 
     assert (done.code, done.out) == (1, "")
-    assert "address already in use" in done.err
+    assert "Address already in use" in done.err
     assert len(done.err.splitlines()) == 1
     assert left_of(tmp_path) == []
 

@@ -59,6 +59,9 @@ async def test_standby_finishes_the_work_of_a_leader_that_is_killed(tmp_path: Pa
                 for kind in REPORT_KINDS:
                     assert len((await cluster.api.list(kind, type=Object, metadata_only=True)).items) == SCANS
                 assert second.told("scan_job_created"), "it finished what was not begun, too"
+        scans = await cluster.list(IMAGESCANS, NAMESPACE)
+        assert [scan["status"] for scan in scans if scan["status"]["attempts"] != 1] == []
+        assert cluster.scan_jobs_created() == SCANS
         assert scanner.scanned().total() == SCANS
         assert set(scanner.scanned().values()) == {1}
 

@@ -9,13 +9,13 @@ paused, a canary) is scanned like the newest one. It is outdated once its last p
 
 Promises: the same listers and selection give the same answer; a pod's spec hash changes with its images only,
 not with its node or status.
-Not here: which events lead to which workload (``owners.py``), and which images it runs (``running.py``).
+Not here: who owns whom (``owners.py``), and which images a workload runs (``running.py``).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -42,6 +42,7 @@ from trivyop.workload.owners import (
     Lister,
     WorkloadKind,
     WorkloadRef,
+    revisions,
     workload_of_job,
     workload_of_pod,
 )
@@ -144,6 +145,18 @@ class Listers:
                 return self.jobs
             case WorkloadKind.CRON_JOB:
                 return self.cron_jobs
+
+
+def concerned(kind: WorkloadKind, obj: Object, listers: Listers) -> Iterator[WorkloadRef]:
+    """The workloads that a change of an object of that kind may concern."""
+    if isinstance(obj, Pod):
+        yield workload_of_pod(obj, listers.jobs)
+    elif isinstance(obj, Job):
+        yield from dict.fromkeys((WorkloadRef(kind, obj.key), workload_of_job(obj)))
+    elif kind in (WorkloadKind.REPLICA_SET, WorkloadKind.REPLICATION_CONTROLLER):
+        yield from revisions(kind, obj, listers.of(kind))
+    else:
+        yield WorkloadRef(kind, obj.key)
 
 
 def resolve(

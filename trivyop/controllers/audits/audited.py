@@ -29,6 +29,7 @@ from trivyop.errors import TransientError
 from trivyop.kube.client import Api
 from trivyop.kube.discovery import Discovery, discover
 from trivyop.kube.informer import Informer, InformerMetrics
+from trivyop.kube.objects import Object
 from trivyop.kube.resources import (
     CRDS,
     INGRESSES,
@@ -37,15 +38,8 @@ from trivyop.kube.resources import (
     Resource,
 )
 from trivyop.workload.audited import Document, object_state
-from trivyop.workload.objects import Job, Pod
-from trivyop.workload.owners import (
-    WorkloadKind,
-    WorkloadRef,
-    revisions,
-    workload_of_job,
-    workload_of_pod,
-)
-from trivyop.workload.resolve import Reason, Skipped, resolve
+from trivyop.workload.owners import WorkloadKind, WorkloadRef
+from trivyop.workload.resolve import Reason, Skipped, concerned, resolve
 from trivyop.workload.selection import Selection
 
 log = structlog.get_logger(__name__)
@@ -247,17 +241,7 @@ class AuditedObjects:
         """Tell of what may be due from now on; call it once, when all stores are filled."""
         self._changed = changed
         for kind, lister in self._informers.workloads.items():
-            match kind:
-                case WorkloadKind.POD:
-                    lister.add_handler(self._pod_changed)
-                case WorkloadKind.JOB:
-                    lister.add_handler(self._job_changed)
-                case WorkloadKind.REPLICA_SET | WorkloadKind.REPLICATION_CONTROLLER:
-                    lister.add_handler(self._revision_changed(kind))
-                case _:
-                    lister.add_handler(
-                        lambda key, old, _new, kind=kind: self._tell(WorkloadRef(kind, key), new=old is None)
-                    )
+            lister.add_handler(self._handler_of(kind))
         for source in self._sources.values():
             self._tell_of(source)
 
@@ -272,27 +256,17 @@ class AuditedObjects:
         if self._changed is not None and ref.kind in self._selection.kinds:
             self._changed(AuditRef(ref.kind.value, ref.key), new)
 
-    def _pod_changed(self, _key: ObjectKey, old: Pod | None, new: Pod | None) -> None:
-        """Of a pod that somebody controls, only that it is there counts."""
-        told = [pod for pod in (old, new) if pod is not None]
-        refs = {workload_of_pod(pod, self._informers.listers.jobs) for pod in told}
-        for ref in refs:
-            if ref.kind is WorkloadKind.POD or len(refs) > 1 or old is None or new is None:
-                self._tell(ref, new=old is None)
-
-    def _job_changed(self, key: ObjectKey, old: Job | None, new: Job | None) -> None:
-        self._tell(WorkloadRef(WorkloadKind.JOB, key), new=old is None)
-        for job in (old, new):
-            if job is not None:
-                self._tell(workload_of_job(job), new=False)
-
-    def _revision_changed(self, kind: WorkloadKind) -> Callable[[ObjectKey, Any, Any], None]:
-        siblings = self._informers.listers.of(kind)
-
-        def changed(key: ObjectKey, old: Any, new: Any) -> None:
-            refs = {ref for obj in (old, new) if obj is not None for ref in revisions(kind, obj, siblings)}
+    def _handler_of(self, kind: WorkloadKind) -> Callable[[ObjectKey, Any, Any], None]:
+        def changed(key: ObjectKey, old: Object | None, new: Object | None) -> None:
+            objects = filter(None, (old, new))
+            found = (ref for obj in objects for ref in concerned(kind, obj, self._informers.listers))
+            refs = list(dict.fromkeys(found))
+            is_pod, stays = kind is WorkloadKind.POD, old is not None and new is not None
             for ref in refs:
-                self._tell(ref, new=old is None and ref.key == key)
+                own = ref == WorkloadRef(kind, key)
+                if is_pod and stays and not own and len(refs) == 1:
+                    continue  # of a pod that somebody controls, only that it is there counts
+                self._tell(ref, new=old is None and (own or is_pod))
 
         return changed
 

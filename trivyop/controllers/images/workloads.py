@@ -39,15 +39,9 @@ from trivyop.report.stored import StoredReport
 from trivyop.scan.imagescan import ImageScan
 from trivyop.scan.state import has_nothing
 from trivyop.workload.images import ContainerImage
-from trivyop.workload.objects import Job, Node, Pod
-from trivyop.workload.owners import (
-    WorkloadKind,
-    WorkloadRef,
-    revisions,
-    workload_of_job,
-    workload_of_pod,
-)
-from trivyop.workload.resolve import Skipped, Workload
+from trivyop.workload.objects import Node, Pod
+from trivyop.workload.owners import WorkloadKind, WorkloadRef, workload_of_pod
+from trivyop.workload.resolve import Skipped, Workload, concerned
 
 log = structlog.get_logger(__name__)
 
@@ -88,15 +82,14 @@ class Workloads:
         self._informers.scans.add_handler(self._scan_changed, replay=False)
 
     def _handler_of(self, kind: WorkloadKind) -> Callable[[ObjectKey, Any, Any], None]:
-        match kind:
-            case WorkloadKind.POD:
-                return self._pod_changed
-            case WorkloadKind.JOB:
-                return self._job_changed
-            case WorkloadKind.REPLICA_SET | WorkloadKind.REPLICATION_CONTROLLER:
-                return self._revision_changed(kind)
-            case _:
-                return lambda key, _old, _new: self._look_at(WorkloadRef(kind, key))
+        def changed(_key: ObjectKey, old: Object | None, new: Object | None) -> None:
+            if isinstance(old, Pod) and isinstance(new, Pod):
+                self._images_observed(old, new)
+            for obj in filter(None, (old, new)):
+                for ref in concerned(kind, obj, self._informers.listers):
+                    self._look_at(ref)
+
+        return changed
 
     def all(self) -> Iterator[WorkloadRef]:
         """Everything that might be a workload."""
@@ -145,31 +138,11 @@ class Workloads:
             if pod.spec.node_name == key.name:
                 self._look_at(workload_of_pod(pod, self._informers.listers.jobs))
 
-    def _pod_changed(self, _key: ObjectKey, old: Pod | None, new: Pod | None) -> None:
-        if old is not None and new is not None:
-            node = self._informers.listers.nodes.get(ObjectKey("", new.spec.node_name))
-            for scan in self._informers.digests.observe(old, new, node.platform if node else None):
-                self._scans.look_at(scan, urgent=False)
-        for pod in (old, new):
-            if pod is not None:
-                self._look_at(workload_of_pod(pod, self._informers.listers.jobs))
-
-    def _job_changed(self, _key: ObjectKey, old: Job | None, new: Job | None) -> None:
-        for job in (old, new):
-            if job is not None:
-                self._look_at(WorkloadRef(WorkloadKind.JOB, job.key))
-                self._look_at(workload_of_job(job))
-
-    def _revision_changed(self, kind: WorkloadKind):
-        siblings = self._informers.listers.of(kind)
-
-        def changed(_key: ObjectKey, old: Object | None, new: Object | None) -> None:
-            for obj in (old, new):
-                if obj is not None:
-                    for ref in revisions(kind, obj, siblings):
-                        self._look_at(ref)
-
-        return changed
+    def _images_observed(self, old: Pod, new: Pod) -> None:
+        """Nodes may call what a pod runs by another digest now."""
+        node = self._informers.listers.nodes.get(ObjectKey("", new.spec.node_name))
+        for scan in self._informers.digests.observe(old, new, node.platform if node else None):
+            self._scans.look_at(scan, urgent=False)
 
     def _report_changed(self, _key: ObjectKey, old: StoredReport | None, new: StoredReport | None) -> None:
         if new is not None:

@@ -239,7 +239,7 @@ async def test_others_get_their_turn_during_a_scrape() -> None:
 async def test_readiness_tells_what_is_so_in_any_case() -> None:
     health = Health()
     health.require("operator", lambda: None)
-    health.tell("leader", lambda: "this replica leads")
+    health.add_note("leader", lambda: "this replica leads")
     health.mention("database", lambda: "none yet")
     async with served(health=health) as urls:
         status, _, text = await get(f"{urls['probes']}/readyz?verbose")

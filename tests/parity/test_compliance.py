@@ -16,6 +16,7 @@ from tests.parity.golden import GOLDEN
 from trivyop.compliance.evaluation import Circumstances, evaluate
 from trivyop.compliance.findings import Findings, report_key
 from trivyop.compliance.reading import AuditReport, read_report
+from trivyop.compliance.resource import ComplianceReport
 from trivyop.compliance.specification import Specification, parse_specification
 from trivyop.compliance.status import build_status
 from trivyop.kube.resources import (
@@ -77,7 +78,8 @@ def _findings(*, without: str = "") -> Findings:
 def _recorded(folder: str, name: str) -> tuple[Json, Specification]:
     recorded = orjson.loads((REPORTS / folder / f"{name}.json").read_bytes())
     specification = parse_specification(
-        orjson.dumps(recorded), now=parse_time(recorded["status"]["updateTimestamp"])
+        msgspec.json.decode(orjson.dumps(recorded), type=ComplianceReport),
+        now=parse_time(recorded["status"]["updateTimestamp"]),
     )
     assert isinstance(specification, Specification)
     return recorded["status"], specification

@@ -44,6 +44,10 @@ MEANINGS: Final[Mapping[str, str]] = {
     "again.",
     "cluster_report_refused": "The API server refused the report on the cluster's own components.",
     "cluster_sbom_deleted": "The operator deleted the bill of materials of another version of the cluster.",
+    "compliance_evaluated": "A ClusterComplianceReport has new answers; `because` says why it was due.",
+    "compliance_specification_odd": "Something is wrong with a ClusterComplianceReport; its status says "
+    "what, and the operator evaluates the rest.",
+    "compliance_status_too_large": "The API server found a status too large; the operator lists less in it.",
     "configuration_not_readable": "The operator may not read a ConfigMap or Secret with settings; defaults "
     "apply.",
     "credentials_not_renewed": "The operator could not get new credentials for the API server.",

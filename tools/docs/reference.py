@@ -64,6 +64,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Audits", ("trivyop_audit", "trivyop_polic", "trivyop_check", "trivyop_node")),
     ("Webhooks", ("trivyop_webhook",)),
     ("Metrics themselves", ("trivyop_series", "trivyop_reports_unread", "trivyop_collector")),
+    ("Compliance", ("trivyop_compliance",)),
     ("Scans and reports", ("trivyop_scan", "trivyop_image", "trivyop_report", "trivyop_database")),
     ("Kubernetes API", ("trivyop_api", "trivyop_informer", "trivyop_events")),
     ("Work in hand", ("trivyop_workqueue", "trivyop_reconcile")),

@@ -48,7 +48,6 @@ _PAGES: tuple[tuple[str, str, tuple[Source, ...]], ...] = (
 )
 _FEATURES = {
     "": "",
-    "compliance": "Compliance (not part of this version: checked, without effect)",
     "alternate storage": "Reports as files (not part of this version: checked, without effect)",
 }
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from trivyop.controllers.audits.concern import Auditing
 from trivyop.controllers.audits.strays import delete_switched_off
+from trivyop.controllers.compliance.concern import Compliance
 from trivyop.controllers.concern import Concern
 from trivyop.controllers.context import ControllerContext
 from trivyop.controllers.images.concern import Images
@@ -26,10 +27,13 @@ def build_concerns(context: ControllerContext, images: Images, series: Series) -
     if Components.wanted(settings):
         yield Components(context, images)
     yield series
+    auditing = None
     if settings.audit.config_audit_enabled:
         yield (auditing := Auditing(context))
         if context.collects:
             yield Nodes(context, auditing)
+    if settings.compliance.enabled:
+        yield Compliance(context, auditing)
     yield Notifications.of(context)
 
 

@@ -34,6 +34,7 @@ from trivyop.audit.metrics import AuditMetrics
 from trivyop.audit.policies import Policies, PolicyProblem
 from trivyop.audit.splitting import Settlement
 from trivyop.control.clock import Clock
+from trivyop.report.findings import Severity
 from trivyop.settings import Settings
 from trivyop.trivy.process import Brake
 
@@ -74,6 +75,7 @@ class Auditor:
         self._standings = Standings(self._keeper, metrics)
         self._lanes = Lanes(self._standings.is_culprit, self._is_learned)
         self._learning = Learning(engine, clock)
+        self._checks: tuple[Policies, Mapping[str, Severity]] | None = None
         self._runs: list[_Run] = []
         self._wake = asyncio.Event()
         self._eased = asyncio.Event()  # what holds up runs of the backlog may be over
@@ -96,6 +98,13 @@ class Auditor:
     async def wait_ready(self) -> None:
         """Return once it is known which policies count; needs ``set_policies`` first, if only with None."""
         await self._keeper.wait_ready()
+
+    async def checks(self) -> Mapping[str, Severity]:
+        """All checks that are evaluated now, by canonical id, for a run of Trivy; raises ``AuditError``."""
+        policies = self._keeper.policies
+        if self._checks is None or self._checks[0] != policies:
+            self._checks = policies, await self._engine.checks(policies)
+        return self._checks[1]
 
     def policies_hash(self, kind: str) -> str:
         """What the outcome for a resource of this kind depends on, beside the resource, in one word."""

@@ -18,6 +18,7 @@ from trivyop.audit.policies import Policies, PolicyProblem
 from trivyop.control.clock import Clock
 from trivyop.errors import TransientError
 from trivyop.report.checks import Check
+from trivyop.report.findings import Severity
 from trivyop.trivy.process import Brake
 
 
@@ -112,6 +113,10 @@ class Engine(Protocol):
 
     async def audit_samples(self, policies: Policies) -> Batch:
         """Audit something of each family at once, which says little more than whether that works."""
+        ...
+
+    async def checks(self, policies: Policies) -> Mapping[str, Severity]:
+        """All checks that there are with these policies, by canonical id; raises ``AuditError``."""
         ...
 
     async def examine(self, policies: Policies) -> tuple[Policies, tuple[PolicyProblem, ...]]:

@@ -78,7 +78,7 @@ async def examine(trivy: Runs, policies: Policies) -> tuple[Policies, tuple[Poli
     """
     if not policies.custom:
         return policies, ()
-    samples = _samples_for(policies)
+    samples = samples_for(policies)
     imports = unknown_imports(policies.modules)
     batch, _ = await trivy.run(samples, _with_probe(_without_custom(policies, libraries=False), imports))
     plain, absent = _own_findings(batch), _probed(batch)
@@ -198,7 +198,7 @@ def _worth_a_word(policies: Policies, absent: frozenset[str]) -> Iterator[Policy
             yield PolicyProblem(policy.name, oddity)
 
 
-def _samples_for(policies: Policies) -> tuple[Subject, ...]:
+def samples_for(policies: Policies) -> tuple[Subject, ...]:
     """Something of each kind that a policy is for."""
     there = {sample.kind for sample in SAMPLES}
     named = {audited_as(kind) for policy in policies.custom for kind in policy.kinds}

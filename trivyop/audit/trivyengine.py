@@ -22,13 +22,15 @@ import msgspec
 from trivyop.audit import command
 from trivyop.audit.documents import Family, family_of, write_document
 from trivyop.audit.engine import AuditError, AuditFailure, Batch, Crash, Outcome, Subject
-from trivyop.audit.examination import examine
+from trivyop.audit.examination import examine, samples_for
 from trivyop.audit.policies import Policies, PolicyProblem
 from trivyop.audit.results import Place, ResultReader, Scopes
 from trivyop.audit.samples import SAMPLES
 from trivyop.audit.standby import Standby, Waiting, Wish
 from trivyop.control.clock import Clock
 from trivyop.errors import is_scarcity
+from trivyop.report.checkids import canonical
+from trivyop.report.findings import Severity
 from trivyop.settings import Settings
 from trivyop.trivy.directories import private_directory
 from trivyop.trivy.failures import Failure, FailureClass, ScanError, classify
@@ -121,6 +123,16 @@ class TrivyEngine:
         """Audit something of each family in one run; see ``Engine``."""
         batch, _ = await self.run(SAMPLES, policies)
         return batch
+
+    async def checks(self, policies: Policies) -> Mapping[str, Severity]:
+        """All checks that there are; see ``Engine``."""
+        batch, _ = await self.run(samples_for(policies), policies)
+        return {
+            canonical(check.id): check.severity
+            for outcome in batch.outcomes.values()
+            if not isinstance(outcome, AuditError)
+            for check in outcome
+        }
 
     async def examine(self, policies: Policies) -> tuple[Policies, tuple[PolicyProblem, ...]]:
         """Try policies; see ``Engine``."""

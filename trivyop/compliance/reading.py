@@ -13,14 +13,17 @@ from dataclasses import dataclass
 import msgspec
 
 from trivyop.compliance.scopes import CONTROL_PLANE_NODE, NODE, Audited, component_of
-from trivyop.kube.resources import CLUSTERINFRAASSESSMENTREPORTS, INFRAASSESSMENTREPORTS, Resource
+from trivyop.kube.resources import CLUSTERINFRAASSESSMENTREPORTS, INFRAASSESSMENTREPORTS, ObjectKey, Resource
 from trivyop.report import keys
 from trivyop.report.checkids import canonical
+from trivyop.report.stored import StoredReport
 
 
-class _Metadata(msgspec.Struct, frozen=True, gc=False):
+class _Metadata(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     name: str
     namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
 
@@ -46,19 +49,22 @@ class AuditReport(msgspec.Struct, frozen=True, gc=False):
     metadata: _Metadata
     report: _Body = _Body()
 
+    @property
+    def key(self) -> ObjectKey:
+        return ObjectKey(self.metadata.namespace, self.metadata.name)
 
-class ListMetadata(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """Where a list goes on."""
+    @property
+    def version(self) -> int:
+        """Stands for what the report says, as `version_of` does."""
+        meta = self.metadata
+        annotations = meta.annotations or {}
+        revision = "" if annotations.get(keys.SUMMARY) else meta.resource_version
+        return hash((meta.uid, annotations.get(keys.CONTENT_HASH, ""), revision))
 
-    resource_version: str = ""
-    continue_: str = msgspec.field(name="continue", default="")
 
-
-class Page(msgspec.Struct, frozen=True, gc=False):
-    """A page of a list of reports."""
-
-    items: tuple[AuditReport, ...] = ()
-    metadata: ListMetadata = ListMetadata()
+def version_of(report: StoredReport) -> int:
+    """Stands for what a report says, by its metadata alone."""
+    return hash((report.uid, report.content_hash, report.revision))
 
 
 @dataclass(frozen=True, slots=True)

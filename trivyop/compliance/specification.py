@@ -17,6 +17,7 @@ from enum import StrEnum
 
 import msgspec
 
+from trivyop.compliance.resource import ComplianceReport
 from trivyop.compliance.schedule import Schedule, ScheduleError
 from trivyop.report.checkids import canonical
 from trivyop.report.findings import Severity
@@ -62,17 +63,6 @@ class _Spec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     cron: str
     report_type: str
     time_zone: str = ""
-
-
-class _Metadata(msgspec.Struct, frozen=True, gc=False):
-    name: str
-    generation: int = 0
-
-
-class _Report(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    metadata: _Metadata
-    api_version: str = API_VERSION
-    spec: msgspec.Raw = msgspec.Raw(b"null")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +119,10 @@ class Unreadable:
     problems: tuple[Problem, ...]
 
 
-def parse_specification(data: bytes, *, now: datetime) -> Specification | Unreadable:
-    """Read a ClusterComplianceReport, as the API server sends it; raises ``ValueError`` if it is none."""
-    report = msgspec.json.decode(data, type=_Report)
+def parse_specification(report: ComplianceReport, *, now: datetime) -> Specification | Unreadable:
+    """Read what a ClusterComplianceReport asks."""
     name, generation = report.metadata.name, report.metadata.generation
-    if report.api_version != API_VERSION:
+    if report.api_version not in ("", API_VERSION):  # lists may leave it out
         message = f"{report.api_version!r} is not {API_VERSION!r}"
         return Unreadable(name, generation, (Problem("apiVersion", message),))
     try:

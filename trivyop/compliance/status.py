@@ -20,6 +20,7 @@ import orjson
 
 from trivyop.compliance.evaluation import Answer, Reason, Result
 from trivyop.compliance.findings import Failure, Findings
+from trivyop.compliance.resource import Condition
 from trivyop.compliance.specification import (
     Problem,
     ReportType,
@@ -42,6 +43,7 @@ _COUNTS: Final = {
     Result.NOT_APPLICABLE: "notApplicableCount",
 }
 _WITH_TOTAL = (Result.PASS, Result.FAIL)
+_ROW_BYTES: Final = 100  # no listed finding is smaller: more of them than fit are not even built
 
 
 def build_status(
@@ -52,9 +54,9 @@ def build_status(
     entries_limit: int,
     budget_bytes: int,
     now: datetime,
-    former: Mapping[str, Any] | None = None,
+    former: tuple[Condition, ...] = (),
 ) -> dict[str, Any]:
-    """Build the status. ``entries_limit`` is for each control; ``former`` is the status before.
+    """Build the status. ``entries_limit`` is for each control; ``former`` are the conditions before.
 
     Findings are listed less and less, then descriptions left out, until the status fits.
     """
@@ -62,7 +64,7 @@ def build_status(
         "summary": _summary(answers),
         "updateTimestamp": format_time(now),
         "observedGeneration": specification.generation,
-        "conditions": _conditions(specification.problems, answers, now, former or {}),
+        "conditions": _conditions(specification.problems, answers, now, former),
     }
     if specification.schedule is not None:
         status["nextRun"] = format_time(specification.schedule.next_after(now))
@@ -73,10 +75,12 @@ def build_status(
             "controlCheck": [_control_check(answer) for answer in answers],
         }
         return status
-    failed = [answer.control for answer in answers if answer.result is Result.FAIL]
-    checks = {check for control in failed for check in control.checks}
-    failures = {check: findings.failures(check, entries_limit) for check in checks}
+    failed = [answer for answer in answers if answer.result is Result.FAIL]
     limit, described = entries_limit, True
+    while limit and sum(min(answer.findings, limit) for answer in failed) * _ROW_BYTES > budget_bytes:
+        limit //= 2
+    checks = {check for answer in failed for check in answer.control.checks}
+    failures = {check: findings.failures(check, limit) for check in checks}
     while True:
         status["detailReport"] = _detail_report(specification, answers, findings, failures, limit, described)
         if len(orjson.dumps(status)) <= budget_bytes or not described:
@@ -88,15 +92,22 @@ def build_status(
 
 
 def build_refusal(
-    unreadable: Unreadable, *, now: datetime, former: Mapping[str, Any] | None = None
+    unreadable: Unreadable,
+    *,
+    now: datetime,
+    kept: Mapping[str, Any] | None = None,
+    former: tuple[Condition, ...] = (),
 ) -> dict[str, Any]:
-    """Build the status of a specification that can not be evaluated; what was found before stays."""
-    kept = dict(former or {})
+    """Build the status of a specification that can not be evaluated.
+
+    ``kept`` is the status before, and stays as far as it is about what was found.
+    """
+    kept = kept or {}
     return {
         **kept,
         "updateTimestamp": kept.get("updateTimestamp") or format_time(now),
         "observedGeneration": unreadable.generation,
-        "conditions": [_validity(unreadable.problems, now, kept)],
+        "conditions": [_validity(unreadable.problems, now, former)],
     }
 
 
@@ -192,7 +203,7 @@ def _row(check: str, failure: Failure, findings: Findings) -> dict[str, Any]:
 
 
 def _conditions(
-    problems: tuple[Problem, ...], answers: Sequence[Answer], now: datetime, former: Mapping[str, Any]
+    problems: tuple[Problem, ...], answers: Sequence[Answer], now: datetime, former: tuple[Condition, ...]
 ) -> list[dict[str, Any]]:
     unknown = tuple(
         Problem(f"control {answer.control.id}", answer.message)
@@ -212,7 +223,7 @@ def _conditions(
     return [_validity((*problems, *unknown), now, former), evaluated]
 
 
-def _validity(problems: tuple[Problem, ...], now: datetime, former: Mapping[str, Any]) -> dict[str, Any]:
+def _validity(problems: tuple[Problem, ...], now: datetime, former: tuple[Condition, ...]) -> dict[str, Any]:
     return _condition(
         VALID,
         status=not problems,
@@ -224,15 +235,15 @@ def _validity(problems: tuple[Problem, ...], now: datetime, former: Mapping[str,
 
 
 def _condition(
-    kind: str, *, status: bool, reason: str, message: str, now: datetime, former: Mapping[str, Any]
+    kind: str, *, status: bool, reason: str, message: str, now: datetime, former: tuple[Condition, ...]
 ) -> dict[str, Any]:
     value = "True" if status else "False"
-    before = next((one for one in former.get("conditions", ()) if one.get("type") == kind), None)
-    same = before is not None and before.get("status") == value
+    before = next((one for one in former if one.type == kind), None)
+    same = before is not None and before.status == value and before.last_transition_time
     return {
         "type": kind,
         "status": value,
         "reason": reason,
         "message": message,
-        "lastTransitionTime": before["lastTransitionTime"] if before and same else format_time(now),
+        "lastTransitionTime": before.last_transition_time if before and same else format_time(now),
     }

@@ -127,6 +127,21 @@ class NodeMetrics:
             self.failures.labels(failure_class.value)
 
 
+class ComplianceMetrics:
+    """What happens to reports on compliance."""
+
+    def __init__(self, registry: CollectorRegistry, reasons: Iterable[str]) -> None:
+        self.evaluations = Counter(
+            "trivyop_compliance_evaluations_total",
+            "Statuses of ClusterComplianceReports that were written, by why: status-missing, spec-changed, "
+            "scheduled, answers-changed, unreadable (the specification can not be evaluated).",
+            ["reason"],
+            registry=registry,
+        )
+        for reason in reasons:
+            self.evaluations.labels(reason)
+
+
 class ClusterComponentMetrics:
     """What happens to the components of the cluster itself."""
 

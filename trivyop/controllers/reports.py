@@ -82,6 +82,7 @@ class Reports:
         self.denials = Denials(api, clock)
         self._deleting: set[str] = set()  # uids
         self._lost_handlers: list[Callable[[Resource, ObjectKey, StoredReport], None]] = []
+        self._write_handlers: list[Callable[[Resource, StoredReport, dict[str, Any]], None]] = []
         self._listers = informers.reports
         self._ahead = {
             resource: Overlay[StoredReport, StoredReport](
@@ -93,6 +94,10 @@ class Reports:
     def add_lost_handler(self, handler: Callable[[Resource, ObjectKey, StoredReport], None]) -> None:
         """Call `handler` for a report that was gone before the informer ever observed it."""
         self._lost_handlers.append(handler)
+
+    def add_write_handler(self, handler: Callable[[Resource, StoredReport, dict[str, Any]], None]) -> None:
+        """Call `handler` with each report that was written, as the lister will have it and as it was sent."""
+        self._write_handlers.append(handler)
 
     def add_permission_handler(self, handler: Callable[[], None]) -> None:
         """Call `handler` when reports may be written that were denied."""
@@ -321,6 +326,8 @@ class Reports:
         written = self._informers.stored(Object(metadata=stored))
         if self._lister(resource).get(key) != written:  # the informer may have been faster than the answer
             self._ahead[resource].put(key, written)
+        for handler in self._write_handlers:
+            handler(resource, written, report)
 
     async def delete(self, resource: Resource, report: StoredReport) -> None:
         """Delete a report that has no place any more; `deleted_by_us` then knows of it."""

@@ -18,17 +18,17 @@ Entry = Mapping[str, Any]
 _Fields = dict[str, Any]
 
 
-def take_over(entries: Sequence[Entry], manager: str, field: str) -> list[Entry]:
+def take_over(entries: Sequence[Entry], manager: str, field: str, *, subresource: str = "") -> list[Entry]:
     """The managedFields with all that was set by who set anything below `field` as applied by `manager`.
 
-    Others (who labelled the object, say) keep what is theirs, and so do writers of subresources.
+    Others (who labelled the object, say) keep what is theirs, and so do writers of other subresources.
     """
     kept: list[Entry] = []
     taken: _Fields = {}
     api_version = ""
     for entry in entries:
         fields = cast("_Fields", entry.get("fieldsV1") or {})
-        if entry.get("subresource") or f"f:{field}" not in fields:
+        if entry.get("subresource", "") != subresource or f"f:{field}" not in fields:
             kept.append(entry)
         else:
             taken = _merged(taken, fields)
@@ -41,6 +41,7 @@ def take_over(entries: Sequence[Entry], manager: str, field: str) -> list[Entry]
         "apiVersion": api_version,
         "fieldsType": "FieldsV1",
         "fieldsV1": taken,
+        **({"subresource": subresource} if subresource else {}),
     }
     return [*kept, ours]
 

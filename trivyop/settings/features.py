@@ -287,14 +287,12 @@ class ComplianceSettings:
         kinds.BOOL,
         True,
         "Fill in ClusterComplianceReports.",
-        feature="compliance",
     )
     invoke_once: bool = setting(
         "OPERATOR_INVOKE_CLUSTER_COMPLIANCE_ONCE",
         kinds.BOOL,
         False,
         "For tests: fill them in at every change, whatever their schedule.",
-        feature="compliance",
     )
     fail_entries_limit: int = setting(
         "compliance.failEntriesLimit",
@@ -302,7 +300,6 @@ class ComplianceSettings:
         10,
         "How many failed resources are listed per control.",
         sources=IN_CONFIG,
-        feature="compliance",
     )
 
 

@@ -13,7 +13,6 @@ from trivyop.settings.choices import TrivyCommand, TrivyMode
 from trivyop.settings.values import SETTINGS, Settings
 
 _MISSING = {
-    "compliance": "compliance is not part of this version",
     "alternate storage": "reports as files are not part of this version",
 }
 
@@ -110,6 +109,12 @@ _PARTS = (
         "OPERATOR_LEADER_ELECTION_ENABLED is false",
         lambda settings: not settings.operator.leader_election_enabled,
         ("operator.leader_election_id",),
+    ),
+    _Part(
+        "OPERATOR_CLUSTER_COMPLIANCE_ENABLED is false",
+        lambda settings: not settings.compliance.enabled,
+        ("compliance.",),
+        but=("compliance.enabled",),
     ),
     _Part(
         "OPERATOR_WEBHOOK_BROADCAST_URL is not set",

@@ -14,6 +14,7 @@ import yaml
 from trivyop.compliance.evaluation import Circumstances
 from trivyop.compliance.findings import Findings, report_key
 from trivyop.compliance.reading import AuditReport, read_report
+from trivyop.compliance.resource import ComplianceReport
 from trivyop.compliance.scopes import (
     APISERVER,
     CONTROL_PLANE_NODE,
@@ -67,7 +68,7 @@ def spec_document(name: str) -> Json:
 
 def specification(document: Json) -> Specification:
     """Read a specification that can be evaluated."""
-    found = parse_specification(orjson.dumps(document), now=NOW)
+    found = parse_specification(msgspec.json.decode(orjson.dumps(document), type=ComplianceReport), now=NOW)
     assert isinstance(found, Specification)
     return found
 

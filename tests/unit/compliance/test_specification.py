@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 
 from tests.unit.compliance.reports import NOW, spec_document
+from trivyop.compliance.resource import ComplianceReport
 from trivyop.compliance.schedule import Schedule, ScheduleError
 from trivyop.compliance.specification import (
     ReportType,
@@ -34,7 +36,7 @@ def _control(**fields: Any) -> Json:
 
 
 def _parse(document: Json) -> Specification | Unreadable:
-    return parse_specification(orjson.dumps(document), now=NOW)
+    return parse_specification(msgspec.json.decode(orjson.dumps(document), type=ComplianceReport), now=NOW)
 
 
 def _valid(document: Json) -> Specification:

@@ -22,6 +22,7 @@ from tests.unit.report.crds import check_accepted
 from trivyop.compliance.evaluation import Reason, Result, Scanner, evaluate
 from trivyop.compliance.findings import Findings, report_key
 from trivyop.compliance.profile import Platform, detect_profile
+from trivyop.compliance.resource import SaidStatus
 from trivyop.compliance.specification import Problem, Specification, Unreadable
 from trivyop.compliance.status import build_refusal, build_status
 from trivyop.kube.resources import CONFIGAUDITREPORTS, ObjectKey
@@ -194,8 +195,8 @@ def test_condition_keeps_the_time_of_its_change() -> None:
     before = _status(found, Findings())
     before["conditions"][1]["lastTransitionTime"] = "2026-11-01T00:00:00Z"
 
-    same = _status(found, Findings(), former=before)
-    changed = _status(found, findings_of(*_pods(1)), former=before)
+    same = _status(found, Findings(), former=SaidStatus.parse(orjson.dumps(before)).conditions)
+    changed = _status(found, findings_of(*_pods(1)), former=SaidStatus.parse(orjson.dumps(before)).conditions)
 
     assert same["conditions"] == before["conditions"]
     assert changed["conditions"][1]["lastTransitionTime"] == "2026-12-01T12:00:00Z"
@@ -206,7 +207,7 @@ def test_refusal_keeps_what_was_found_before() -> None:
     refusal = build_refusal(
         Unreadable("ours", 4, (Problem("spec.cron", "it is missing"),)),
         now=NOW,
-        former={"summary": {"failCount": 3}, "updateTimestamp": "2026-11-01T00:00:00Z"},
+        kept={"summary": {"failCount": 3}, "updateTimestamp": "2026-11-01T00:00:00Z"},
     )
 
     assert refusal["summary"] == {"failCount": 3}

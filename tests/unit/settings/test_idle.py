@@ -27,11 +27,11 @@ def warnings(
     ("environ", "config", "trivy", "key", "why"),
     [
         (
-            {},
+            {"OPERATOR_CLUSTER_COMPLIANCE_ENABLED": "false"},
             {"compliance.failEntriesLimit": "3"},
             {},
             "compliance.failEntriesLimit",
-            "not part of this version",
+            "OPERATOR_CLUSTER_COMPLIANCE_ENABLED is false",
         ),
         ({}, {}, {"trivy.serverURL": "http://trivy:4954"}, "trivy.serverURL", "trivy.mode is Standalone"),
         ({}, {}, {"trivy.serverInsecure": "1"}, "trivy.serverInsecure", "trivy.mode is Standalone"),

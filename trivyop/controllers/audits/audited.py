@@ -144,6 +144,16 @@ class AuditedObjects:
         for source in self._sources.values():
             yield source.resource.api_version, source.resource.kind
 
+    def absent_kinds(self) -> frozenset[str]:
+        """The kinds that are audited and of which the cluster has no object, as far as that can be said."""
+        listers = {kind.value: self._informers.workloads[kind] for kind in self._selection.kinds}
+        listers |= {source.resource.kind: source.lister for source in self._sources.values()}
+        return frozenset(
+            kind
+            for kind, lister in listers.items()
+            if lister.scopes == ("",) and lister.synced and not lister.problem and not len(lister)
+        )
+
     def is_named(self, kind: str) -> bool:
         """Whether policies name this kind; if it is not audited then, the server does not tell of it."""
         return kind in self._named

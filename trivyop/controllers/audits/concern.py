@@ -92,6 +92,10 @@ class Auditing(Concern):
         context.health.require("audits", self.waiting_for)
         context.health.mention("audit limits", self.limits)
 
+    def absent_kinds(self) -> frozenset[str]:
+        """The kinds that are audited and of which the cluster has no object."""
+        return self._audited.absent_kinds()
+
     # what is wrong
 
     def waiting_for(self) -> str | None:

@@ -17,6 +17,7 @@ import orjson
 
 from trivyop.cli.cluster import DEFAULT_NAMESPACE, add_cluster_arguments, looking_at
 from trivyop.cli.status_audits import read_audits, show_audits
+from trivyop.cli.status_compliance import read_compliance, show_compliance
 from trivyop.cli.status_nodes import ClusterState, read_cluster, show_cluster
 from trivyop.cli.tables import show_count, show_duration, show_table
 from trivyop.controllers.digests import aliases
@@ -68,7 +69,8 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "status",
         help="show what is scanned, queued or failed",
         description="Show every container that runs, and the state of its image's scan; then what the "
-        "reports of audits say together, and what could not be audited. JSON is of the containers only.",
+        "reports of audits say together, what could not be audited, and how the cluster meets standards. "
+        "JSON is of the containers only.",
     )
     add_cluster_arguments(parser)
     parser.add_argument("-n", "--namespace", default="", help="only workloads of this namespace")
@@ -86,6 +88,7 @@ async def status(arguments: argparse.Namespace) -> int:
         lines = await read_lines(api, arguments.operator_namespace, arguments.namespace)
         audits = await read_audits(api, arguments.operator_namespace, arguments.namespace)
         cluster = ClusterState() if arguments.namespace else await read_cluster(api)
+        compliance = [] if arguments.namespace else await read_compliance(api)
     if arguments.output == "json":
         print(orjson.dumps([asdict(line) for line in lines], option=orjson.OPT_INDENT_2).decode())
     else:
@@ -93,6 +96,7 @@ async def status(arguments: argparse.Namespace) -> int:
             show_lines(lines, now=datetime.now(UTC), wide=arguments.output == "wide"),
             show_audits(audits),
             show_cluster(cluster),
+            show_compliance(compliance),
         ]
         print("\n\n".join(part for part in shown if part))
     return 0

@@ -292,13 +292,13 @@ class ComplianceSettings:
         "OPERATOR_INVOKE_CLUSTER_COMPLIANCE_ONCE",
         kinds.BOOL,
         False,
-        "For tests: fill them in at every change, whatever their schedule.",
+        "For tests: fill them in at every change at once, and at no other time.",
     )
     fail_entries_limit: int = setting(
         "compliance.failEntriesLimit",
         kinds.integer(0),
         10,
-        "How many failed resources are listed per control.",
+        "How many findings are listed for each control of a report of type `all`.",
         sources=IN_CONFIG,
     )
 

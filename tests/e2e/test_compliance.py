@@ -14,6 +14,7 @@ from tests.e2e.auditing import auditing, create, role, until_idle, until_report
 from tests.e2e.harness import Cluster, running_cluster
 from tests.e2e.leaping import LeapingClock
 from tests.e2e.looking import sample
+from tests.e2e.test_permissions import USER, grant
 from tests.parity.golden import GOLDEN
 from tests.patience import patience
 from tests.unit.compliance.reports import spec_document
@@ -258,7 +259,8 @@ async def test_changes_of_a_specification_are_answered(tmp_path: Path) -> None:
     """One that is edited, one that goes, one that trivy-operator had answered: nothing stays behind."""
     async with running_cluster(tmp_path) as cluster:
         await create(cluster, ROLES, role("reader"))
-        async with auditing(cluster):
+        await grant(cluster)
+        async with auditing(cluster, user=USER):
             await until_report(cluster, RBACASSESSMENTREPORTS, "role-reader", check=CHECK)
             theirs = orjson.loads((GOLDEN / "reports/clustercompliancereports/k8s-nsa-1.0.json").read_bytes())
             meta = {"name": "k8s-nsa-1.0"}

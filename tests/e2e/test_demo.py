@@ -137,6 +137,11 @@ async def test_demo_once_finds_what_is_in_its_images(tmp_path: Path) -> None:
     assert int(audits["ConfigAuditReport"]["COUNT"]) >= 10  # nine workloads, a Service
     assert int(audits["ConfigAuditReport"]["HIGH"]) > 0
     assert int(audits["RbacAssessmentReport"]["CRITICAL"]) > 0
+    (lines,) = [part for part in done.out.split("\n\n") if part.startswith("SPECIFICATION")]
+    standards = {row["SPECIFICATION"]: row for row in rows(lines)}
+    assert set(standards) == {"k8s-cis-1.23", "k8s-nsa-1.0", "k8s-pss-baseline-0.1", "k8s-pss-restricted-0.1"}
+    assert int(standards["k8s-pss-restricted-0.1"]["FAILED"]) > 0
+    assert int(standards["k8s-pss-baseline-0.1"]["PASSED"]) > 0
     assert "export KUBECONFIG" not in done.out  # of a cluster that is gone
     assert left_of(tmp_path) == []
 

@@ -23,13 +23,15 @@ from trivyop.cli.cluster import DEFAULT_NAMESPACE
 from trivyop.cli.demo_view import all_audited, count_reports, further, progress, summary
 from trivyop.cli.extras import needs_extra
 from trivyop.cli.kubeconfig import kubeconfig_file
-from trivyop.cli.manifests import crds
+from trivyop.cli.manifests import crds, specifications
 from trivyop.cli.run import stop_on_signals
 from trivyop.cli.status import Line, read_lines, show_failures
 from trivyop.cli.status_audits import read_audits, show_audits
+from trivyop.cli.status_compliance import read_compliance, show_compliance
 from trivyop.kube.client import Api
 from trivyop.kube.config import ClusterConfig
 from trivyop.kube.resources import (
+    CLUSTERCOMPLIANCEREPORTS,
     CONFIGMAPS,
     CRDS,
     CRONJOBS,
@@ -196,12 +198,14 @@ async def _show(
         try:
             async with asyncio.timeout(arguments.timeout):
                 lines = await _until_done(api, stop, lambda: time.monotonic() - began)
+                await _ask_for_compliance(api, stop)
         except TimeoutError:
             in_time = False
             lines = await read_lines(api, DEFAULT_NAMESPACE)
         if not stop.is_set():
             _say(f"\n{await summary(api, lines)}\n")
             _say(f"{show_audits(await read_audits(api, DEFAULT_NAMESPACE))}\n")
+            _say(f"{show_compliance(await read_compliance(api))}\n")
             if in_time:
                 _say(f"Every workload has its reports, {time.monotonic() - began:.1f} s after the start.\n")
                 where = arguments.kubeconfig.absolute()
@@ -236,6 +240,18 @@ async def _until_done(api: Api, stop: asyncio.Event, elapsed: Callable[[], float
             return lines
         await asyncio.sleep(_POLL_SECONDS)
     return []
+
+
+async def _ask_for_compliance(api: Api, stop: asyncio.Event) -> None:
+    """Apply the specifications, now that there is something to answer them from, and wait for the answers."""
+    for body in specifications():
+        await api.apply(CLUSTERCOMPLIANCEREPORTS, body, field_manager="trivyop-demo")
+    while not stop.is_set() and not await _is_answered(api):  # noqa: ASYNC110 - another process's state
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _is_answered(api: Api) -> bool:
+    return all(one.said.summary is not None for one in await read_compliance(api))
 
 
 def _say(text: str) -> None:

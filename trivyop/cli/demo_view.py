@@ -131,6 +131,7 @@ def further(kubeconfig: Path, metrics: str, *, once: bool) -> str:
         "  kubectl get exposedsecretreports -A -o wide",
         "  kubectl get configauditreports,rbacassessmentreports -A -o wide",
         "  kubectl get clusterinfraassessmentreports,clustervulnerabilityreports -o wide",
+        "  kubectl get compliance -o wide",
         "  kubectl get imagescans,nodescans -A",
         f"  kubectl describe vuln -n shop -l {keys.RESOURCE_KIND}=StatefulSet",
         f"  curl {metrics}/metrics",

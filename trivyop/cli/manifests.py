@@ -20,9 +20,19 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 def crds() -> Iterator[dict[str, Any]]:
     """The custom resource definitions. Raises ``TerminalError`` where the source tree is not at hand."""
-    directory = _ROOT / "manifests" / "crds"
-    files = sorted(path for path in directory.glob("*.yaml") if path.name != "kustomization.yaml")
-    if not files:
-        raise TerminalError(f"there are no CRDs in {directory}: run this from a source checkout")
-    for path in files:
-        yield from (document for document in yaml.load_all(path.read_text(), _Loader) if document)
+    return _resources(_ROOT / "manifests" / "crds")
+
+
+def specifications() -> Iterator[dict[str, Any]]:
+    """The ClusterComplianceReports for a cluster of any distribution; raises as `crds`."""
+    return _resources(_ROOT / "manifests" / "compliance")
+
+
+def _resources(directory: Path) -> Iterator[dict[str, Any]]:
+    """What a kustomization lists."""
+    kustomization = directory / "kustomization.yaml"
+    if not kustomization.is_file():
+        raise TerminalError(f"there is no {kustomization}: run this from a source checkout")
+    for name in yaml.load(kustomization.read_text(), _Loader)["resources"]:
+        text = (directory / name).read_text()
+        yield from (document for document in yaml.load_all(text, _Loader) if document)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from trivyop.compliance.reading import CheckTexts, ReportFindings
@@ -42,10 +42,10 @@ class Findings:
 
     def __init__(self) -> None:
         self._reports: dict[ReportKey, _Alike] = {}
-        self._alike: dict[_Alike, tuple[_Alike, int]] = {}  # the one that is shared, and by how many
-        self._audited: Counter[Audited] = Counter()
-        self._totals: Counter[str] = Counter()
-        self._failed: dict[str, set[ReportKey]] = {}  # reports in which a check failed
+        self._alike: dict[_Alike, set[ReportKey]] = {}
+        self._totals: Counter[str] | None = None  # None: to be counted anew
+        self._audited: Counter[Audited] | None = None
+        self._first: dict[str, tuple[int, list[ReportKey]]] = {}  # what `failures` found, and its limit
         self._texts: dict[str, CheckTexts] = {}
 
     def __len__(self) -> int:
@@ -54,23 +54,30 @@ class Findings:
     @property
     def audited(self) -> Mapping[Audited, int]:
         """How many reports there are of each sort."""
+        if self._audited is None:
+            self._audited = Counter()
+            for alike, users in self._alike.items():
+                self._audited[alike.audited] += len(users)
         return self._audited
 
     def put(self, key: ReportKey, report: ReportFindings) -> bool:
         """Take what a report says in place of what it said; whether that is anything else."""
-        for check in report.checks:
-            self._learn(check)
         alike = _Alike(report.audited, report.failed)
-        if self._reports.get(key) == alike:
+        before = self._reports.get(key)
+        if before == alike:
             return False
-        self.remove(key)
-        alike, uses = self._alike.get(alike, (alike, 0))
-        self._alike[alike] = (alike, uses + 1)
+        if before is not None:
+            self.remove(key)
+        users = self._alike.get(alike)
+        if users is None:  # the same checks of the same policies have the same texts
+            users = self._alike[alike] = set()
+            for check in report.checks:
+                self._learn(check)
+        elif users:
+            alike = self._reports[next(iter(users))]  # one for all
+        users.add(key)
         self._reports[key] = alike
-        self._audited[alike.audited] += 1
-        for check, count in alike.failed:
-            self._totals[check] += count
-            self._failed.setdefault(check, set()).add(key)
+        self._changed(key, alike)
         return True
 
     def remove(self, key: ReportKey) -> bool:
@@ -78,28 +85,20 @@ class Findings:
         alike = self._reports.pop(key, None)
         if alike is None:
             return False
-        uses = self._alike[alike][1] - 1
-        if uses:
-            self._alike[alike] = (alike, uses)
-        else:
+        users = self._alike[alike]
+        users.remove(key)
+        if not users:
             del self._alike[alike]
-        self._audited[alike.audited] -= 1
-        if not self._audited[alike.audited]:
-            del self._audited[alike.audited]
-        for check, count in alike.failed:
-            self._totals[check] -= count
-            self._failed[check].remove(key)
+        self._changed(key, alike)
         return True
-
-    def retain(self, resource: Resource, keys: Iterable[ObjectKey]) -> int:
-        """Forget the reports of a kind that are not among ``keys``, after a list; how many those were."""
-        kept = {report_key(resource, key) for key in keys}
-        ours = resource.plural
-        gone = [key for key in self._reports if key[1] == ours and key not in kept]
-        return sum(self.remove(key) for key in gone)
 
     def total(self, check: str) -> int:
         """How many findings a check has, in all reports."""
+        if self._totals is None:
+            self._totals = Counter()
+            for alike, users in self._alike.items():
+                for failed, count in alike.failed:
+                    self._totals[failed] += count * len(users)
         return self._totals[check]
 
     def texts(self, check: str) -> CheckTexts:
@@ -108,8 +107,26 @@ class Findings:
 
     def failures(self, check: str, limit: int) -> list[Failure]:
         """The first reports, by target, in which a check failed; at most ``limit``."""
-        first = heapq.nsmallest(limit, self._failed.get(check, ()))
-        return [Failure(key[0], dict(self._reports[key].failed)[check]) for key in first]
+        known = self._first.get(check)
+        if known is None or known[0] != limit:  # several specifications ask for the same
+            known = limit, heapq.nsmallest(limit, self._failed(check))
+            self._first[check] = known
+        return [Failure(key[0], dict(self._reports[key].failed)[check]) for key in known[1]]
+
+    def _failed(self, check: str) -> Iterator[ReportKey]:
+        for alike, users in self._alike.items():
+            if any(failed == check for failed, _ in alike.failed):
+                yield from users
+
+    def _changed(self, key: ReportKey, alike: _Alike) -> None:
+        """A report came or went."""
+        self._totals = self._audited = None
+        if not self._first:
+            return
+        for check, _ in alike.failed:
+            known = self._first.get(check)
+            if known is not None and (len(known[1]) < known[0] or (known[1] and key <= known[1][-1])):
+                del self._first[check]
 
     def _learn(self, check: CheckTexts) -> None:
         check_id = canonical(check.check_id)

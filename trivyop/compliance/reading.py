@@ -7,8 +7,10 @@ Promises: pure. All spellings of a check's id become one.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
@@ -67,8 +69,7 @@ def version_of(report: StoredReport) -> int:
     return hash((report.uid, report.content_hash, report.revision))
 
 
-@dataclass(frozen=True, slots=True)
-class ReportFindings:
+class ReportFindings(NamedTuple):
     """What one report says."""
 
     target: str  # "shop/replicaset-web"; "/clusterrole-admin" of a cluster-scoped resource
@@ -90,11 +91,7 @@ def read_report(
         component = CONTROL_PLANE_NODE if name in control_plane_nodes else NODE
     elif resource == INFRAASSESSMENTREPORTS:
         component = component_of(name)
-    failed = tuple(check for check in report.report.checks if not check.success)
-    counts: dict[str, int] = {}
-    for check in failed:
-        check_id = canonical(check.check_id)
-        counts[check_id] = counts.get(check_id, 0) + 1
+    failed = tuple([check for check in report.report.checks if not check.success])
     return ReportFindings(
         target=f"{meta.namespace}/{meta.name}",
         audited=Audited(
@@ -104,6 +101,15 @@ def read_report(
             policies=labels.get(keys.POLICIES_HASH, ""),
             complete=keys.OMITTED not in annotations,
         ),
-        failed=tuple(sorted(counts.items())),
+        failed=_counts(tuple(Counter([check.check_id for check in failed]).items())),
         checks=failed,
     )
+
+
+@lru_cache(maxsize=4096)  # thousands of reports say the same
+def _counts(spelled: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
+    """Counts by canonical id, sorted, from those by ids as they are spelled."""
+    counts = Counter[str]()
+    for check_id, count in spelled:
+        counts[canonical(check_id)] += count
+    return tuple(sorted(counts.items()))

@@ -13,7 +13,6 @@ from tests.unit.compliance.reports import (
     audit_report,
     circumstances,
     findings_of,
-    healthy,
     put,
     spec_document,
     specification,
@@ -170,14 +169,6 @@ def test_answer_follows_one_report_without_reading_the_others() -> None:
 
     (row,) = _status(found, findings)["summaryReport"]["controlCheck"]
     assert (row["totalFail"], row["evaluated"]) == (1, 2)
-
-
-def test_list_forgets_reports_that_are_gone() -> None:
-    findings = findings_of(*_pods(3, "AVD-KSV-0014"), *healthy("Role"))
-
-    assert findings.retain(CONFIGAUDITREPORTS, [ObjectKey("shop", "pod-web00000")]) == 2
-    assert len(findings) == 2
-    assert findings.total("KSV-0014") == 1
 
 
 def test_order_in_which_reports_come_means_nothing() -> None:

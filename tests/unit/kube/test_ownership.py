@@ -40,3 +40,16 @@ def test_what_was_given_stays_as_it_was() -> None:
     take_over(theirs, "trivyop", "report")
 
     assert theirs == [entry("go", report={"f:os": {}}), entry("backup", report={"f:os": {"f:name": {}}})]
+
+
+def test_a_status_is_taken_over_from_who_wrote_it_and_nothing_else() -> None:
+    """Who wrote the specification keeps it."""
+    fields = {"f:status": {"f:summaryReport": {}}}
+    theirs = {"manager": "other", "operation": "Update", "subresource": "status", "fieldsV1": fields}
+    spec = {"manager": "kubectl", "operation": "Apply", "fieldsV1": {"f:spec": {"f:cron": {}}}}
+
+    kept, ours = take_over([theirs, spec], "trivyop", "status", subresource="status")
+
+    assert kept == spec
+    assert (ours["manager"], ours["operation"], ours["subresource"]) == ("trivyop", "Apply", "status")
+    assert ours["fieldsV1"] == fields

@@ -159,9 +159,15 @@ class ReportReader:
                     await asyncio.sleep(0)
         except (ForbiddenError, NotFoundError):
             return
-        for number, key in enumerate([*lister.keys(), *self._versions[resource]]):
-            if lister.scope_of(key.namespace) == scope:
-                self._report_changed(resource, key, None, lister.get(key))
+        read = self._versions[resource]
+        for number, stored in enumerate(list(lister.values())):
+            if read.get(stored.key) != version_of(stored) and lister.scope_of(stored.key.namespace) == scope:
+                self._report_changed(resource, stored.key, None, stored)
+            if number % _KEYS == 0:
+                await asyncio.sleep(0)
+        for number, key in enumerate(list(read)):
+            if lister.get(key) is None and lister.scope_of(key.namespace) == scope:
+                self._report_changed(resource, key, None, None)
             if number % _KEYS == 0:
                 await asyncio.sleep(0)
 
@@ -185,7 +191,7 @@ class ReportReader:
 
     def _put(self, resource: Resource, key: ObjectKey, version: int, read: ReportFindings) -> None:
         self._versions[resource][key] = version
-        self.revision += self.findings.put(report_key(resource, key), read)
+        self.revision += self.findings.put((read.target, resource.plural), read)
 
     def _remove(self, resource: Resource, key: ObjectKey) -> None:
         self._versions[resource].pop(key, None)

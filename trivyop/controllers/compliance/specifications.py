@@ -19,9 +19,9 @@ import structlog
 
 from trivyop.compliance.resource import ComplianceReport, SaidStatus
 from trivyop.compliance.specification import Specification, Unreadable, parse_specification
-from trivyop.controllers.ahead import Ahead
 from trivyop.controllers.context import ControllerContext
 from trivyop.controllers.lister import Lister
+from trivyop.controllers.overlay import Overlay
 from trivyop.errors import NotFoundError
 from trivyop.kube.client import FIELD_MANAGER
 from trivyop.kube.events import ObjectReference
@@ -69,7 +69,7 @@ class Specifications:
             streaming=None,
         )
         self._lister = Lister(_KIND, {"": self._informer})
-        self._written = Ahead[tuple[str, SaidStatus], Held](
+        self._written = Overlay[tuple[str, SaidStatus], Held](
             self._lister, lost=lambda key, _: changed(key.name), catches_up=_is_the_written
         )
         self._changed = changed

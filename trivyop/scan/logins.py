@@ -17,6 +17,7 @@ import msgspec
 from trivyop.scan.credentials import Credential, PullSecrets
 from trivyop.trivy.failureclasses import FailureClass
 from trivyop.trivy.failures import Failure
+from trivyop.trivy.remedies import GENERAL
 
 LOGINS_ANNOTATION: Final = "trivyop.dev/logins"
 _MAX_PROBLEMS: Final = 5
@@ -67,6 +68,10 @@ class Logins(msgspec.Struct, frozen=True, omit_defaults=True):
         """The failure with a remedy that names Secrets, if a login may have been its cause."""
         problems = f" Not used: {'; '.join(self.problems)}." if self.problems else ""
         match why.failure_class:
+            case FailureClass.AUTH if self.tried and why.remedy != GENERAL[FailureClass.AUTH]:
+                remedy = f"{why.remedy} The scan logged in with {', '.join(self.tried)}."
+            case FailureClass.AUTH if why.remedy != GENERAL[FailureClass.AUTH]:
+                return why
             case FailureClass.AUTH if self.tried:
                 given = f"The registry refused {', '.join(self.tried)}."
                 remedy = f"{given} Correct the user or password there, or let that user read the image."

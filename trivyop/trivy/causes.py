@@ -33,6 +33,18 @@ CAUSES_IN_SCANS: dict[FailureClass, tuple[Cause, ...]] = {
             r"token has expired|credentials? (?:have|has) expired",
             "Renew the pull secret: its login has run out.",
         ),
+        cause(
+            "a policy of the registry",
+            r"PROJECTPOLICYVIOLATION|\b412 Precondition Failed|blocking policy",
+            "The registry holds the image back by a policy of its own (its findings, its signature): exempt "
+            "the image there, or the user that scans.",
+        ),
+        cause(
+            "a registry that has ended, or an account that is locked",
+            r"Container Registry is deprecated|\b402 Payment Required|\b451\b",
+            "The registry does not give this image to anybody any more: see what it says, or pull the image "
+            "from another one.",
+        ),
     ),
     FailureClass.NOT_FOUND: (
         cause(
@@ -68,12 +80,23 @@ CAUSES_IN_SCANS: dict[FailureClass, tuple[Cause, ...]] = {
     FailureClass.TLS: (
         cause(
             "no TLS at all",
-            r"server gave HTTP response",
+            r"server gave HTTP response|first record does not look like a TLS handshake",
             "The registry speaks plain HTTP: list it under trivy.nonSslRegistry.<name>.",
         ),
         cause(
+            "TLS after all",
+            r"HTTP request to an HTTPS server|malformed HTTP response",
+            "The registry speaks TLS: take it out of trivy.nonSslRegistry.",
+        ),
+        cause(
+            "a client certificate",
+            r"tls: (?:bad certificate|certificate required)",
+            "The registry asks for a client certificate, which Trivy does not send: pull the image through a "
+            "mirror that does without (trivy.registry.mirror.<registry>).",
+        ),
+        cause(
             "a certificate for another name",
-            r"certificate is (?:valid for|not valid for any)|doesn't contain any IP SANs",
+            r"certificate is (?:valid for|not valid for any)|doesn't contain any IP SANs|legacy Common Name",
             "The registry's certificate is for another name: use that name in the workload, or renew the "
             "certificate; trivy.insecureRegistry.<name> accepts it unchecked.",
         ),
@@ -99,6 +122,11 @@ CAUSES_IN_SCANS: dict[FailureClass, tuple[Cause, ...]] = {
             "a login if it asks for one, or leave the registry out of it (trivy.noProxy).",
         ),
         cause(
+            "a firewall of the registry",
+            r"is not allowed access",
+            "The registry lets in certain addresses only: allow those that scan pods come from.",
+        ),
+        cause(
             "Rekor",
             r"rekor",
             "Scan pods cannot reach Rekor: take it out of trivy.sbomSources, or let them through.",
@@ -121,9 +149,21 @@ CAUSES_IN_SCANS: dict[FailureClass, tuple[Cause, ...]] = {
             "Correct the registry's host in the workload, or let the cluster's DNS resolve it.",
         ),
         cause(
+            "a DNS that does not answer",
+            r"server misbehaving|failure in name resolution|lookup \S+ on \S+ (?:read|dial) ",
+            "The cluster's DNS does not answer scan pods: look at it, and at network policies.",
+        ),
+        cause(
             "a registry that is in trouble",
             r"\b50[0234]\b|UNAVAILABLE|INTERNAL_ERROR|\bUNKNOWN: ",
             "The registry has an error of its own; the scan is tried again by itself.",
+        ),
+    ),
+    FailureClass.TIMEOUT: (
+        cause(
+            "a registry that does not answer",
+            r"^(?:exit code \d+: )?Get \"https?://[^/\"]+/v2/\":",  # the first request of all
+            "The registry does not answer scan pods at all: check network policies, firewalls, proxies.",
         ),
     ),
     FailureClass.DISK: (

@@ -94,7 +94,16 @@ _RULES: tuple[tuple[FailureClass, re.Pattern[str]], ...] = tuple(
                 r"number of usernames and passwords",
             ),
         ),
-        (FailureClass.RATE_LIMIT, (r"too ?many ?requests", r"rate.?limit", r"\b429\b")),
+        (
+            FailureClass.RATE_LIMIT,
+            (
+                r"too ?many ?requests",
+                r"\brate.?(?:limit|exceeded)",
+                r"\b429\b",
+                r"quota exceeded for quota metric",  # Google
+                r"data limit exceeded",  # Amazon's public registry
+            ),
+        ),
         (FailureClass.DISK, (r"no space left on device", r"disk quota exceeded", r"read-only file system")),
         (
             FailureClass.PLATFORM,
@@ -117,7 +126,13 @@ _RULES: tuple[tuple[FailureClass, re.Pattern[str]], ...] = tuple(
         ),
         (
             FailureClass.NETWORK,  # before a login is read into it: it is the proxy's
-            (r"proxy ?authentication ?required", r"\b407\b", r"proxyconnect", r"^Get : Forbidden$"),
+            (
+                r"proxy ?authentication ?required",
+                r"\b407\b",
+                r"proxyconnect",
+                r"^Get : Forbidden$",
+                r"client with IP '?\S+ is not allowed access",  # Azure's firewall
+            ),
         ),
         (
             FailureClass.TLS,
@@ -126,6 +141,8 @@ _RULES: tuple[tuple[FailureClass, re.Pattern[str]], ...] = tuple(
                 r"\btls: ",
                 r"certificate (?:signed|has expired|is not)",
                 r"server gave HTTP response to HTTPS",
+                r"HTTP request to an HTTPS server",
+                r"malformed HTTP response \"\\x15\\x03",  # the first bytes of an alert of TLS
             ),
         ),
         (
@@ -146,11 +163,22 @@ _RULES: tuple[tuple[FailureClass, re.Pattern[str]], ...] = tuple(
                 r"no basic auth",
                 r"incorrect username",
                 r"\bunauthenticated\b",
+                r"PROJECTPOLICYVIOLATION",  # Harbor
+                r"\b412 Precondition Failed",  # Harbor, to a request without a body
+                r"\b402 Payment Required",
+                r"\b451\b",
             ),
         ),
         (
             FailureClass.NOT_FOUND,
-            (r"\b(?:MANIFEST|NAME|BLOB)_(?:UNKNOWN|INVALID)\b", r"\b404\b", r"not found: manifest"),
+            (
+                r"\b(?:MANIFEST|NAME|BLOB)_(?:UNKNOWN|INVALID)\b",
+                r"\bNOT_FOUND\b",
+                r"\bTAG_EXPIRED\b",
+                r"\b404\b",
+                r"\b410 Gone\b",
+                r"not found: manifest",
+            ),
         ),
         (
             FailureClass.TIMEOUT,
@@ -172,6 +200,8 @@ _RULES: tuple[tuple[FailureClass, re.Pattern[str]], ...] = tuple(
                 r"no route to host",
                 r"handshake timeout",
                 r"server misbehaving",
+                r"temporary failure in name resolution",
+                r"(?:connection|operation) timed out",
                 r"\bEOF\b",
                 r"manifest digest: .* does not match requested digest",
                 r"invalid character .* looking for beginning of value",  # a web page instead of an answer
@@ -215,15 +245,21 @@ _REASONS: dict[str, FailureClass] = {
     "Terminated": FailureClass.INTERRUPTED,
     "Shutdown": FailureClass.INTERRUPTED,
     "DeletionByTaintManager": FailureClass.INTERRUPTED,
+    "DeletionByPodGC": FailureClass.INTERRUPTED,
+    "EvictionByEvictionAPI": FailureClass.INTERRUPTED,
+    "PreemptionByScheduler": FailureClass.INTERRUPTED,
+    "TerminationByKubelet": FailureClass.INTERRUPTED,
+    "ContainerStatusUnknown": FailureClass.INTERRUPTED,
     "UnexpectedAdmissionError": FailureClass.UNSCHEDULABLE,
     "Unschedulable": FailureClass.UNSCHEDULABLE,
     "SchedulingGated": FailureClass.UNSCHEDULABLE,
     "FailedScheduling": FailureClass.UNSCHEDULABLE,
     "NodeAffinity": FailureClass.UNSCHEDULABLE,  # of a pod that a node does not take after all
-    "OutOfcpu": FailureClass.UNSCHEDULABLE,
-    "OutOfmemory": FailureClass.UNSCHEDULABLE,
-    "OutOfpods": FailureClass.UNSCHEDULABLE,
-    "OutOfephemeral-storage": FailureClass.UNSCHEDULABLE,
+    "TopologyAffinityError": FailureClass.UNSCHEDULABLE,
+    "PodOSNotSupported": FailureClass.UNSCHEDULABLE,
+    "PodOSSelectorNodeLabelDoesNotMatch": FailureClass.UNSCHEDULABLE,
+    "AppArmor": FailureClass.POD_START,
+    "SysctlForbidden": FailureClass.POD_START,
     "FailedMount": FailureClass.POD_START,
     "FailedAttachVolume": FailureClass.POD_START,
     "FailedMapVolume": FailureClass.POD_START,
@@ -244,7 +280,11 @@ _REASONS: dict[str, FailureClass] = {
     "Forbidden": FailureClass.ADMISSION,
     "Invalid": FailureClass.ADMISSION,
 }
-_EVICTED_FOR_DISK = re.compile(r"ephemeral.?storage|disk pressure|emptyDir|DiskPressure", re.IGNORECASE)
+_OUT_OF = "OutOf"  # and a resource: of a pod that a node has no room for after all
+_EVICTED_FOR_DISK = re.compile(
+    r"ephemeral[- ](?:local )?storage|disk.?pressure|emptyDir|low on resource: inodes", re.IGNORECASE
+)
+_KILLED_AT_START = re.compile(r"init was OOM-killed", re.IGNORECASE)
 _RUNS_AS_ROOT = re.compile(r"runAsNonRoot|run as root", re.IGNORECASE)
 _EVICTED_FOR_MEMORY = re.compile(r"low on resource: memory|MemoryPressure", re.IGNORECASE)
 
@@ -292,12 +332,14 @@ def classify(
 
 
 def _by_reason(reason: str, message: str) -> FailureClass | None:
-    found = _REASONS.get(reason)
+    found = FailureClass.UNSCHEDULABLE if reason.startswith(_OUT_OF) else _REASONS.get(reason)
     if found is FailureClass.INTERRUPTED:
         if _EVICTED_FOR_DISK.search(message):
             return FailureClass.DISK
         if _EVICTED_FOR_MEMORY.search(message):
             return FailureClass.OUT_OF_MEMORY
+    if found is FailureClass.SCANNER_IMAGE and _KILLED_AT_START.search(message):
+        return FailureClass.OUT_OF_MEMORY
     if found is FailureClass.POD_START and _RUNS_AS_ROOT.search(message):
         return FailureClass.ADMISSION
     return found

@@ -40,6 +40,25 @@ def test_every_recorded_error_has_its_class(sample: Path) -> None:
     assert not re.search(r"run error:|scan error:|FATAL", explained.message)
 
 
+# What registries, and what stands before them, are on record to answer: as Trivy repeats it.
+ANSWERS: list[dict[str, str]] = json.loads((SAMPLES.parent / "registry-answers.json").read_text())
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer["said"][:70])
+def test_every_answer_of_a_registry_has_its_class_and_cause(answer: dict[str, str]) -> None:
+    output = (
+        "2026-11-30T10:00:00Z\tFATAL\tFatal error\trun error: image scan error: scan error: unable to find "
+        'the specified image "app:1" in ["remote"]: 1 error occurred:\n\t* remote error: '
+        f"{answer['said']}\n\n"
+    )
+
+    explained = classify(exit_code=1, stderr=output)
+
+    assert explained.failure_class == answer["class"]
+    causes = {cause.name: cause.remedy for cause in CAUSES.get(explained.failure_class, ())}
+    assert explained.remedy == (causes | {"": GENERAL[explained.failure_class]})[answer["cause"]]
+
+
 def test_only_the_remote_error_is_told() -> None:
     """Trivy lists four errors; three are about container runtimes that nobody meant."""
     explained = classify(exit_code=1, stderr=(SAMPLES / "image-not-found.txt").read_text())
@@ -56,6 +75,13 @@ def test_only_the_remote_error_is_told() -> None:
         ("OOMKilled", "", FailureClass.OUT_OF_MEMORY),
         ("DeadlineExceeded", "Job was active longer than specified deadline", FailureClass.TIMEOUT),
         ("Evicted", "The node was low on resource: ephemeral-storage.", FailureClass.DISK),
+        ("Evicted", "Pod ephemeral local storage usage exceeds the total limit.", FailureClass.DISK),
+        ("Evicted", "The node was low on resource: inodes.", FailureClass.DISK),
+        ("OutOfexample.com/device", "Pod was rejected", FailureClass.UNSCHEDULABLE),
+        ("TopologyAffinityError", "Resources cannot be allocated", FailureClass.UNSCHEDULABLE),
+        ("EvictionByEvictionAPI", "", FailureClass.INTERRUPTED),
+        ("TerminationByKubelet", "", FailureClass.INTERRUPTED),
+        ("StartError", "runc: container init was OOM-killed", FailureClass.OUT_OF_MEMORY),
         ("Evicted", "The node was low on resource: memory.", FailureClass.OUT_OF_MEMORY),
         ("Evicted", "Preempted by a pod on node n1", FailureClass.INTERRUPTED),
         ("ImagePullBackOff", 'Back-off pulling image "mirror/trivy"', FailureClass.SCANNER_IMAGE),

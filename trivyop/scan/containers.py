@@ -29,7 +29,7 @@ from trivyop.settings import Settings, TrivyMode
 from trivyop.settings.images import image_reference as scanner_reference
 from trivyop.settings.pods import pod_resources
 from trivyop.settings.trivy import TrivySettings
-from trivyop.workload.images import DOCKER_HUB, ImageName
+from trivyop.workload.images import ImageName
 
 CONTAINER_NAME: Final = "scan"
 DATABASE_CONTAINER_NAME: Final = "database"
@@ -264,13 +264,8 @@ def _mount(name: str, path: str, *, read_only: bool = False) -> dict[str, Any]:
 
 def _registry_environment(registry: str, trivy: TrivySettings) -> dict[str, Any]:
     env: dict[str, Any] = {}
-    if registry in _hosts(trivy.insecure_registries):
+    if registry in trivy.insecure_registries.values():
         env["TRIVY_INSECURE"] = {"value": "true"}
-    if registry in _hosts(trivy.non_ssl_registries):
+    if registry in trivy.non_ssl_registries.values():
         env["TRIVY_NON_SSL"] = {"value": "true"}
     return env
-
-
-def _hosts(registries: dict[str, str]) -> frozenset[str]:
-    hosts = (host.strip().lower() for host in registries.values())
-    return frozenset(DOCKER_HUB if host == "docker.io" else host for host in hosts)

@@ -33,10 +33,10 @@ def _parse_repository(text: str) -> str:
         return text
     if _WITH_MORE.fullmatch(text):
         raise ValueError(f"{text!r} has a tag or a digest, which belongs into the setting of the tag")
-    raise ValueError(f"{text!r} is not an image name")
+    raise ValueError(f"{text!r} is not an image name{', which has no https://' if '://' in text else ''}")
 
 
-_WITH_MORE = re.compile(rf"{_REPOSITORY}[:@].+")
+_WITH_MORE = re.compile(rf"{_REPOSITORY}(?::{_TAG})?(?:@.+)?")
 REPOSITORY: Kind[str] = Kind(
     "image", "an image name without a tag or digest", _parse_repository, show_text, str
 )
@@ -56,6 +56,22 @@ IMAGES: Kind[tuple[str, ...]] = Kind(
     "list of images", f"comma list; each item {IMAGE.allowed}", _parse_images, show_list, no_items
 )
 
+
+# --- registries ------------------------------------------------------------------------------------------
+
+_REGISTRY = re.compile(r"(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+_DOCKER_HUB = {"docker.io": "index.docker.io"}
+
+
+def _parse_registry(text: str) -> str:
+    """The registry as full names of images have it: hosts are equal in any case, and have no scheme."""
+    host = re.sub(r"^https?://", "", text.strip().lower()).rstrip("/")
+    if not _REGISTRY.fullmatch(host):
+        raise ValueError(f"{text!r} is not the host[:port] of one registry")
+    return _DOCKER_HUB.get(host, host)
+
+
+REGISTRY: Kind[str] = Kind("registry", "host[:port] of one registry", _parse_registry, show_text, str)
 
 # --- mirrors ---------------------------------------------------------------------------------------------
 

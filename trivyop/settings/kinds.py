@@ -48,13 +48,18 @@ class SecretText:
 
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[T]):
-    """One way to write a value. ``empty`` is called for a variable that is set to the empty text."""
+    """One way to write a value. ``empty`` is called for a variable that is set to the empty text, or to one
+    of ``blank``, which mean the same."""
 
     name: str
     allowed: str
     parse: Callable[[str], T]
     show: Callable[[T], str]
     empty: Callable[[], T] | None = None
+    blank: frozenset[str] = frozenset()
+
+    def is_blank(self, text: str) -> bool:
+        return not text.strip() or text.strip() in self.blank
 
 
 # --- texts -----------------------------------------------------------------------------------------------
@@ -187,6 +192,7 @@ QUANTITY: Kind[str] = Kind(
 )
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_QUOTED = re.compile(r"[\"']|\[\s*[\"'\]]|- ")
 
 # --- choices and lists -----------------------------------------------------------------------------------
 
@@ -213,13 +219,16 @@ def split_commas(text: str) -> tuple[str, ...]:
 def split_list(text: str, *, strict: bool = True) -> tuple[str, ...]:
     """Items of a list that may be written on several lines: a line break separates like a comma.
 
-    An item with another control character, which no variable carries safely, is a ``ValueError``; left out if
-    not ``strict``.
+    An item with another control character, which no variable carries safely, is a ``ValueError``, and so is
+    one in the quotes or brackets of JSON or YAML, which would count as a part of it; left out if not
+    ``strict``.
     """
     items = split_commas(re.sub(r"[\r\n]+", ",", text))
-    odd = [item for item in items if _CONTROL.search(item)]
+    odd = [item for item in items if _CONTROL.search(item) or _QUOTED.match(item)]
     if odd and strict:
-        raise ValueError(f"{odd[0]!r} has a control character")
+        if _CONTROL.search(odd[0]):
+            raise ValueError(f"{odd[0]!r} has a control character")
+        raise ValueError(f"{odd[0]!r} is not an item of a comma list, which has no quotes or brackets")
     return tuple(item for item in items if item not in odd)
 
 
@@ -272,6 +281,17 @@ def _parse_globs(text: str) -> tuple[str, ...]:
     return globs
 
 
+_NAMESPACE_GLOB = re.compile(r"(?:[a-z0-9*?-]|\[[^\]]*\]|\\.)+")
+
+
+def _parse_namespace_globs(text: str) -> tuple[str, ...]:
+    globs = _parse_globs(text)
+    odd = next((glob for glob in globs if not _NAMESPACE_GLOB.fullmatch(glob)), None)
+    if odd is not None:
+        raise ValueError(f"{odd!r} can match no namespace")
+    return globs
+
+
 _GLOB_CLASS = re.compile(r"\[(?:\^(?:\\.|[^\]\\])+|(?:\\.|[^\]\\^])(?:\\.|[^\]\\])*)\]")
 
 
@@ -294,6 +314,14 @@ def check_glob(glob: str) -> None:
 
 GLOBS: Kind[tuple[str, ...]] = Kind(
     "list of globs", "comma list of globs with *, ? and [...]", _parse_globs, show_list, no_items
+)
+
+NAMESPACE_GLOBS: Kind[tuple[str, ...]] = Kind(
+    "list of globs",
+    "comma list of names of namespaces, with *, ? and [...]",
+    _parse_namespace_globs,
+    show_list,
+    no_items,
 )
 
 

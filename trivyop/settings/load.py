@@ -135,7 +135,8 @@ class _MalformedError(Exception):
 
 def _read(declared: Setting, texts: Mapping[Source, Texts], warnings: list[str]) -> _Found | None:
     there = [source for source in reversed(declared.sources) if declared.key in texts[source]]
-    source = next((one for one in there if texts[one][declared.key].strip()), there[0] if there else None)
+    filled = (one for one in there if not declared.kind.is_blank(texts[one][declared.key]))
+    source = next(filled, there[0] if there else None)
     if source is None:
         if declared.required:
             raise _MalformedError([_problem(declared, declared.key, declared.sources[0], "", "is not set")])
@@ -145,7 +146,7 @@ def _read(declared: Setting, texts: Mapping[Source, Texts], warnings: list[str])
         warnings.append(f"{declared.key} has no effect: {declared.ignored}")
     if declared.for_secret and source in (Source.CONFIG, Source.TRIVY_CONFIG) and text.strip():
         warnings.append(f"{declared.key} is in the {source.value}; it counts, and belongs into a Secret")
-    if not text.strip():
+    if declared.kind.is_blank(text):
         if source is not Source.ENV:
             return None
         if declared.required or declared.kind.empty is None:

@@ -45,7 +45,7 @@ class OperatorSettings:
     )
     exclude_namespaces: tuple[str, ...] = setting(
         "OPERATOR_EXCLUDE_NAMESPACES",
-        kinds.GLOBS,
+        kinds.NAMESPACE_GLOBS,
         (),
         "Namespaces to leave alone, as globs; counts for namespaces that are named to be looked at, too.",
     )

@@ -3,6 +3,9 @@
 The JSON is checked against the shape the API server would ask for, so that a typing mistake is reported at
 start and not by a scan that never runs. What is kept is the JSON as written.
 
+A JSON ``null``, which Helm writes for a value that is none, is as if the key were empty; a ``null`` in an
+object is as if the field were not there, as it is to the API server.
+
 Promises: a field that the shape does not know is refused and named, with its path.
 Not here: rules between fields that only the API server applies (a volume with two sources, say).
 """
@@ -11,7 +14,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import orjson
@@ -20,6 +23,7 @@ from trivyop.settings.kinds import Kind, check_label_key
 
 Json = dict[str, Any]
 T = TypeVar("T")
+_BLANK = frozenset({"null"})
 
 
 class _Strict(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
@@ -28,15 +32,15 @@ class _Strict(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
 
 class _Toleration(_Strict):
     key: str | None = None
-    operator: str | None = None
+    operator: Literal["", "Exists", "Equal", "Lt", "Gt"] | None = None
     value: str | None = None
-    effect: str | None = None
+    effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
     toleration_seconds: int | None = None
 
 
 class _Requirement(_Strict):
     key: str
-    operator: str
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"]
     values: list[str] | None = None
 
 
@@ -175,7 +179,7 @@ def _object(name: str, shape: Any) -> Kind[Json | None]:
         _check(text, shape)
         return orjson.loads(text)
 
-    return Kind(name, f"a JSON object: {name}", parse, _show, lambda: None)
+    return Kind(name, f"a JSON object: {name}", parse, _show, lambda: None, _BLANK)
 
 
 def _array(name: str, shape: Any) -> Kind[tuple[Json, ...]]:
@@ -183,7 +187,7 @@ def _array(name: str, shape: Any) -> Kind[tuple[Json, ...]]:
         _check(text, list[shape])
         return tuple(orjson.loads(text))
 
-    return Kind(name, f"a JSON array: {name}", parse, _show, lambda: ())
+    return Kind(name, f"a JSON array: {name}", parse, _show, lambda: (), _BLANK)
 
 
 def _show(value: object) -> str:
@@ -207,23 +211,30 @@ def _parse_mounts(text: str) -> tuple[Json, ...]:
 
 
 VOLUME_MOUNTS: Kind[tuple[Json, ...]] = Kind(
-    "volume mounts", "a JSON array: volume mounts", _parse_mounts, _show, lambda: ()
+    "volume mounts", "a JSON array: volume mounts", _parse_mounts, _show, lambda: (), _BLANK
 )
 
 
 def _parse_volumes(text: str) -> tuple[Json, ...]:
     _check(text, list[_Volume])
-    volumes: tuple[Json, ...] = tuple(orjson.loads(text))
+    given: list[Json] = orjson.loads(text)
+    written: list[Json] = [
+        {key: value for key, value in volume.items() if value is not None} for volume in given
+    ]
+    default: Json = {"emptyDir": {}}  # of the API server
+    volumes = tuple(volume if len(volume) > 1 else volume | default for volume in written)
     for number, volume in enumerate(volumes):
         sources = [key for key in volume if key != "name"]
         if len(sources) != 1 or not isinstance(volume[sources[0]], Mapping):
-            raise ValueError(f"a volume has a name and exactly one source - at `$[{number}]`")
+            raise ValueError(f"a volume has a name and at most one source - at `$[{number}]`")
         if volume["name"] in [other["name"] for other in volumes[:number]]:
             raise ValueError(f"two volumes have the name {volume['name']!r} - at `$[{number}]`")
     return volumes
 
 
-VOLUMES: Kind[tuple[Json, ...]] = Kind("volumes", "a JSON array: volumes", _parse_volumes, _show, lambda: ())
+VOLUMES: Kind[tuple[Json, ...]] = Kind(
+    "volumes", "a JSON array: volumes", _parse_volumes, _show, lambda: (), _BLANK
+)
 
 
 def _parse_node_selector(text: str) -> dict[str, str]:
@@ -235,17 +246,17 @@ def _parse_node_selector(text: str) -> dict[str, str]:
 
 
 NODE_SELECTOR: Kind[dict[str, str]] = Kind(
-    "node selector", "a JSON object of label keys and values", _parse_node_selector, _show, dict
+    "node selector", "a JSON object of label keys and values", _parse_node_selector, _show, dict, _BLANK
 )
 
 
 def _parse_secret_names(text: str) -> dict[str, tuple[str, ...]]:
-    _check(text, dict[str, str])
-    raw: dict[str, str] = orjson.loads(text)
+    _check(text, dict[str, str | None])
+    raw: dict[str, str | None] = orjson.loads(text)
     names: dict[str, tuple[str, ...]] = {}
     for namespace, joined in raw.items():
         names[namespace.strip()] = tuple(
-            name for name in (part.strip() for part in joined.split(",")) if name
+            name for name in (part.strip() for part in (joined or "").split(",")) if name
         )
     return names
 
@@ -255,5 +266,5 @@ def _show_secret_names(value: dict[str, tuple[str, ...]]) -> str:
 
 
 SECRET_NAMES: Kind[dict[str, tuple[str, ...]]] = Kind(
-    "secret names", '{"<namespace>":"secretA,secretB"}', _parse_secret_names, _show_secret_names, dict
+    "secret names", '{"<namespace>":"secretA,secretB"}', _parse_secret_names, _show_secret_names, dict, _BLANK
 )

@@ -158,13 +158,13 @@ class TrivySettings:
     )
     insecure_registries: dict[str, str] = family(
         "trivy.insecureRegistry.",
-        kinds.TEXT,
+        images.REGISTRY,
         "Host of a registry whose certificate is not checked; what follows the last dot is any name.",
         sources=IN_TRIVY_CONFIG,
     )
     non_ssl_registries: dict[str, str] = family(
         "trivy.nonSslRegistry.",
-        kinds.TEXT,
+        images.REGISTRY,
         "Host of a registry that speaks HTTP; what follows the last dot is any name.",
         sources=IN_TRIVY_CONFIG,
     )

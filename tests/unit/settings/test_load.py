@@ -184,7 +184,7 @@ def test_all_problems_are_told_at_once() -> None:
             {"OPERATOR_SCAN_JOB_TIMEOUT": "5x", "OPERATOR_CONCURRENT_SCAN_JOBS_LIMIT": "many"},
             {
                 "scanJob.tolerations": '[{"key": 1}]',
-                "scanJob.customVolumes": '[{"name": "a"}]',
+                "scanJob.customVolumes": '[{"name": "a", "emptyDir": []}]',
                 "scanJob.podTemplatePodSecurityContext": '{"runAsNonroot": true}',
             },
             {},

@@ -169,7 +169,7 @@ CAUSES_IN_SCANS: dict[FailureClass, tuple[Cause, ...]] = {
     FailureClass.DISK: (
         cause(
             "a directory that cannot be written",
-            r"read-only file system",
+            r"read-only file system|permission denied|operation not permitted",
             "Let trivy.imageScanCacheDir be below /tmp, or mount a volume there that can be written "
             "(scanJob.customVolumes).",
         ),

@@ -104,7 +104,15 @@ _RULES: tuple[tuple[FailureClass, re.Pattern[str]], ...] = tuple(
                 r"data limit exceeded",  # Amazon's public registry
             ),
         ),
-        (FailureClass.DISK, (r"no space left on device", r"disk quota exceeded", r"read-only file system")),
+        (
+            FailureClass.DISK,
+            (
+                r"no space left on device",
+                r"disk quota exceeded",
+                r"read-only file system",
+                r"\b[a-z]+ /\S*: (?:permission denied|operation not permitted)",  # of a call on a file
+            ),
+        ),
         (
             FailureClass.PLATFORM,
             (

@@ -59,6 +59,25 @@ def test_every_answer_of_a_registry_has_its_class_and_cause(answer: dict[str, st
     assert explained.remedy == (causes | {"": GENERAL[explained.failure_class]})[answer["cause"]]
 
 
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("mkdir /home/scanner: permission denied", FailureClass.DISK),
+        ("unlinkat /tmp/cache/db: operation not permitted", FailureClass.DISK),
+        (
+            "failed to download vulnerability DB: open /cache/db/trivy.db: permission denied",
+            FailureClass.DISK,
+        ),
+        ("GET https://r.example.com/v2/a/manifests/1: DENIED: permission denied", FailureClass.AUTH),
+    ],
+)
+def test_a_directory_that_cannot_be_written_is_no_missing_login(said: str, expected: FailureClass) -> None:
+    explained = classify(exit_code=1, stderr=f"x\tFATAL\tFatal error\t{said}")
+
+    assert explained.failure_class is expected
+    assert ("trivy.imageScanCacheDir" in explained.remedy) == (expected is FailureClass.DISK)
+
+
 def test_only_the_remote_error_is_told() -> None:
     """Trivy lists four errors; three are about container runtimes that nobody meant."""
     explained = classify(exit_code=1, stderr=(SAMPLES / "image-not-found.txt").read_text())

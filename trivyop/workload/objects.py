@@ -173,9 +173,12 @@ class Node(Object, frozen=True, gc=False, rename="camel", kw_only=True):
 
 
 DEPLOYMENT_REVISION = "deployment.kubernetes.io/revision"
+ROLLOUT_REVISION = "rollout.argoproj.io/revision"  # of Argo, which numbers as a Deployment does
 DEPLOYMENT_CONFIG_VERSION = "openshift.io/deployment-config.latest-version"
 DEPLOYMENT_CONFIG_NAME = "openshift.io/deployment-config.name"
-_KEPT_ANNOTATIONS = frozenset({DEPLOYMENT_REVISION, DEPLOYMENT_CONFIG_VERSION, DEPLOYMENT_CONFIG_NAME})
+_KEPT_ANNOTATIONS = frozenset(
+    {DEPLOYMENT_REVISION, ROLLOUT_REVISION, DEPLOYMENT_CONFIG_VERSION, DEPLOYMENT_CONFIG_NAME}
+)
 _KEPT_PREFIXES = ("trivyop.dev/", "trivy-operator.aquasecurity.github.io/")
 
 

@@ -27,6 +27,7 @@ from trivyop.workload.objects import (
     DEPLOYMENT_CONFIG_NAME,
     DEPLOYMENT_CONFIG_VERSION,
     DEPLOYMENT_REVISION,
+    ROLLOUT_REVISION,
     CronJob,
     DaemonSet,
     Job,
@@ -255,7 +256,8 @@ def _not_the_one(
 
 def _is_current(obj: ReplicaSet | ReplicationController, listers: Listers) -> bool:
     if isinstance(obj, ReplicaSet):
-        return _is_newest(obj, DEPLOYMENT_REVISION, listers.replica_sets)
+        by_argo = ROLLOUT_REVISION in (obj.metadata.annotations or {})
+        return _is_newest(obj, ROLLOUT_REVISION if by_argo else DEPLOYMENT_REVISION, listers.replica_sets)
     return _is_newest(obj, DEPLOYMENT_CONFIG_VERSION, listers.replication_controllers)
 
 
@@ -263,7 +265,8 @@ def _is_newest(obj: Object, annotation: str, siblings: Lister[Object]) -> bool:
     """Whether no other object of the same controller has a higher revision.
 
     A Deployment gives its current ReplicaSet the highest number, also on a rollback, so the Deployment itself
-    need not be watched. Controllers that number nothing (Argo's Rollout) have no outdated revisions.
+    need not be watched; Argo's Rollout does the same. Controllers that number nothing have no outdated
+    revisions.
     """
     owner = controller_of(obj.metadata)
     if owner is None:

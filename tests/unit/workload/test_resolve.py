@@ -19,7 +19,12 @@ from tests.unit.workload.world import (
 )
 from trivyop.kube.resources import ObjectKey
 from trivyop.workload.images import ContainerKind
-from trivyop.workload.objects import DEPLOYMENT_CONFIG_NAME, DEPLOYMENT_CONFIG_VERSION, DEPLOYMENT_REVISION
+from trivyop.workload.objects import (
+    DEPLOYMENT_CONFIG_NAME,
+    DEPLOYMENT_CONFIG_VERSION,
+    DEPLOYMENT_REVISION,
+    ROLLOUT_REVISION,
+)
 from trivyop.workload.owners import WorkloadKind, WorkloadRef, revisions, workload_of_job, workload_of_pod
 from trivyop.workload.resolve import Reason, Skipped, Workload
 from trivyop.workload.selection import Namespaces, Selection, parse_image_globs
@@ -66,25 +71,27 @@ def test_stateful_set_of_another_group_is_not_taken_for_a_built_in_one() -> None
 
 
 REVISIONS = {
-    "ReplicaSet": ("Deployment", DEPLOYMENT_REVISION),
-    "ReplicationController": ("DeploymentConfig", DEPLOYMENT_CONFIG_VERSION),
+    "Deployment": ("ReplicaSet", DEPLOYMENT_REVISION),
+    "Rollout": ("ReplicaSet", ROLLOUT_REVISION),
+    "DeploymentConfig": ("ReplicationController", DEPLOYMENT_CONFIG_VERSION),
 }
 
 
-def revision(kind: str, name: str, number: int) -> dict[str, Any]:
-    owner, annotation = REVISIONS[kind]
+def revision(owner: str, name: str, number: int) -> dict[str, Any]:
+    kind, annotation = REVISIONS[owner]
     return controller(kind, name, WEB, owner=(owner, "web"), annotations={annotation: str(number)})
 
 
-@pytest.mark.parametrize("kind", REVISIONS)
+@pytest.mark.parametrize("owner", REVISIONS)
 @pytest.mark.parametrize("only_current", [True, False])
 @pytest.mark.parametrize("pods_of_old", ["", "Running", "Pending", "Failed"])
 @pytest.mark.parametrize("pods_of_new", ["", "Running", "Pending"])
 def test_revision_with_pods_is_scanned_whatever_its_number(
-    kind: str, only_current: bool, pods_of_old: str, pods_of_new: str
+    owner: str, only_current: bool, pods_of_old: str, pods_of_new: str
 ) -> None:
     """A rollout that is stuck or paused leaves the old revision to serve; evicted pods do not."""
-    documents = [revision(kind, "web-9", 9), revision(kind, "web-10", 10)]
+    kind, _ = REVISIONS[owner]
+    documents = [revision(owner, "web-9", 9), revision(owner, "web-10", 10)]
     for name, phase in (("web-9", pods_of_old), ("web-10", pods_of_new)):
         if phase:
             documents.append(pod(f"{name}-a", WEB, owner=(kind, name), phase=phase))
@@ -104,7 +111,7 @@ def test_revision_with_pods_is_scanned_whatever_its_number(
 
 
 def test_replica_sets_of_an_unknown_controller_have_no_outdated_revisions() -> None:
-    """Argo's Rollout runs a canary beside the stable ReplicaSet; both count."""
+    """Nothing says which is the newer one; both count."""
     world = World(
         controller("ReplicaSet", "a", WEB, owner=("Rollout", "web")),
         controller("ReplicaSet", "b", WEB, owner=("Rollout", "web")),

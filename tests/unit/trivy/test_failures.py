@@ -40,7 +40,7 @@ def test_every_recorded_error_has_its_class(sample: Path) -> None:
     assert not re.search(r"run error:|scan error:|FATAL", explained.message)
 
 
-# What registries, and what stands before them, answer, as Trivy repeats it; written down from memory, not recorded.
+# What registries, and what stands before them, answer, as Trivy repeats it: from memory, not recorded.
 ANSWERS: list[dict[str, str]] = json.loads((SAMPLES.parent / "registry-answers.json").read_text())
 
 
